@@ -1,0 +1,5 @@
+"""``python -m gansmith``."""
+
+from gansmith.cli import main
+
+main()

@@ -1,0 +1,48 @@
+"""The moving average of weights that pictures are made with."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gansmith.method import Networks
+
+
+class WeightAverage(nn.ModuleDict):
+    """Averaged copies of some networks of a bundle.
+
+    Floating-point buffers (the running statistics of batch norm) are averaged as the weights are, so
+    that both speak of the same network; whole-number buffers are copied.
+
+    Args:
+        networks: the bundle.
+        names: which of its networks to average; networks that share weights are copied together.
+    """
+
+    def __init__(self, networks: Networks, names: Sequence[str]) -> None:
+        super().__init__(copy.deepcopy({name: networks.get_submodule(name) for name in names}))
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def follow(self, networks: Networks, decay: float) -> None:
+        """average <- decay * average + (1 - decay) * weights; ``decay`` in [0, 1]."""
+        averages: list[Tensor] = []
+        lives: list[Tensor] = []
+        for name, average in self.items():
+            live = networks.get_submodule(name)
+            averages += [*average.parameters(), *average.buffers()]
+            lives += [*live.parameters(), *live.buffers()]
+        floats = [i for i, average in enumerate(averages) if average.is_floating_point()]
+        torch._foreach_lerp_([averages[i] for i in floats], [lives[i] for i in floats], 1.0 - decay)
+        for average, live in zip(averages, lives, strict=True):
+            if not average.is_floating_point():
+                average.copy_(live)
+
+
+def bundle_for_pictures(networks: Networks, average: WeightAverage | None) -> Networks:
+    """A copy of the bundle in eval mode, averaged networks in place of the live ones."""
+    bundle = copy.deepcopy(networks)
+    for name, averaged in (average or {}).items():
+        setattr(bundle, name, copy.deepcopy(averaged))
+    return bundle.eval().requires_grad_(False)

@@ -1,0 +1,120 @@
+"""Checkpoints: one file of tensors and JSON, written whole or not at all, and never unpickled."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from gansmith.errors import CheckpointError
+from gansmith.storage import write_whole
+
+FORMAT = "gansmith-1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by name, and plain facts: the recipe, images seen.
+
+    On disk it is a safetensors file whose header carries the facts as JSON and a digest of the
+    tensors, so damage is noticed before anything is made of it.
+    """
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write to a temporary name and rename.
+
+        Raises:
+            StorageError: the disk is full or refuses; nothing is left behind.
+        """
+        tensors = _separate(self.tensors)
+        metadata = {"format": FORMAT, "facts": json.dumps(self.facts), "digest": _digest(tensors)}
+        # safetensors reports a full disk as its own error; OSError is what storage understands.
+        write_whole(path, lambda temporary: _save(tensors, temporary, metadata))
+
+    @classmethod
+    def load(cls, path: Path) -> "Checkpoint":
+        """Read and verify.
+
+        Raises:
+            CheckpointError: not there, cut short, altered, a pickle, or another program's file.
+        """
+        facts, digest = _header(path)
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as error:
+            raise CheckpointError(f"{path} is damaged: {error}.") from error
+        if _digest(tensors) != digest:
+            raise CheckpointError(f"{path} is damaged: its contents do not match the digest it was saved with.")
+        return cls(tensors, facts)
+
+
+def read_facts(path: Path) -> Mapping[str, Any]:
+    """The facts of a checkpoint without reading its tensors."""
+    return _header(path)[0]
+
+
+def _header(path: Path) -> tuple[Mapping[str, Any], str]:
+    _refuse_pickles(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged or not a checkpoint: {error}.") from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"A gansmith checkpoint says format {FORMAT} in its header. "
+            f"Received: {path}, which says {metadata.get('format', 'nothing')}."
+        )
+    try:
+        facts = json.loads(metadata["facts"])
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: its header cannot be read.") from error
+    return facts, metadata.get("digest", "")
+
+
+def _refuse_pickles(path: Path) -> None:
+    try:
+        with open(path, "rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
+    # A safetensors file begins with the 8-byte length of a header that begins with a brace; that length
+    # may by chance begin like a pickle or a zip.
+    if not start.endswith(b"{") and (start[:2] == b"PK" or start[:1] == b"\x80"):
+        raise CheckpointError(
+            f"{path} is a pickle, a format that can run code when it is opened, so it is not opened as a run. "
+            "Weights of a DCGAN made elsewhere can be used by: gansmith generate FILE -o OUT"
+        )
+
+
+def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    try:
+        save_file(tensors, path, metadata=metadata)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous copies on the CPU, none sharing memory: safetensors refuses shared storage."""
+    return {
+        name: value.detach().to("cpu", copy=True).contiguous() for name, value in sorted(tensors.items())
+    }
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        flat = tensors[name].contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy() if flat.numel() else b"")
+    return digest.hexdigest()

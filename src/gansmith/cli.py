@@ -1,0 +1,273 @@
+"""The command ``gansmith``: argument parsing and nothing else.
+
+torch takes a second to import, so every verb imports what it needs when it runs.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gansmith import __version__
+from gansmith.errors import GansmithError, nearest
+
+if TYPE_CHECKING:
+    from gansmith.recipe import Recipe
+    from gansmith.session import Outcome
+
+
+class _Verbs(click.Group):
+    """Verbs in the order they are used, and a suggestion for one that does not exist."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise click.UsageError(f"There is no verb '{args[0]}'.{nearest(args[0], self.commands)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="gansmith")
+def cli() -> None:
+    """From a folder of pictures to a generator you can trust, explore and ship.
+
+    \b
+    gansmith demo                                     faces in about two minutes, on any machine
+    gansmith train my_pictures --run runs/one         your pictures; the same command resumes
+    gansmith generate runs/one -o out --seeds 0-63    new pictures
+    gansmith walk runs/one -o walk.gif                a walk from picture to picture
+    """
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one message and exit code 2, never a traceback."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except GansmithError as error:
+        click.echo(f"gansmith: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else error.format_message())
+        sys.exit(0)
+    except click.ClickException as error:
+        click.echo(f"gansmith: {error.format_message()}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("gansmith: stopped.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+_device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+_code = click.option(
+    "--code", metavar="FILE", help="A Python file with a method of your own that the run was made with."
+)
+
+
+def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--run", "run", required=True, metavar="DIR", help="Where the run is, or will be."),
+        click.option("--recipe", metavar="NAME", help="A recipe (see: gansmith recipes) or a .py file with one."),
+        click.option("--set", "settings", multiple=True, metavar="A.B=V", help="Change a setting of the recipe."),
+        click.option("--dry-run", is_flag=True, help="Print what would happen and stop."),
+        click.option("--json", "as_json", is_flag=True, help="With --dry-run: machine-readable, on stdout."),
+        _device,
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.option("--run", "run", default="runs/demo", show_default=True, metavar="DIR", help="Where to train.")
+@click.option("--images", type=int, default=None, help="How long to train, in images.")
+@_device
+def demo(run: str, images: int | None, device: str) -> None:
+    """Train the default recipe on built-in faces for about two minutes."""
+    from dataclasses import replace
+
+    from gansmith.recipes.rpgan import demo_recipe
+
+    recipe = demo_recipe()
+    if images is not None:
+        recipe = replace(recipe, train=replace(recipe.train, images=images))
+    outcome = _train("demo-faces", recipe, Path(run), device)
+    click.echo(
+        "\nWhat to try next:\n"
+        f"  gansmith generate {run} -o out --seeds 0-63\n"
+        f"  gansmith walk {run} -o walk.gif\n"
+        "  gansmith train FOLDER --run runs/mine      (your own pictures)\n"
+        "  gansmith recipes                           (what else there is)"
+    )
+    sys.exit(outcome.interruption.exit_code)
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable, on stdout.")
+def recipes(name: str | None, as_json: bool) -> None:
+    """List the recipes, or show all settings of one."""
+    from gansmith.recipes import CATALOGUE, named
+    from gansmith.settings import flat, to_json
+
+    if name is None:
+        made = {key: named(key) for key in CATALOGUE}
+        if as_json:
+            click.echo(json.dumps({key: recipe.about for key, recipe in made.items()}, indent=2))
+            return
+        for key, recipe in made.items():
+            click.echo(f"{key:15} {recipe.about}")
+        return
+    recipe = named(name)
+    if as_json:
+        click.echo(json.dumps(to_json(recipe), indent=2))
+        return
+    for key, value in flat(recipe):
+        click.echo(f"{key} = {value}")
+
+
+@cli.command()
+@click.argument("data")
+@_train_options
+def train(
+    data: str, run: str, recipe: str | None, settings: tuple[str, ...], dry_run: bool, as_json: bool, device: str
+) -> None:
+    """Train a recipe on DATA in a run directory, or resume the run that is there.
+
+    DATA is a folder of pictures, a zip of them, or a built-in name such as demo-faces, digits or mnist.
+
+    \b
+    gansmith train my_pictures --run runs/one
+    gansmith train mnist --recipe dcgan28 --run runs/digits --set train.images=100000
+    gansmith train demo-faces --run runs/slow --set optimisers.generator.lr=1e-4
+    To resume a run, repeat its command.
+    """
+    if dry_run:
+        _dry_run(data, _recipe(data, recipe, settings, device), as_json)
+        return
+    outcome = _train(data, _recipe(data, recipe, settings, device), Path(run), device)
+    sys.exit(outcome.interruption.exit_code)
+
+
+def _recipe(data: str, name: str | None, settings: tuple[str, ...], device: str) -> "Recipe":
+    from gansmith.data.open import describe_source
+    from gansmith.devices import pick_device
+    from gansmith.models import recipe_of_code
+    from gansmith.recipes import default_for, named
+    from gansmith.settings import override
+
+    if name is None:
+        facts = describe_source(data)
+        side = min(facts.median_width, facts.median_height)
+        name = default_for(side, pick_device(device).type != "cpu")
+        click.echo(f"Recipe: {name} (the default for these pictures; --recipe chooses another).", err=True)
+    recipe = recipe_of_code(name) if name.endswith(".py") else named(name)
+    for setting in settings:
+        recipe = override(recipe, setting)
+    return recipe
+
+
+def _train(data: str, recipe: "Recipe", run: Path, device: str) -> "Outcome":
+    from gansmith.console import bar, console
+    from gansmith.data.open import open_data
+    from gansmith.session import train as start
+
+    opened = open_data(data, recipe.data, progress=bar)
+    for refused in opened.refused[:5]:
+        click.echo(f"Left out: {refused.name}: {refused.reason}", err=True)
+    if len(opened.refused) > 5:
+        click.echo(f"Left out: {len(opened.refused) - 5} more; all are listed in {run / 'data.json'}.", err=True)
+    outcome = start(recipe, opened, run, device=device, console=console())
+    if outcome.interruption.signal is not None:
+        click.echo(f"Stopped and saved after {outcome.images} images. The same command resumes.", err=True)
+    else:
+        click.echo(f"Done: {outcome.images} images in {outcome.run.path}.")
+        for what, path in outcome.shown.items():
+            click.echo(f"  {what:18} {path}")
+    return outcome
+
+
+def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
+    from dataclasses import replace
+
+    from gansmith.data.open import describe_source
+    from gansmith.describe import describe
+    from gansmith.settings import flat
+
+    facts = describe_source(data)
+    if recipe.data.channels is None:
+        recipe = replace(recipe, data=replace(recipe.data, channels=1 if facts.all_grey else 3))
+    description = describe(recipe)
+    if as_json:
+        click.echo(json.dumps(description.as_json(), indent=2))
+        return
+    click.echo(f"{data}: {facts.count} pictures, typically {facts.median_width}x{facts.median_height}\n")
+    for key, value in flat(recipe):
+        click.echo(f"{key} = {value}")
+    for network, layers in description.layers.items():
+        click.echo(f"\n{network}: {description.parameters[network]:,} parameters")
+        for layer in layers:
+            shape = "x".join(str(side) for side in layer.output)
+            click.echo(f"  {layer.name:24} {layer.kind:18} {shape:16} {layer.parameters:>12,}")
+    click.echo(
+        f"\nMemory: {description.weights_bytes / 2**20:.0f} MiB for weights, gradients, optimisers and averages; "
+        f"about {description.activation_bytes / 2**20:.0f} MiB for activations at batch {recipe.train.batch}."
+    )
+
+
+@cli.command()
+@click.argument("model")
+@click.option("-o", "--out", required=True, metavar="OUT", help="A folder, a .zip, or one .png for a grid.")
+@click.option("--seeds", default="0-63", show_default=True, help="Seeds and ranges: 0-63,100,200-299.")
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Pictures made at a time.")
+@_code
+@_device
+def generate(model: str, out: str, seeds: str, batch: int, code: str | None, device: str) -> None:
+    """Make pictures from seeds: one seed is one picture, whatever the batch or the number asked for.
+
+    MODEL is a run directory, a checkpoint file, or weights of a DCGAN made elsewhere (.pt, .pth).
+    """
+    from gansmith.console import bar
+    from gansmith.generation import parse_seeds, write
+
+    chosen = parse_seeds(seeds)
+    generator = _open(model, code, device)
+    with bar("Generating", len(chosen)) as progress:
+        written = write(generator, chosen, Path(out), batch=batch, progress=progress.update)
+    click.echo(f"{written.count} pictures in {written.path}")
+
+
+@cli.command()
+@click.argument("model")
+@click.option("-o", "--out", required=True, metavar="FILE", help="A .gif, .webp or .mp4 file.")
+@click.option("--seeds", default="0-7", show_default=True, help="The pictures to walk through, in this order.")
+@click.option("--mode", type=click.Choice(["spherical", "linear"]), default="spherical", show_default=True)
+@click.option("--coordinate", type=int, default=None, help="Sweep this one number of the latent instead.")
+@click.option("--frames", type=click.IntRange(2), default=24, show_default=True, help="Frames from seed to seed.")
+@click.option("--fps", type=click.IntRange(1), default=24, show_default=True, help="Frames a second.")
+@_code
+@_device
+def walk(
+    model: str, out: str, seeds: str, mode: str, coordinate: int | None, frames: int, fps: int, **rest: Any
+) -> None:
+    """Film a walk through latent space: from seed to seed, or along one coordinate."""
+    from gansmith.generation import parse_seeds
+    from gansmith.walks import Path_, film
+
+    generator = _open(model, rest["code"], rest["device"])
+    film(generator, parse_seeds(seeds), Path(out), Path_(mode, coordinate, frames, fps))
+    click.echo(f"A walk in {out}")
+
+
+def _open(model: str, code: str | None, device: str) -> Any:
+    from gansmith.models import import_code, open_generator
+
+    if code is not None:
+        import_code(code)
+    return open_generator(model, device)

@@ -1,0 +1,1 @@
+"""Pictures in: data sets, readers, order and batches."""

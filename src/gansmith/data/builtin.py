@@ -1,0 +1,299 @@
+"""Data sets that have a name instead of a path: drawn faces, small digits, and torchvision's classics.
+
+The downloaded sets live in the folder named by the environment variable GANSMITH_DATA, or in
+~/.cache/gansmith/datasets. They are looked for there first and downloaded only when they are missing.
+"""
+
+import importlib
+import os
+import pickle
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gansmith.data import faces
+from gansmith.data.dataset import DataSet, GrowingDataSet
+from gansmith.data.folder import FolderSource
+from gansmith.data.load import ReportProgress, from_array, load, with_channels
+from gansmith.errors import DataError, MissingPackageError, nearest
+from gansmith.recipe import DataConfig, Size
+
+_FACES = 10_000
+_FACE_SIZE = Size(64, 64)  # Where nobody asks for another.
+_SMALLEST_FACE = 8  # In pixels.
+
+
+class DemoFaces(GrowingDataSet):
+    """Drawn faces, made when first asked for; every fact about them is known exactly.
+
+    Columns: ``images`` uint8 [n, channels, height, width], ``labels`` int64 [n] (see `faces.LABELS`),
+    ``attributes`` uint8 [n, a] (see `faces.ATTRIBUTES`), ``landmarks`` float32 [n, 5, 2] in pixels.
+
+    Args:
+        count: how many; face i is the same whatever the count.
+        size: they are drawn at this size.
+        channels: 3, or 1 for luma.
+        seed: another seed, other faces.
+    """
+
+    def __init__(
+        self, count: int = _FACES, size: Size = _FACE_SIZE, channels: int = 3, seed: int = 0
+    ) -> None:
+        if min(size.width, size.height) < _SMALLEST_FACE:
+            raise DataError(
+                f"demo-faces are drawn from {_SMALLEST_FACE} pixels a side on. Received: size={size}."
+            )
+        self._size, self._channels, self._seed = size, channels, seed
+        super().__init__("demo-faces", count, self._row, f"demo-faces:{count} seed {seed}")
+
+    def caption(self, index: int) -> str:
+        """A sentence about face ``index``."""
+        return faces.caption(faces.face(self._seed, index))
+
+    def _row(self, index: int) -> Mapping[str, Tensor]:
+        face = faces.face(self._seed, index)
+        width, height = self._size.width, self._size.height
+        picture = torch.from_numpy(faces.draw(face, width, height)).permute(2, 0, 1)
+        return {
+            "images": with_channels(picture[None], self._channels)[0],
+            "labels": torch.tensor(faces.label(face), dtype=torch.int64),
+            "attributes": torch.from_numpy(faces.attributes(face)),
+            "landmarks": torch.from_numpy(faces.landmarks(face, width, height)),
+        }
+
+
+def is_builtin(data: str) -> bool:
+    """Whether this is the name of a built-in set, with or without a count behind a colon."""
+    return data.partition(":")[0] in _BUILTINS
+
+
+def native_size(name: str) -> Size | None:
+    """The size the set's pictures have before resizing; None where they are drawn at any size."""
+    return _entry(name).size
+
+
+def native_channels(name: str) -> int:
+    """1 where the set is grey, 3 where it has colour."""
+    return _entry(name).channels
+
+
+def builtin_facts(name: str) -> tuple[int, Size, int]:
+    """(number of pictures, size, channels) without opening the set; faces, of any size, count as 64 x 64."""
+    entry = _entry(name)
+    return _count(name), entry.size or _FACE_SIZE, entry.channels
+
+
+def open_builtin(name: str, config: DataConfig, *, progress: ReportProgress | None = None) -> DataSet:
+    """A built-in set at the size and with the channels of ``config`` (None: the set's own).
+
+    Raises:
+        DataError: no such set, or its files are neither here nor to be had.
+        MissingPackageError: it needs scikit-learn or torchvision.
+    """
+    _count(name)  # Refuses a count where none can be given.
+    return _entry(name).open(name, config, progress)
+
+
+def data_root() -> Path:
+    """Where downloaded sets live: $GANSMITH_DATA, or ~/.cache/gansmith/datasets."""
+    given = os.environ.get("GANSMITH_DATA")
+    return Path(given).expanduser() if given else Path.home() / ".cache" / "gansmith" / "datasets"
+
+
+def _entry(name: str) -> "_Builtin":
+    base, _, _ = name.partition(":")
+    if base not in _BUILTINS:
+        raise DataError(f"There is no built-in data set '{name}'.{nearest(base, _BUILTINS)}")
+    return _BUILTINS[base]
+
+
+def _count(name: str) -> int:
+    base, colon, text = name.partition(":")
+    if not colon:
+        return _entry(name).count
+    if base != "demo-faces" or not text.isdecimal() or int(text) < 1:
+        raise DataError(
+            f"Only demo-faces takes a count, from 1 on, as in demo-faces:50000. Received: {name}."
+        )
+    return int(text)
+
+
+def _open_faces(name: str, config: DataConfig, progress: ReportProgress | None) -> DataSet:
+    del progress  # Faces are drawn while training runs; nothing is waited for.
+    return DemoFaces(_count(name), config.size, config.channels or 3)
+
+
+def _open_digits(name: str, config: DataConfig, progress: ReportProgress | None) -> DataSet:
+    del progress
+    try:
+        datasets = importlib.import_module("sklearn.datasets")
+    except ModuleNotFoundError as error:
+        raise MissingPackageError("scikit-learn", "The data set digits", "datasets") from error
+    digits = datasets.load_digits()
+    pictures = np.rint(digits.images * (255.0 / 16.0)).astype(np.uint8)[:, None]
+    return from_array(name, torch.from_numpy(pictures), torch.from_numpy(digits.target), config)
+
+
+# --- torchvision --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Published:
+    """How torchvision names a set, and the files it wants to find under the root."""
+
+    kind: str
+    files: tuple[str, ...]
+    options: Mapping[str, str]
+
+
+_IDX = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+_CELEBA = (
+    "img_align_celeba/000001.jpg to 202599.jpg",
+    *("list_attr_celeba.txt", "identity_CelebA.txt", "list_bbox_celeba.txt"),
+    *("list_landmarks_align_celeba.txt", "list_eval_partition.txt"),
+)
+_LFW = ("lfw-funneled.tgz", "lfw_funneled/ (that file unpacked)", "people.txt", "lfw-names.txt")
+_CIFAR = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
+
+
+def _published(kind: str, folder: str, files: tuple[str, ...], **options: str) -> _Published:
+    return _Published(kind, tuple(f"{folder}/{file}" for file in files), options)
+
+
+_PUBLISHED = {
+    "mnist": _published("MNIST", "MNIST/raw", _IDX),
+    "fashion-mnist": _published("FashionMNIST", "FashionMNIST/raw", _IDX),
+    "cifar10": _published("CIFAR10", "cifar-10-batches-py", _CIFAR),
+    "celeba": _published("CelebA", "celeba", _CELEBA, split="all"),
+    "lfw": _published("LFWPeople", "lfw-py", _LFW),
+}
+# What torchvision's data sets raise where files are missing, damaged, or cannot be downloaded.
+_TROUBLE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    ImportError,
+    LookupError,
+    AssertionError,
+    EOFError,
+    pickle.PickleError,
+)
+
+
+def _open_arrays(name: str, config: DataConfig, progress: ReportProgress | None) -> DataSet:
+    del progress
+    published = _find(name)
+    pictures = torch.as_tensor(published.data)
+    pictures = pictures[:, None] if pictures.dim() == 3 else pictures.permute(0, 3, 1, 2)
+    return from_array(name, pictures, torch.as_tensor(published.targets), config)
+
+
+def _open_files(name: str, config: DataConfig, progress: ReportProgress | None) -> DataSet:
+    published = _find(name)
+    if name == "celeba":
+        source = FolderSource(Path(published.root) / "celeba" / "img_align_celeba")
+        row = {file: index for index, file in enumerate(published.filename)}
+        rows = [row[file] for file in source.names if file in row]
+        if len(rows) == len(source.names):  # Somebody may have put pictures of their own there.
+            source.attributes = published.attr[rows].to(torch.uint8)
+    else:
+        source = FolderSource(published.images_dir)
+    # lfw's folders are people, most with one picture: nothing to tell apart by training.
+    source.name, source.labels, source.label_names = name, None, ()
+    return load(source, config, progress=progress)
+
+
+def _find(name: str) -> Any:
+    """torchvision's data set: from the files here, else downloaded."""
+    entry, root = _PUBLISHED[name], data_root()
+    make = getattr(_torchvision(name).datasets, entry.kind)
+    reason = ""
+    for download in (False, True):
+        try:
+            with _quiet():
+                return make(str(root), download=download, **entry.options)
+        except _TROUBLE as error:
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+    files = "".join(f"\n  {file}" for file in entry.files)
+    raise DataError(
+        f"The data set {name} is not in {root} and could not be downloaded ({reason}). "
+        f"Put these files there, or set GANSMITH_DATA to the folder that has them:{files}"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():  # Compiled parts that data sets do not need, old pickles of numpy.
+        warnings.simplefilter("ignore")
+        yield
+
+
+_schemas: list[torch.library.Library] = []  # A schema lives as long as its Library object.
+
+
+def _torchvision(name: str) -> ModuleType:
+    """torchvision, also where its compiled operators were built for another torch.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    with _quiet():
+        try:
+            try:
+                return importlib.import_module("torchvision")
+            except RuntimeError as error:  # "operator torchvision::nms does not exist"
+                if "torchvision::" not in str(error):
+                    raise
+            _declare_operators()
+            for module in [key for key in sys.modules if key.partition(".")[0] == "torchvision"]:
+                del sys.modules[module]  # What is left of the failed import.
+            return importlib.import_module("torchvision")
+        except ModuleNotFoundError as error:
+            raise MissingPackageError("torchvision", f"The data set {name}", "datasets") from error
+        except (ImportError, OSError, RuntimeError) as error:
+            raise DataError(
+                f"The data set {name} needs torchvision, which is installed but does not start ({error}). "
+                f"Install the torchvision that belongs to torch {torch.__version__}."
+            ) from error
+
+
+def _declare_operators() -> None:
+    """Name the two operators torchvision describes at import; pictures are read without them."""
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    for operator in ("nms", "qnms"):
+        if not hasattr(torch.ops.torchvision, operator):
+            schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            library.define(schema)  # type: ignore[no-untyped-call]
+    _schemas.append(library)
+
+
+Opener = Callable[[str, DataConfig, ReportProgress | None], DataSet]
+
+
+@dataclass(frozen=True)
+class _Builtin:
+    count: int
+    size: Size | None
+    channels: int
+    open: Opener
+
+
+_BUILTINS = {
+    "demo-faces": _Builtin(_FACES, None, 3, _open_faces),
+    "digits": _Builtin(1_797, Size(8, 8), 1, _open_digits),
+    "mnist": _Builtin(60_000, Size(28, 28), 1, _open_arrays),
+    "fashion-mnist": _Builtin(60_000, Size(28, 28), 1, _open_arrays),
+    "cifar10": _Builtin(50_000, Size(32, 32), 3, _open_arrays),
+    "celeba": _Builtin(202_599, Size(178, 218), 3, _open_files),
+    "lfw": _Builtin(13_233, Size(250, 250), 3, _open_files),
+}
+BUILTIN_NAMES = tuple(_BUILTINS)

@@ -1,0 +1,131 @@
+"""What training needs of a data set: columns of facts, one row per picture, fetched by number."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from gansmith.errors import DataError
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@runtime_checkable
+class DataSet(Protocol):
+    """Pictures of one size with their facts.
+
+    Columns are tensors with one row per picture. ``images`` is uint8 [n, C, H, W] and always there;
+    ``labels`` (int64 [n]), ``attributes`` (uint8 [n, a]) and ``landmarks`` (float32 [n, points, 2],
+    x and y in pixels) are there where they are known. Any further column is allowed: a method asks
+    for columns by the field names of its batch.
+    """
+
+    name: str
+    fingerprint: str  # Changes when the pictures do; stored in the run so that a resume can notice.
+    refused: tuple[Refused, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def fetch(self, rows: Tensor) -> Mapping[str, Tensor]:
+        """The rows of every column, in the order asked for; ``rows`` is int64 [n]."""
+        ...
+
+
+class MemoryDataSet:
+    """A data set whose columns lie in memory.
+
+    Args:
+        name: what the user called it.
+        columns: column name -> tensor; all with the same number of rows.
+        fingerprint: changes when the pictures do.
+        refused: files left out on the way here.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        columns: Mapping[str, Tensor],
+        fingerprint: str = "",
+        refused: tuple[Refused, ...] = (),
+    ) -> None:
+        lengths = {key: len(column) for key, column in columns.items()}
+        if len(set(lengths.values())) != 1:
+            raise DataError(f"All columns of a data set must have as many rows. Received: {lengths}.")
+        self.name = name
+        self.fingerprint = fingerprint or name
+        self.refused = refused
+        self._columns = dict(columns)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self._columns)
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values())))
+
+    def fetch(self, rows: Tensor) -> Mapping[str, Tensor]:
+        """The rows of every column, in the order asked for."""
+        return {name: column.index_select(0, rows) for name, column in self._columns.items()}
+
+
+class GrowingDataSet:
+    """A data set whose rows are made when they are first asked for, and then kept in memory.
+
+    The first pass costs the making, later passes nothing, and nothing is waited for at the start.
+
+    Args:
+        name: what the user called it.
+        length: number of pictures.
+        make: picture number -> its row, the same columns each time.
+        fingerprint: changes when the pictures do.
+    """
+
+    refused: tuple[Refused, ...] = ()
+
+    def __init__(self, name: str, length: int, make: "Maker", fingerprint: str = "") -> None:
+        self.name = name
+        self.fingerprint = fingerprint or name
+        self._make = make
+        self._made = torch.zeros(length, dtype=torch.bool)
+        first = make(0)
+        self._columns = {
+            key: torch.zeros((length, *value.shape), dtype=value.dtype) for key, value in first.items()
+        }
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def fetch(self, rows: Tensor) -> Mapping[str, Tensor]:
+        """The rows of every column, in the order asked for; missing ones are made first."""
+        for row in rows[~self._made[rows]].unique().tolist():
+            for key, value in self._make(row).items():
+                self._columns[key][row] = value
+            self._made[row] = True
+        return {name: column.index_select(0, rows) for name, column in self._columns.items()}
+
+
+class Maker(Protocol):
+    """Makes the row of one picture."""
+
+    def __call__(self, index: int) -> Mapping[str, Tensor]:
+        """Column name -> the row, without a batch dimension."""
+        ...

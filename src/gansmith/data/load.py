@@ -1,0 +1,277 @@
+"""Picture files -> a data set: decoded into memory where they fit, else decoded when asked for."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from torch.nn import functional
+
+from gansmith.data.dataset import DataSet, MemoryDataSet, Refused
+from gansmith.data.decode import Header, decode, probe
+from gansmith.data.folder import Source
+from gansmith.errors import DataError
+from gansmith.recipe import DataConfig, Fit, Size
+from gansmith.tensors import BytePictures, Labels
+
+ReportProgress = Callable[[int, int], None]
+"""Called now and then with (files done, files in all)."""
+
+MEMORY_LIMIT = 4 * 2**30  # In bytes. Beyond this, or a third of what is free, pictures stay in their files.
+_HEADERS = 64  # Pictures looked at to answer questions about all.
+_CHUNK = 32  # Files in flight per thread; bounds the memory decoding needs besides the result.
+_RESIZED_AT_ONCE = 4096  # Pictures of an array, in float.
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow computes it.
+_SHOWN = 5  # Names or reasons in a message.
+
+
+def load(source: Source, config: DataConfig, *, progress: ReportProgress | None = None) -> DataSet:
+    """The pictures of a source at one size, with the labels and attributes the source knows.
+
+    Rows follow ``source.names``. Files that cannot be used are left out (in memory) or replaced by the
+    next good one (decoded when asked for), and listed in ``refused``.
+
+    Args:
+        source: where the files are.
+        config: size, channels and fit; channels None is resolved by `resolve_channels`.
+        progress: told how far decoding is.
+
+    Returns: a data set with ``images`` uint8 [n, channels, height, width].
+
+    Raises:
+        DataError: there is no picture, or none can be used.
+    """
+    if not source.names:
+        raise nothing_found(source)
+    config = replace(config, channels=config.channels or resolve_channels(source))
+    if len(source.names) * _row_bytes(config) > min(MEMORY_LIMIT, _free_memory() // 3):
+        return LazyDataSet(source, config)
+    return _load_all(source, config, progress)
+
+
+def resolve_channels(source: Source) -> int:
+    """1 where all of up to 64 evenly spread pictures are grey by their headers, else 3."""
+    headers = some_headers(source)
+    return 1 if headers and all(header.grey for header in headers) else 3
+
+
+def some_headers(source: Source) -> list[Header]:
+    """The headers of up to 64 evenly spread pictures; those that cannot be read are left out."""
+    count = min(len(source.names), _HEADERS)
+    headers = []
+    for place in range(count):
+        try:
+            headers.append(probe(source.read(place * len(source.names) // count)))
+        except (DataError, OSError):
+            continue
+    return headers
+
+
+def nothing_found(source: Source) -> DataError:
+    """What to tell somebody whose folder or zip holds no picture."""
+    if source.refused:
+        return _all_refused(source.name, source.refused)
+    looked = f"No pictures in {source.name} or its sub-folders: looked for .jpg, .png, .webp and the like"
+    if not source.others:
+        return DataError(f"{looked}; it is empty. Give a folder or a zip that holds pictures.")
+    count = len(source.others)
+    found = "1 file, not a picture" if count == 1 else f"{count} files, none of them a picture"
+    names = ", ".join(source.others[:_SHOWN]) + (", ..." if count > _SHOWN else "")
+    zips = [name for name in source.others if name.lower().endswith(".zip")]
+    advice = (
+        f"Give the zip itself: {source.name}/{zips[0]}." if zips else "Give a folder that holds pictures."
+    )
+    return DataError(f"{looked}; found {found}: {names}. {advice}")
+
+
+def from_array(name: str, pictures: BytePictures, labels: Labels, config: DataConfig) -> MemoryDataSet:
+    """A data set out of pictures that are one array already, brought to the form of ``config``."""
+    pictures = with_channels(pictures, config.channels or pictures.shape[1])
+    images = torch.cat(
+        [_fitted(part, config.size, config.fit) for part in torch.split(pictures, _RESIZED_AT_ONCE)]
+    )
+    return MemoryDataSet(name, {"images": images, "labels": labels.to(torch.int64)}, f"{name}:{len(images)}")
+
+
+def with_channels(pictures: BytePictures, channels: int) -> UInt8[Tensor, "batch wanted height width"]:
+    """Grey as three equal channels, or colour as luma (channels 1)."""
+    if pictures.shape[1] == channels:
+        return pictures
+    if channels == 3:
+        return pictures.expand(-1, 3, -1, -1)
+    luma = pictures.float().mul(torch.tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    return luma.round_().to(torch.uint8)
+
+
+def _fitted(pictures: BytePictures, size: Size, fit: Fit) -> UInt8[Tensor, "batch channels _ _"]:
+    """The rules of `gansmith.data.decode` for many pictures of one shape at once."""
+    height, width = pictures.shape[2:]
+    if (height, width) == (size.height, size.width):
+        return pictures.contiguous()
+    target = (size.height, size.width)
+    scale = max(size.height / height, size.width / width)
+    if fit == "crop":
+        rows, columns = round(size.height / scale), round(size.width / scale)
+        top, left = (height - rows) // 2, (width - columns) // 2
+        pictures = pictures[:, :, top : top + rows, left : left + columns]
+    elif fit == "pad":
+        scale = min(size.height / height, size.width / width)
+        target = (max(round(height * scale), 1), max(round(width * scale), 1))
+    resized = functional.interpolate(pictures.float(), target, mode="bicubic", antialias=True)
+    down, right = size.height - resized.shape[2], size.width - resized.shape[3]
+    edges = (right // 2, right - right // 2, down // 2, down - down // 2)
+    return functional.pad(resized, edges, mode="replicate").clamp_(0, 255).round_().to(torch.uint8)
+
+
+class LazyDataSet:
+    """A data set that decodes pictures when they are asked for, for sets larger than the memory.
+
+    A file that turns out bad is replaced by the next good one in order, the same each time, and listed
+    in ``refused``. Its row keeps the facts of the picture that stands in.
+
+    Args:
+        source: where the files are.
+        config: size, channels (resolved) and fit.
+    """
+
+    def __init__(self, source: Source, config: DataConfig) -> None:
+        self.name = source.name
+        self.fingerprint = source.fingerprint
+        self.refused: tuple[Refused, ...] = source.refused
+        self._source, self._config = source, config
+        self._facts = _facts(source)
+        self._bad: set[int] = set()
+        self._lock = threading.Lock()  # The loader fetches from its own thread.
+        self._pool = ThreadPoolExecutor(_threads(), thread_name_prefix="gansmith-decode")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return ("images", *self._facts)
+
+    def __len__(self) -> int:
+        return len(self._source.names)
+
+    def fetch(self, rows: Tensor) -> Mapping[str, Tensor]:
+        """The rows of every column, in the order asked for; ``rows`` is int64 [n].
+
+        Raises:
+            DataError: no file of the source can be used.
+        """
+        with self._lock:
+            pictures, chosen = self._decoded(rows.tolist())
+        images = torch.empty((len(chosen), *_shape(self._config)), dtype=torch.uint8)
+        for place, index in enumerate(chosen):
+            images[place] = pictures[index]
+        standing_in = torch.tensor(chosen, dtype=torch.int64)
+        facts = {name: column.index_select(0, standing_in) for name, column in self._facts.items()}
+        return {"images": images, **facts}
+
+    def _decoded(self, rows: Sequence[int]) -> tuple[dict[int, Tensor], list[int]]:
+        """Pictures by file number, and the file number that serves each row."""
+        pictures: dict[int, Tensor] = {}
+        while True:
+            chosen = [self._next_good(row) for row in rows]
+            missing = sorted(set(chosen) - pictures.keys())
+            if not missing:
+                return pictures, chosen
+            results = _in_threads(self._pool, self._source, self._config, missing)
+            for index, result in zip(missing, results, strict=True):
+                if isinstance(result, Refused):
+                    self._bad.add(index)
+                    self.refused = (*self.refused, result)
+                else:
+                    pictures[index] = result
+
+    def _next_good(self, row: int) -> int:
+        if len(self._bad) == len(self):
+            raise _all_refused(self.name, self.refused)
+        while row in self._bad:
+            row = (row + 1) % len(self)
+        return row
+
+
+def _load_all(source: Source, config: DataConfig, progress: ReportProgress | None) -> MemoryDataSet:
+    total = len(source.names)
+    images = torch.empty((total, *_shape(config)), dtype=torch.uint8)
+    kept: list[int] = []
+    refused = list(source.refused)
+    chunk = _CHUNK * _threads()
+    with ThreadPoolExecutor(_threads(), thread_name_prefix="gansmith-decode") as pool:
+        for start in range(0, total, chunk):
+            indices = range(start, min(start + chunk, total))
+            for index, result in zip(indices, _in_threads(pool, source, config, indices), strict=True):
+                if isinstance(result, Refused):
+                    refused.append(result)
+                else:
+                    images[len(kept)] = result
+                    kept.append(index)
+            if progress is not None:
+                progress(indices.stop, total)
+    if not kept:
+        raise _all_refused(source.name, refused)
+    rows = torch.tensor(kept, dtype=torch.int64)
+    facts = {name: column.index_select(0, rows) for name, column in _facts(source).items()}
+    columns = {"images": images[: len(kept)], **facts}
+    return MemoryDataSet(source.name, columns, source.fingerprint, tuple(refused))
+
+
+def _in_threads(
+    pool: Executor, source: Source, config: DataConfig, indices: Sequence[int]
+) -> Iterator[Tensor | Refused]:
+    """The picture, or why there is none, for each file number, in the order given."""
+    return pool.map(lambda index: _one(source, config, index), indices)
+
+
+def _one(source: Source, config: DataConfig, index: int) -> Tensor | Refused:
+    try:
+        return decode(source.read(index), config.size, config.channels or 3, config.fit)
+    except DataError as error:
+        return Refused(source.names[index], str(error))
+    except OSError as error:
+        return Refused(source.names[index], f"it cannot be read: {error.strerror or error}")
+    except MemoryError:
+        return Refused(source.names[index], "there is not enough memory to read it")
+
+
+def _all_refused(name: str, refused: Sequence[Refused]) -> DataError:
+    shown = "; ".join(f"{entry.name}: {entry.reason}" for entry in refused[:_SHOWN])
+    more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
+    return DataError(
+        f"None of the pictures in {name} can be used. {shown}{more}. Give pictures that open in a viewer."
+    )
+
+
+def _facts(source: Source) -> dict[str, Tensor]:
+    facts = {} if source.labels is None else {"labels": torch.tensor(source.labels, dtype=torch.int64)}
+    return facts if source.attributes is None else {**facts, "attributes": source.attributes}
+
+
+def _shape(config: DataConfig) -> tuple[int, int, int]:
+    return config.channels or 3, config.size.height, config.size.width
+
+
+def _row_bytes(config: DataConfig) -> int:
+    channels, height, width = _shape(config)
+    return channels * height * width
+
+
+def _threads() -> int:
+    return os.cpu_count() or 1
+
+
+def _free_memory() -> int:
+    """Bytes the machine can still give; where it does not say, enough for the limit above."""
+    try:  # Linux: free pages plus caches it can drop.
+        with open("/proc/meminfo", encoding="ascii") as facts:
+            return next(int(line.split()[1]) * 1024 for line in facts if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        pass
+    try:  # macOS counts all memory only.
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf.
+        return 3 * MEMORY_LIMIT

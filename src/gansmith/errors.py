@@ -1,0 +1,68 @@
+"""Every message a user can meet: what the rule is, what was received, and what to do about it.
+
+GansmithError
+├── SettingError         a value in a recipe or behind --set
+├── DataError            pictures, labels, data sets
+├── RunError             a run directory: in use, different, not there
+├── CheckpointError      a checkpoint file: damaged, foreign, unsafe
+├── TrainingError        training itself went wrong (a loss became NaN)
+├── StorageError         the disk refused: full, read-only, no permission
+└── MissingPackageError  an optional package is not installed
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class GansmithError(Exception):
+    """A problem the user can act on. The command line prints it as one message and exits with 2."""
+
+    exit_code = 2
+
+
+class SettingError(GansmithError):
+    """A recipe or a ``--set`` value breaks a rule."""
+
+
+class DataError(GansmithError):
+    """The pictures or their facts cannot be used as they are."""
+
+
+class RunError(GansmithError):
+    """A run directory is in use, differs from what was asked, or is not a run."""
+
+
+class CheckpointError(GansmithError):
+    """A checkpoint is damaged, of another kind, or unsafe to read."""
+
+
+class TrainingError(GansmithError):
+    """Training produced numbers that are not numbers."""
+
+
+class StorageError(GansmithError):
+    """The disk refused to take or give a file."""
+
+
+class MissingPackageError(GansmithError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, purpose: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package}, which is not installed. "
+            f"Install it with: pip install 'gansmith[{extra}]'"
+        )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A suggestion for an unknown name, ready to be put behind a message.
+
+    Returns: ``" Did you mean 'lr'?"``, or the list of what is known when nothing is near.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if not close:  # "batch_size" is far from "batch" letter by letter, yet everyone means it.
+        close = [known_name for known_name in names if len(known_name) > 2 and known_name in name][:1]
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    return f" Known names: {', '.join(names)}." if names else ""

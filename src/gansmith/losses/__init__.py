@@ -1,0 +1,1 @@
+"""Losses: equations as small values and functions, tested against closed forms."""

@@ -1,0 +1,118 @@
+"""What critic and generator play for: each adversarial loss is a small value with two equations.
+
+Scores are raw critic outputs, before any sigmoid, and higher means more real.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+
+from gansmith.tensors import Scalar, Scores
+
+
+@runtime_checkable
+class AdversarialLoss(Protocol):
+    """What any method may play for."""
+
+    def discriminator(self, real: Scores, fake: Scores) -> Scalar:
+        """What the discriminator minimises."""
+        ...
+
+    def generator(self, fake: Scores) -> Scalar:
+        """What the generator minimises."""
+        ...
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """Binary cross-entropy, non-saturating for the generator (Goodfellow 2014, section 3).
+
+    Label smoothing: ``real=0.9`` is one-sided (Salimans 2016), ``real=0.9, fake=0.1`` two-sided.
+    The generator always aims at the label 1.
+    """
+
+    real: float = 1.0
+    fake: float = 0.0
+
+    def discriminator(self, real: Scores, fake: Scores) -> Scalar:
+        """-E[r log D(x) + (1-r) log(1-D(x))] - E[f log D(G(z)) + (1-f) log(1-D(G(z)))]."""
+        # softplus(-s) is -log sigmoid(s), and softplus(s) = softplus(-s) + s.
+        on_real = F.softplus(-real) + (1.0 - self.real) * real
+        on_fake = F.softplus(fake) - self.fake * fake
+        return on_real.mean() + on_fake.mean()
+
+    def generator(self, fake: Scores) -> Scalar:
+        """-E[log D(G(z))]."""
+        return F.softplus(-fake).mean()
+
+
+@dataclass(frozen=True)
+class Minimax:
+    """The saturating game of the original paper (Goodfellow 2014, equation 1)."""
+
+    def discriminator(self, real: Scores, fake: Scores) -> Scalar:
+        """-E[log D(x)] - E[log(1 - D(G(z)))]."""
+        return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+    def generator(self, fake: Scores) -> Scalar:
+        """E[log(1 - D(G(z)))]."""
+        return -F.softplus(fake).mean()
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """LSGAN with targets 0 and 1 (Mao 2016, equation 9)."""
+
+    def discriminator(self, real: Scores, fake: Scores) -> Scalar:
+        """E[(D(x) - 1)^2] / 2 + E[D(G(z))^2] / 2."""
+        return 0.5 * (real - 1.0).square().mean() + 0.5 * fake.square().mean()
+
+    def generator(self, fake: Scores) -> Scalar:
+        """E[(D(G(z)) - 1)^2] / 2."""
+        return 0.5 * (fake - 1.0).square().mean()
+
+
+@dataclass(frozen=True)
+class Hinge:
+    """The hinge loss (Lim and Ye 2017; Miyato 2018, equation 17)."""
+
+    def discriminator(self, real: Scores, fake: Scores) -> Scalar:
+        """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))]."""
+        return F.relu(1.0 - real).mean() + F.relu(1.0 + fake).mean()
+
+    def generator(self, fake: Scores) -> Scalar:
+        """-E[D(G(z))]."""
+        return -fake.mean()
+
+
+@dataclass(frozen=True)
+class Wasserstein:
+    """The critic's estimate of the earth mover's distance (Arjovsky 2017, equation 2)."""
+
+    def discriminator(self, real: Scores, fake: Scores) -> Scalar:
+        """E[D(G(z))] - E[D(x)]."""
+        return fake.mean() - real.mean()
+
+    def generator(self, fake: Scores) -> Scalar:
+        """-E[D(G(z))]."""
+        return -fake.mean()
+
+
+Adversarial = Logistic | Minimax | LeastSquares | Hinge | Wasserstein
+"""The choices a recipe has; ``--set method.adversarial=Hinge`` picks one by name."""
+
+
+def relativistic(ahead: Scores, behind: Scores) -> Scalar:
+    """E[softplus(-(ahead - behind))], paired by index: ``ahead`` should score above ``behind``.
+
+    The relativistic pairing loss (Jolicoeur-Martineau 2018; Huang 2024, equation 2) of the
+    discriminator is relativistic(real, fake), of the generator relativistic(fake, real).
+    """
+    return F.softplus(behind - ahead).mean()
+
+
+def accuracy(scores: Scores, real: bool) -> Scalar:
+    """Share of the pictures a discriminator puts on the right side of 0."""
+    return ((scores > 0) == torch.tensor(real, device=scores.device)).float().mean()

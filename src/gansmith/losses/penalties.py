@@ -1,0 +1,58 @@
+"""Regularisers of a critic: plain functions of a critic and pictures, so any critic fits.
+
+A closure carries what else a critic needs (labels, growth, the other half of a pair). Everything here
+is computed in float32: squares of gradients lose too much in bfloat16.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gansmith.tensors import Images, Scalar, Scores
+
+Critic = Callable[[Tensor], Tensor]
+"""Pictures [batch, channels, height, width] -> scores [batch]."""
+
+
+def _gradients(critic: Critic, images: Images) -> Float[Tensor, "batch features"]:
+    """Gradient of each score with respect to its own picture; part of the graph, for a second backward."""
+    with torch.autocast(images.device.type, enabled=False):
+        images = images.detach().float().requires_grad_(True)
+        scores = critic(images)
+        (gradients,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    return gradients.flatten(1)
+
+
+def zero_centred(critic: Critic, images: Images) -> Scalar:
+    """E[|grad D|^2] / 2: R1 on real pictures, R2 on made ones (Mescheder 2018, equations 9 and 10)."""
+    return 0.5 * _gradients(critic, images).square().sum(dim=1).mean()
+
+
+def lipschitz(critic: Critic, real: Images, fake: Images, share: Float[Tensor, " batch"]) -> Scalar:
+    """E[(|grad D| - 1)^2] on lines between real and made pictures (Gulrajani 2017, equation 3).
+
+    Args:
+        share: where on its line each point lies, in [0, 1]: 1 is the real picture.
+    """
+    share = share.view(-1, 1, 1, 1)
+    between = share * real.float() + (1.0 - share) * fake.float()
+    # The small number keeps the derivative of the norm finite where the gradient is 0.
+    norms = (_gradients(critic, between).square().sum(dim=1) + 1e-12).sqrt()
+    return (norms - 1.0).square().mean()
+
+
+def directional(moved: Scores, scores: Scores, distance: float) -> Scalar:
+    """E[((D(x + s e) - D(x)) / s)^2] / 2: ``zero_centred`` without a second derivative.
+
+    For a random direction e with E[e e^T] = I (normal numbers, or random signs) the mean of
+    (e . grad D)^2 is |grad D|^2, so for a small distance s both agree, at the price
+    of a forward pass instead of a double backward.
+
+    Args:
+        moved: D(x + s e).
+        scores: D(x) of the same pictures.
+        distance: s, in units of pictures in [-1, 1].
+    """
+    return 0.5 * ((moved.float() - scores.float()) / distance).square().mean()

@@ -1,0 +1,1 @@
+"""Papers, one file each: its networks, its losses, nothing else."""

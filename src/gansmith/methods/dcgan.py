@@ -1,0 +1,110 @@
+"""DCGAN: two convolutional networks play Goodfellow's game (Radford, Metz and Chintala 2015)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from gansmith.data.batches import ImageBatch
+from gansmith.errors import SettingError
+from gansmith.losses.adversarial import Adversarial, Logistic, accuracy
+from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
+from gansmith.nets.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
+from gansmith.tensors import Images, Latents
+
+Prior = Literal["normal", "uniform", "unit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DCGAN(NoiseToImage[Pair, ImageBatch]):
+    """The paper's networks and game; every option is one that is met in the wild.
+
+    G: max E[log D(G(z))]; D: max E[log D(x)] + E[log(1 - D(G(z)))].
+    """
+
+    batch_type: ClassVar[type[ImageBatch]] = ImageBatch
+
+    latent: int = 100  # Numbers in z.
+    prior: Prior = "normal"  # N(0, 1); "uniform" is U(-1, 1) as in the paper; "unit" is U(0, 1).
+    generator_width: int = 64  # ngf.
+    discriminator_width: int = 64  # ndf.
+    widest: int = 1024  # No layer has more channels.
+    adversarial: Adversarial = Logistic()
+    head: Literal["convolution", "softmax"] = "convolution"
+    light: bool = False  # A discriminator of two convolutions only.
+    momentum: float = 0.1  # Of batch norm: the newest batch's share in the running statistics.
+    generator_moves: int = 1  # G:D = generator_moves : discriminator_moves.
+    discriminator_moves: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("latent", "generator_width", "discriminator_width", "generator_moves", "discriminator_moves"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"method.{name} must be at least 1. Received: {name}={getattr(self, name)}.")
+
+    def build(self, spec: ImageSpec) -> Pair:
+        generator = DCGANGenerator(
+            spec, self.latent, self.generator_width, most=self.widest, momentum=self.momentum
+        )
+        discriminator = DCGANDiscriminator(
+            spec,
+            self.discriminator_width,
+            most=self.widest,
+            momentum=self.momentum,
+            depth=2 if self.light else None,
+            softmax=self.head == "softmax",
+        )
+        return Pair(generator, discriminator)
+
+    def players(self) -> Mapping[str, tuple[str, ...]]:
+        return {"discriminator": ("discriminator",), "generator": ("generator",)}
+
+    def turns(self) -> Sequence[Turn[Pair, ImageBatch]]:
+        return (
+            Turn(
+                name="discriminator",
+                player="discriminator",
+                loss=self.discriminator_loss,
+                repeats=self.discriminator_moves,
+            ),
+            Turn(name="generator", player="generator", loss=self.generator_loss, repeats=self.generator_moves),
+        )
+
+    def discriminator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+        """Real and made pictures are judged as two batches, each with its own batch statistics."""
+        real = networks.discriminator(batch.images)
+        fake = networks.discriminator(networks.generator(self.latents(noise)))
+        return Loss(
+            self.adversarial.discriminator(real, fake),
+            {
+                "D(x)": real.sigmoid().mean(),
+                "D(G(z))": fake.sigmoid().mean(),
+                "accuracy on real": accuracy(real, real=True),
+                "accuracy on fake": accuracy(fake, real=False),
+            },
+        )
+
+    def generator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+        """The judge has moved since: D(G(z)) here is the tutorial's second number."""
+        fake = networks.discriminator(networks.generator(self.latents(noise)))
+        return Loss(self.adversarial.generator(fake), {"D(G(z))": fake.sigmoid().mean()})
+
+    def measure(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
+        scores = networks.discriminator(batch.images)
+        return {"accuracy": accuracy(scores, real=True), "D(x)": scores.sigmoid().mean()}
+
+    def latents(self, noise: Noise) -> Latents:
+        return draw_latents(noise, self.latent, self.prior)
+
+    def decode(self, networks: Pair, latents: Latents) -> Images:
+        images: Tensor = networks.generator(latents)
+        return images
+
+
+def draw_latents(noise: Noise, count: int, prior: Prior) -> Latents:
+    """z of each seed, [batch, count], from the named prior."""
+    if prior == "normal":
+        return noise.normal(count)
+    unit = noise.uniform(count)
+    return unit if prior == "unit" else torch.sub(2.0 * unit, 1.0)

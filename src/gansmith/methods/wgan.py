@@ -1,0 +1,80 @@
+"""WGAN: a critic kept tame by clipping its weights estimates a distance (Arjovsky, Chintala, Bottou 2017)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from gansmith.data.batches import ImageBatch
+from gansmith.errors import SettingError
+from gansmith.losses.adversarial import Wasserstein
+from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
+from gansmith.nets.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
+from gansmith.tensors import Images, Latents
+
+
+@dataclass(frozen=True, kw_only=True)
+class WGAN(NoiseToImage[Pair, ImageBatch]):
+    """Algorithm 1 of the paper on DCGAN's networks: n_critic moves, then one of the generator."""
+
+    batch_type: ClassVar[type[ImageBatch]] = ImageBatch
+
+    latent: int = 100
+    generator_width: int = 64
+    critic_width: int = 64
+    clip: float = 0.01  # c: every weight of the critic stays in [-c, c].
+    critic_moves: int = 5  # n_critic.
+
+    def __post_init__(self) -> None:
+        if not self.clip > 0:
+            raise SettingError(f"method.clip must be positive. Received: clip={self.clip}.")
+
+    def build(self, spec: ImageSpec) -> Pair:
+        return Pair(
+            DCGANGenerator(spec, self.latent, self.generator_width),
+            DCGANDiscriminator(spec, self.critic_width),
+        )
+
+    def players(self) -> Mapping[str, tuple[str, ...]]:
+        return {"critic": ("discriminator",), "generator": ("generator",)}
+
+    def turns(self) -> Sequence[Turn[Pair, ImageBatch]]:
+        critic = Turn(
+            name="critic",
+            player="critic",
+            loss=self.critic_loss,
+            repeats=self.critic_moves,
+            constrain=self.clip_weights,
+        )
+        return critic, Turn(name="generator", player="generator", loss=self.generator_loss)
+
+    def critic_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+        """The negative of the estimated distance (equation 2)."""
+        real = networks.discriminator(batch.images)
+        fake = networks.discriminator(networks.generator(self.latents(noise)))
+        total = Wasserstein().discriminator(real, fake)
+        return Loss(total, {"distance": -total.detach()})
+
+    def generator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+        """Equation 2, the generator's part."""
+        fake = networks.discriminator(networks.generator(self.latents(noise)))
+        return Loss(Wasserstein().generator(fake))
+
+    def clip_weights(self, networks: Pair) -> None:
+        """w <- clip(w, -c, c)."""
+        torch._foreach_clamp_max_(list(networks.discriminator.parameters()), self.clip)
+        torch._foreach_clamp_min_(list(networks.discriminator.parameters()), -self.clip)
+
+    def measure(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
+        real = networks.discriminator(batch.images)
+        fake = networks.discriminator(networks.generator(self.latents(noise)))
+        return {"distance": real.mean() - fake.mean()}
+
+    def latents(self, noise: Noise) -> Latents:
+        return noise.normal(self.latent)
+
+    def decode(self, networks: Pair, latents: Latents) -> Images:
+        images: Tensor = networks.generator(latents)
+        return images

@@ -1,0 +1,125 @@
+"""A recipe is one experiment as a value: a method, how pictures come in, and the training numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gansmith.errors import SettingError, nearest
+from gansmith.method import ImageSpec, Method
+from gansmith.optimisers import Optimiser
+from gansmith.progress import Progress
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Fit = Literal["crop", "pad", "stretch"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """A picture size, written 64 or 128x96: width first, as cameras and players write it."""
+
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.width < 4 or self.height < 4:
+            raise SettingError(f"A picture must be at least 4 pixels a side. Received: size={self}.")
+
+    @classmethod
+    def parse(cls, text: str) -> "Size":
+        """``"64"`` -> 64 x 64; ``"128x96"`` -> 128 wide, 96 high."""
+        parts = text.lower().split("x")
+        if len(parts) > 2 or not all(part.strip().isdigit() for part in parts):
+            raise SettingError(f"A size is written 64 or 128x96 (width x height). Received: {text!r}.")
+        return cls(int(parts[0]), int(parts[-1]))
+
+    def __str__(self) -> str:
+        return str(self.width) if self.width == self.height else f"{self.width}x{self.height}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """How pictures are brought into the form the networks train on."""
+
+    size: Size = Size(64, 64)
+    channels: int | None = None  # None: 1 where every picture is grey, else 3.
+    fit: Fit = "crop"  # How another shape becomes this one: cut the centre, pad with the edge, or squeeze.
+    mirror: bool = False  # Half of the pictures flipped left to right.
+    validation: float = 0.05  # Share of the pictures held out, never trained on.
+
+    def __post_init__(self) -> None:
+        if self.channels not in (None, 1, 3):
+            raise SettingError(f"channels must be 1 (grey) or 3 (colour). Received: channels={self.channels}.")
+        if not 0.0 <= self.validation < 1.0:
+            raise SettingError(f"validation is a share in [0, 1). Received: validation={self.validation}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Average:
+    """The moving average of weights that pictures are made with, its half-life counted in images.
+
+    The half-life grows with the run, ``rampup`` x images seen, between ``floor`` and ``half_life``:
+    early weights are forgotten early (Karras 2020; R3GAN's burn-in is the same idea).
+    """
+
+    half_life: float = 4000.0  # In images.
+    rampup: float = 0.05
+    floor: float = 500.0  # In images.
+
+    def decay(self, progress: Progress) -> float:
+        """The weight of the old average after one more step."""
+        half_life = min(self.half_life, max(self.floor, self.rampup * progress.images))
+        return float(0.5 ** (progress.batch / half_life)) if half_life > 0 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The numbers of the training loop. Everything that has a length is counted in images seen."""
+
+    images: int = 200_000
+    batch: int = 64
+    seed: int = 0
+    average: Average | None = Average()  # None: pictures come from the weights of the last step.
+    averaged: tuple[str, ...] = ("generator",)  # Networks of the bundle that are averaged.
+    precision: Precision = "auto"  # bfloat16 where the machine has it in hardware, else float32.
+    log_every: int = 640
+    picture_every: int = 5_000
+    checkpoint_every: int = 10_000
+    keep_checkpoints: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("images", "batch", "log_every", "picture_every", "checkpoint_every", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"train.{name} must be at least 1. Received: {name}={getattr(self, name)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One experiment. ``optimisers`` has one entry for each player of the method."""
+
+    name: str
+    method: Method[Any, Any, Any]
+    optimisers: Mapping[str, Optimiser]
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    borrow: Mapping[str, str] = field(default_factory=dict)  # Network name -> the run it is taken from.
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        players = self.method.players()
+        for player in players:
+            if player not in self.optimisers:
+                raise SettingError(f"Every player needs an optimiser. Missing: optimisers.{player}.")
+        for player in self.optimisers:
+            if player not in players:
+                raise SettingError(f"There is no player '{player}'.{nearest(player, players)}")
+
+    def spec(self) -> ImageSpec:
+        """What the networks are built for; ``data.channels`` must be known by now."""
+        channels = 3 if self.data.channels is None else self.data.channels
+        return ImageSpec(height=self.data.size.height, width=self.data.size.width, channels=channels)
+
+    def progress(self, images: int, data_images: int) -> Progress:
+        """The position after ``images`` images."""
+        return Progress(
+            images=images, total_images=self.train.images, batch=self.train.batch, data_images=data_images
+        )

@@ -1,0 +1,41 @@
+"""DCGAN as the textbook has it, at several sizes, with averaged weights for the pictures."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gansmith.methods.dcgan import DCGAN
+from gansmith.optimisers import Adam
+from gansmith.recipe import Average, DataConfig, Recipe, Size, TrainConfig
+
+
+def dcgan(name: str, about: str, size: int, *, width: int = 64, images: int = 200_000) -> Recipe:
+    """The paper's networks, loss, optimiser and initialisation at one size (Radford 2015, section 4)."""
+    adam = Adam(lr=2e-4, betas=(0.5, 0.999))
+    return Recipe(
+        name=name,
+        about=about,
+        method=DCGAN(generator_width=width, discriminator_width=width),
+        optimisers={"discriminator": adam, "generator": adam},
+        data=DataConfig(size=Size(size, size)),
+        train=TrainConfig(
+            images=images,
+            batch=128,
+            average=Average(half_life=4000.0, rampup=0.05, floor=500.0),
+            log_every=1280,
+        ),
+    )
+
+
+def _paper() -> Recipe:
+    """No average: pictures come from the weights of the last step, in float32."""
+    recipe = dcgan("dcgan64-paper", "The plain paper: DCGAN at 64 px without averaged weights, float32.", 64)
+    return replace(recipe, train=replace(recipe.train, average=None, averaged=(), precision="float32"))
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "dcgan28": lambda: dcgan("dcgan28", "The textbook DCGAN at 28 px, for digits.", 28, images=300_000),
+    "dcgan64": lambda: dcgan("dcgan64", "The textbook DCGAN at 64 px (ngf 64).", 64),
+    "dcgan64-wide": lambda: dcgan("dcgan64-wide", "The paper's wider networks at 64 px (ngf 128).", 64, width=128),
+    "dcgan64-paper": _paper,
+    "dcgan128": lambda: dcgan("dcgan128", "The textbook DCGAN with one more doubling, at 128 px.", 128),
+}

@@ -1,0 +1,35 @@
+"""RpGAN, the default: good pictures soon, on a processor or a GPU, and no collapse."""
+
+from collections.abc import Callable
+
+from gansmith.methods.rpgan import RpGAN
+from gansmith.optimisers import Adam
+from gansmith.recipe import Average, DataConfig, Recipe, Size, TrainConfig
+from gansmith.schedules import Cosine
+
+
+def rpgan(size: int, images: int, width: int = 64) -> Recipe:
+    """The recipe at one size; ``images`` is the length its schedules are laid out for."""
+    adam = Adam(lr=6e-4, betas=(0.0, 0.99), schedule=Cosine(end=0.2))
+    return Recipe(
+        name=f"rpgan{size}",
+        about=f"The default at {size} px: relativistic pairs, gentle penalties, cheap networks.",
+        method=RpGAN(generator_width=width, discriminator_width=width),
+        optimisers={"discriminator": adam, "generator": adam},
+        data=DataConfig(size=Size(size, size), mirror=True),
+        train=TrainConfig(
+            images=images,
+            average=Average(half_life=4000.0, rampup=0.05, floor=500.0),
+            picture_every=max(images // 40, 500),
+            checkpoint_every=max(images // 20, 1000),
+        ),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "rpgan8": lambda: rpgan(8, 60_000),
+    "rpgan28": lambda: rpgan(28, 120_000),
+    "rpgan32": lambda: rpgan(32, 120_000),
+    "rpgan64": lambda: rpgan(64, 55_000),
+    "rpgan128": lambda: rpgan(128, 400_000, width=32),
+}

@@ -1,0 +1,218 @@
+"""A run: a directory where a recipe happened, safe to stop, to kill, to resume and to carry away."""
+
+import json
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from gansmith.checkpoint import Checkpoint
+from gansmith.errors import CheckpointError, RunError, StorageError
+from gansmith.recipe import Recipe
+from gansmith.settings import differences, dumps, from_json, to_json
+from gansmith.storage import write_text
+
+_NOT_COMPARED = ("about:", "train.images:", "train.keep_checkpoints:")
+"""Settings that may differ on resume: words, how far to go, and how much to keep."""
+
+
+class Run:
+    """The files of a run.
+
+    ``recipe.json``  ``environment.json``  ``data.json``  ``stats.jsonl``  ``pictures/000051200.png``
+    ``checkpoints/000051200.safetensors``  ``tensorboard/``, and at the end ``curves.png``,
+    ``animation.gif`` and ``real_vs_generated.png``.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe) -> None:
+        self.path = path
+        self.recipe = recipe
+
+    # ---- making and opening -----------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path, recipe: Recipe, data: Mapping[str, Any]) -> "Run":
+        """A new run directory; an existing one must be empty.
+
+        Args:
+            data: what is known of the data set, kept in ``data.json``.
+        """
+        if path.exists() and not path.is_dir():
+            raise RunError(f"A run is a directory. Received: {path}, which is a file.")
+        foreign = [item.name for item in path.iterdir() if item.name != "run.lock"] if path.exists() else []
+        if foreign:
+            raise RunError(
+                f"A new run needs a new or empty directory. Received: {path}, which holds "
+                f"{', '.join(sorted(foreign)[:3])} and is not a run."
+            )
+        run = cls(path, recipe)
+        try:
+            for part in (run.pictures, run.checkpoints):
+                part.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"Could not make {path}: {error.strerror or error}.") from error
+        write_text(path / "environment.json", json.dumps(environment(), indent=2) + "\n")
+        write_text(path / "data.json", json.dumps(dict(data), indent=2) + "\n")
+        write_text(path / "recipe.json", dumps(recipe))  # Last: a directory with a recipe is a run.
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "Run":
+        """An existing run."""
+        if not cls.is_run(path):
+            raise RunError(f"A run directory holds recipe.json. Received: {path}, which does not.")
+        try:
+            tree = json.loads((path / "recipe.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path / 'recipe.json'} cannot be read: {error}.") from error
+        return cls(path, from_json(tree, Recipe))
+
+    @staticmethod
+    def is_run(path: Path) -> bool:
+        """Whether a directory is a run."""
+        return (path / "recipe.json").is_file()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run alone; the system lets go when this process ends, however it ends."""
+        lock = FileLock(self.path / "run.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunError(
+                f"Another process is training in {self.path}. Wait for it, stop it, or choose another --run."
+            ) from error
+        except OSError as error:
+            raise StorageError(f"Could not lock {self.path}: {error.strerror or error}.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def refuse_difference(self, recipe: Recipe, data: Mapping[str, Any]) -> None:
+        """Raise unless ``recipe`` and ``data`` are the ones this run was started with.
+
+        The length may differ: a finished run is lengthened by a larger ``train.images``.
+        """
+        old, new = to_json(self.recipe), to_json(recipe)
+        lines = [line for line in differences(old, new) if not line.startswith(_NOT_COMPARED)]
+        before = self.facts_of_data()
+        if before.get("fingerprint") != data.get("fingerprint"):
+            lines.append(
+                f"data: {before.get('name')} ({before.get('pictures')} pictures) -> "
+                f"{data.get('name')} ({data.get('pictures')} pictures)"
+            )
+        if lines:
+            raise RunError(
+                f"{self.path} was started with another recipe, and a run keeps its recipe. The difference:\n  "
+                + "\n  ".join(lines)
+                + "\nRepeat the first command to resume, or choose another --run."
+            )
+
+    def adopt(self, recipe: Recipe) -> None:
+        """Take over the settings that may differ on resume."""
+        if recipe != self.recipe:
+            write_text(self.path / "recipe.json", dumps(recipe))
+            self.recipe = recipe
+
+    # ---- places -------------------------------------------------------------------------------------
+
+    @property
+    def pictures(self) -> Path:
+        """Sample grids, one for each interval."""
+        return self.path / "pictures"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Checkpoint files, named by images seen."""
+        return self.path / "checkpoints"
+
+    @property
+    def stats(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "stats.jsonl"
+
+    def picture(self, images: int) -> Path:
+        """Where the grid after ``images`` images goes."""
+        return self.pictures / f"{images:09d}.png"
+
+    def facts_of_data(self) -> Mapping[str, Any]:
+        """``data.json``, or nothing where it is missing."""
+        try:
+            facts: Mapping[str, Any] = json.loads((self.path / "data.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return facts
+
+    # ---- checkpoints --------------------------------------------------------------------------------
+
+    def checkpoint_files(self) -> list[Path]:
+        """Checkpoints, oldest first."""
+        return sorted(self.checkpoints.glob("*.safetensors"))
+
+    def save(self, tensors: Mapping[str, torch.Tensor], images: int) -> Path:
+        """A new checkpoint; then the ones beyond ``train.keep_checkpoints`` go."""
+        path = self.checkpoints / f"{images:09d}.safetensors"
+        Checkpoint(tensors, {"images": images, "recipe": to_json(self.recipe)}).save(path)
+        for old in self.checkpoint_files()[: -self.recipe.train.keep_checkpoints]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def newest(self) -> tuple[Checkpoint, list[str]] | None:
+        """The newest whole checkpoint, and what is wrong with newer ones; None where there is none yet.
+
+        Raises:
+            CheckpointError: there are checkpoints, and all are damaged.
+        """
+        damaged: list[str] = []
+        for path in reversed(self.checkpoint_files()):
+            try:
+                return Checkpoint.load(path), damaged
+            except CheckpointError as error:
+                damaged.append(str(error))
+        if damaged:
+            raise CheckpointError("No checkpoint of this run is whole:\n  " + "\n  ".join(damaged))
+        return None
+
+    # ---- statistics ---------------------------------------------------------------------------------
+
+    def rows(self) -> list[dict[str, float]]:
+        """All rows of ``stats.jsonl``; a last line cut short by a kill is left out."""
+        rows = []
+        for line in self.stats.read_text(encoding="utf-8").splitlines() if self.stats.exists() else []:
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                continue
+        return rows
+
+    def forget_after(self, images: int) -> None:
+        """Drop rows and pictures from beyond ``images``: work that a kill lost and that comes again."""
+        rows = [row for row in self.rows() if row["images"] <= images]
+        write_text(self.stats, "".join(json.dumps(row) + "\n" for row in rows))
+        for picture in self.pictures.glob("*.png"):
+            if picture.stem.isdigit() and int(picture.stem) > images:
+                picture.unlink()
+
+
+def environment() -> dict[str, str]:
+    """What a run's numbers depend on besides the recipe."""
+    from gansmith import __version__
+
+    facts = {
+        "gansmith": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": str(torch.get_num_threads()),
+        "command": " ".join(["gansmith", *sys.argv[1:]]),
+    }
+    if torch.cuda.is_available():
+        facts["gpu"] = torch.cuda.get_device_name()
+        facts["cuda"] = str(torch.version.cuda)
+    return facts

@@ -1,0 +1,288 @@
+"""Training from the outside: start or resume a run, watch it, keep it safe, and show what came of it."""
+
+import json
+import math
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from PIL import Image
+
+from gansmith import pictures
+from gansmith.checkpoint import Checkpoint
+from gansmith.console import Console, Silent, Stopwatch
+from gansmith.data.dataset import DataSet
+from gansmith.data.loader import Loader
+from gansmith.devices import pick_device
+from gansmith.errors import StorageError, TrainingError
+from gansmith.models import borrowed_weights
+from gansmith.noise import Noise
+from gansmith.recipe import Recipe
+from gansmith.run import Run
+from gansmith.storage import write_whole
+from gansmith.tensors import BytePictures
+from gansmith.trainer import Trainer, pictures_of
+
+GRID = 64  # Pictures in a sample grid, seeds 0 to 63.
+MOST_FRAMES = 120  # Of the animation; a longer run is thinned out evenly.
+
+
+@dataclass
+class Interruption:
+    """Whether, and by which signal, the run was asked to stop."""
+
+    signal: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 130 after Ctrl-C and 143 after SIGTERM, as shells expect."""
+        return 0 if self.signal is None else 128 + self.signal
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``train`` came to."""
+
+    run: Run
+    images: int
+    interruption: Interruption
+    shown: Mapping[str, Path] = field(default_factory=dict)  # What to look at: name -> file.
+
+
+def train(
+    recipe: Recipe,
+    data: DataSet,
+    path: Path,
+    *,
+    device: str = "auto",
+    console: Console | None = None,
+) -> Outcome:
+    """Train a recipe in a run directory, or resume the run that is there.
+
+    Raises:
+        RunError: the directory is in use, is no run, or is a run of another recipe or data.
+        TrainingError: a loss or a weight is not a number any more.
+        StorageError: the last checkpoint could not be written.
+    """
+    recipe = resolve(recipe, data)
+    facts = {"name": data.name, "fingerprint": data.fingerprint, "pictures": len(data)}
+    facts["refused"] = [[item.name, item.reason] for item in data.refused]
+    run = Run.open(path) if Run.is_run(path) else Run.create(path, recipe, facts)
+    with run.locked():
+        run.refuse_difference(recipe, facts)
+        run.adopt(recipe)
+        return _Session(run, data, device, console or Silent()).go()
+
+
+def resolve(recipe: Recipe, data: DataSet) -> Recipe:
+    """The recipe with everything filled in that the data decides."""
+    if recipe.data.channels is not None:
+        return recipe
+    channels = int(data.fetch(torch.zeros(1, dtype=torch.int64))["images"].shape[1])
+    return replace(recipe, data=replace(recipe.data, channels=channels))
+
+
+class _Session:
+    """One process's work on a run: the loop's housekeeping."""
+
+    def __init__(self, run: Run, data: DataSet, device: str, console: Console) -> None:
+        self.run, self.recipe, self.console = run, run.recipe, console
+        self.device = pick_device(device)
+        method = self.recipe.method
+        self.loader: Loader[Any] = Loader(
+            data, method.batch_type, self.recipe.data, self.recipe.train.seed, self.device
+        )
+        found = run.newest()
+        borrowed = {} if found else borrowed_weights(self.recipe.borrow)
+        self.trainer: Trainer[Any, Any, Any] = Trainer(self.recipe, self.loader, self.device, borrowed)
+        if len(self.loader.training) < self.recipe.train.batch:
+            console.say(
+                f"A batch of {self.recipe.train.batch} is larger than the {len(self.loader.training)} training "
+                "pictures, so pictures repeat within a batch."
+            )
+        if found:
+            self._resume(*found)
+        elif run.rows():
+            run.forget_after(-1)  # Killed before its first checkpoint: it starts again.
+        self.tensorboard = _tensorboard(run, self.trainer.images)
+
+    def _resume(self, checkpoint: Checkpoint, damaged: list[str]) -> None:
+        for message in damaged:
+            self.console.say(f"{message} An older checkpoint is used.")
+        self.trainer.load(checkpoint.tensors, int(checkpoint.facts["images"]))
+        self.run.forget_after(self.trainer.images)
+        self.console.say(f"Resuming {self.run.path} after {self.trainer.images} images.")
+
+    # ---- the loop -----------------------------------------------------------------------------------
+
+    def go(self) -> Outcome:
+        """Train to the end or to an interruption."""
+        total = self.recipe.train.images
+        rows = self.run.rows()
+        self.watch = Stopwatch(rows[-1]["seconds"] if rows else 0.0)
+        self._announce()
+        self.console.start(self.trainer.images, total)
+        try:
+            with _interruptible() as interruption:
+                if self.trainer.images == 0:
+                    self._kept_going(self._picture)
+                while self.trainer.images < total and interruption.signal is None:
+                    self._step()
+                shown = self._end(finished=interruption.signal is None)
+        finally:
+            self.console.stop()
+            self.loader.close()
+            if self.tensorboard is not None:
+                self.tensorboard.close()
+        return Outcome(self.run, self.trainer.images, interruption, shown)
+
+    def _announce(self) -> None:
+        precision = str(self.trainer.precision).removeprefix("torch.")
+        self.console.say(
+            f"{self.recipe.name}: {len(self.loader.training)} training pictures, "
+            f"{len(self.loader.held_out)} held out, {self.recipe.data.size} px, "
+            f"on {self.device} in {precision}."
+        )
+
+    def _step(self) -> None:
+        before = self.trainer.images
+        self.trainer.step()
+        self.watch.add(self.recipe.train.batch)
+        self.console.advance(self.recipe.train.batch)
+        config = self.recipe.train
+        if self._passed(before, config.picture_every):
+            self._kept_going(self._picture)
+        if self._passed(before, config.log_every) or self._passed(before, config.picture_every):
+            self._log(measured=self._passed(before, config.picture_every))
+        if self._passed(before, config.checkpoint_every):
+            self._kept_going(self._checkpoint)
+
+    def _passed(self, before: int, every: int) -> bool:
+        return self.trainer.images // every > before // every
+
+    def _kept_going(self, work: Any) -> None:
+        """A full disk in the middle of a run is told, not fatal: the next interval tries again."""
+        try:
+            work()
+        except StorageError as error:
+            self.console.say(f"{error} Training goes on; the next interval tries again.")
+
+    def _end(self, finished: bool) -> Mapping[str, Path]:
+        last = self.run.checkpoints / f"{self.trainer.images:09d}.safetensors"
+        if not last.exists() and self.trainer.images:
+            self._log(measured=finished)
+            if finished:
+                self._kept_going(self._picture)
+            self._checkpoint()
+        return finish(self.run, self.trainer, self.loader) if finished else {}
+
+    # ---- what is kept ---------------------------------------------------------------------------------
+
+    def _log(self, measured: bool) -> None:
+        row: dict[str, float] = {"images": self.trainer.images, **self.watch.read(), **self.trainer.flush()}
+        held_out = self.loader.held_out_batch(self.recipe.train.batch) if measured else None
+        if held_out is not None:
+            row |= {f"held-out/{name}": value for name, value in self.trainer.measure(held_out).items()}
+        self._refuse_nan(row)
+        self.console.report(row)
+        try:
+            with open(self.run.stats, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            self.console.say(f"Could not write {self.run.stats}: {error.strerror or error}.")
+        if self.tensorboard is not None:
+            for name, value in row.items():
+                self.tensorboard.add_scalar(name, value, self.trainer.images)
+
+    def _refuse_nan(self, row: Mapping[str, float]) -> None:
+        bad = [name for name, value in row.items() if not math.isfinite(value)]
+        if not bad:
+            return
+        kept = self.run.checkpoint_files()
+        where = f"The newest checkpoint, {kept[-1]}, is from before." if kept else "No checkpoint was saved yet."
+        raise TrainingError(
+            f"{bad[0]} became {row[bad[0]]} by image {self.trainer.images}, so training stopped. {where} "
+            "Usual causes: a learning rate too high, or a penalty too weak. "
+            "Try a smaller --set optimisers.<player>.lr in a new --run."
+        )
+
+    def _checkpoint(self) -> None:
+        self._refuse_nan({key: value for key, value in self.trainer.flush().items() if not math.isfinite(value)})
+        tensors = self.trainer.state()
+        finite = torch.stack([value.isfinite().all() for value in tensors.values() if value.is_floating_point()])
+        if not bool(finite.all()):
+            self._refuse_nan({"a weight": math.nan})
+        self.run.save(tensors, self.trainer.images)
+
+    def _picture(self) -> None:
+        path = self.run.picture(self.trainer.images)
+        sheet = pictures.grid(samples(self.trainer, self.loader))
+        write_whole(path, lambda temporary: pictures.to_pil(sheet).save(temporary))
+
+
+def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = GRID) -> BytePictures:
+    """Pictures of seeds 0 .. count - 1 by the networks as they stand, averaged where they are averaged."""
+    networks = trainer.networks_for_pictures()
+    prompt = trainer.method.prompt(loader.sample(count))
+    noise = Noise(torch.arange(count, device=trainer.device))
+    return pictures.to_bytes(pictures_of(trainer.method, networks, prompt, noise)).cpu()
+
+
+def finish(run: Run, trainer: Trainer[Any, Any, Any], loader: Loader[Any]) -> Mapping[str, Path]:
+    """Curves, animation and the real-versus-generated sheet; name -> file."""
+    shown = {
+        "samples": run.picture(trainer.images),
+        "animation": run.path / "animation.gif",
+        "curves": run.path / "curves.png",
+        "real and generated": run.path / "real_vs_generated.png",
+    }
+    write_whole(shown["animation"], lambda path: pictures.animate(_frames(run), path))
+    write_whole(shown["curves"], lambda path: pictures.curves(run.rows(), path))
+    real = pictures.to_bytes(loader.sample(GRID // 2)[0]).cpu()
+    sheet = pictures.sheet(real, samples(trainer, loader, GRID // 2))
+    write_whole(shown["real and generated"], lambda path: sheet.save(path))
+    return {name: path for name, path in shown.items() if path.exists()}
+
+
+def _frames(run: Run) -> Iterator[Image.Image]:
+    files = sorted(run.pictures.glob("*.png"))
+    thin = max(1, math.ceil(len(files) / MOST_FRAMES))
+    for file in [*files[:-1:thin], *files[-1:]]:
+        with Image.open(file) as frame:
+            yield frame.convert("RGB")
+
+
+def _tensorboard(run: Run, images: int) -> Any:
+    """A TensorBoard writer where the package is installed; rows of lost work are hidden from its view."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(run.path / "tensorboard"), purge_step=images + 1)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _interruptible() -> Iterator[Interruption]:
+    """SIGINT and SIGTERM ask the loop to save and stop; a second SIGINT stops at once."""
+    interruption = Interruption()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if interruption.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        interruption.signal = number
+
+    try:
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # Not the main thread, where handlers cannot be set: the host handles signals.
+        yield interruption
+        return
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

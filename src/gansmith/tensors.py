@@ -1,0 +1,25 @@
+"""Names for the shapes of tensors that cross a module's border; tests check them, training does not pay."""
+
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+Images = Float[Tensor, "batch channels height width"]
+"""Pictures as networks see them, float in [-1, 1]."""
+
+BytePictures = UInt8[Tensor, "batch channels height width"]
+"""Pictures as files hold them, 0..255."""
+
+Scores = Float[Tensor, " batch"]
+"""One number per picture from a critic, before any sigmoid: higher means more real."""
+
+Latents = Float[Tensor, "batch latent"]
+"""What a generator starts from."""
+
+Labels = Int[Tensor, " batch"]
+"""One class number per picture."""
+
+Seeds = Int[Tensor, " batch"]
+"""One seed per picture, int64."""
+
+Scalar = Float[Tensor, ""]
+"""A loss."""
