@@ -63,7 +63,10 @@ class MyNetworks(Networks):
     @staticmethod
     def down(channels: int, wanted: int) -> list[nn.Module]:
         """Half the size."""
-        return [nn.utils.parametrizations.spectral_norm(nn.Conv2d(channels, wanted, 4, 2, 1)), nn.LeakyReLU(0.2)]
+        return [
+            nn.utils.parametrizations.spectral_norm(nn.Conv2d(channels, wanted, 4, 2, 1)),
+            nn.LeakyReLU(0.2),
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,13 @@ SMALL = {
 def small(recipe: Recipe) -> Recipe:
     """The recipe's own game with narrow networks, at 16 px, in a dozen steps."""
     method = replace(recipe.method, **SMALL[type(recipe.method)])
-    for setting in ("data.size=16", "data.channels=3", "train.batch=4", "train.images=48", "train.precision=float32"):
+    for setting in (
+        "data.size=16",
+        "data.channels=3",
+        "train.batch=4",
+        "train.images=48",
+        "train.precision=float32",
+    ):
         recipe = override(recipe, setting)
     return replace(recipe, method=method)
 
@@ -52,7 +58,9 @@ def trainer_of(recipe: Recipe) -> Trainer[Any, Any, Any]:
             for name in ("images", "a", "b")
         },
     )
-    loader: Loader[Any] = Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, torch.device("cpu"))
+    loader: Loader[Any] = Loader(
+        data, recipe.method.batch_type, recipe.data, recipe.train.seed, torch.device("cpu")
+    )
     return Trainer(recipe, loader, torch.device("cpu"))
 
 
@@ -73,7 +81,9 @@ def test_gradients_stay_with_the_player(recipe: Recipe) -> None:
         batch = trainer._loader.batch(0, 4)
         trainer._play(move, trainer._resize(batch, trainer.progress), Noise.of(0, 1, 2, 3), trainer.progress)
         owned = recipe.method.players()[move.turn.player]
-        owned_parameters = {id(p) for name in owned for p in trainer.networks.get_submodule(name).parameters()}
+        owned_parameters = {
+            id(p) for name in owned for p in trainer.networks.get_submodule(name).parameters()
+        }
         for name in names_of(trainer):
             for parameter, old in zip(
                 trainer.networks.get_submodule(name).parameters(), before[name], strict=True
@@ -154,7 +164,7 @@ def test_losses_are_functions_of_their_arguments(recipe: Recipe) -> None:
         fresh = trainer_of(recipe)
         turns = recipe.method.turns()
         losses = [t.loss(fresh.networks, batch, Noise.of(1, 2, 3, 4), trainer.progress).total for t in turns]
-        values.append([float(loss) for loss in losses])
+        values.append([loss.item() for loss in losses])
     assert values[0] == values[1]
 
 

@@ -22,14 +22,10 @@ from gansmith.noise import Noise
 
 
 class Pair(NamedTuple):
-    """A training batch nobody looks at here."""
-
     images: Tensor
 
 
 class ToyNetworks(Networks):
-    """A generator alone."""
-
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
         self.generator = generator
@@ -78,10 +74,10 @@ def toy(size: int = 16, channels: int = 3, **settings: int) -> Generator:
     return from_method(method, method.build(spec), spec, name="toy", recipe_name="toys", images_seen=640)
 
 
-def image_of(path: Path) -> Image.Image:
+def size_of(path: Path) -> tuple[int, int]:
     with Image.open(path) as image:
         image.load()
-        return image
+        return image.size
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -89,13 +85,12 @@ def test_a_dcgan_of_64_pixels_gives_a_seed_one_picture_whatever_the_batch(thread
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        maker = toy(64, width=12, latent=100)
+        maker = toy(64, width=8, latent=100)
         together = maker.make(Noise.of(*range(64)))
         assert together.std() > 0.1, "pictures that are all alike prove nothing"
-        for size in (1, 7, 16, 33):
-            for first in range(5, 64 - size, 24):
-                some = maker.make(Noise.of(*range(first, first + size)))
-                assert torch.equal(some, together[first : first + size]), (size, first)
+        for first, size in ((5, 1), (40, 1), (9, 7), (30, 16), (21, 33)):
+            some = maker.make(Noise.of(*range(first, first + size)))
+            assert torch.equal(some, together[first : first + size]), (size, first)
         order = torch.randperm(64, generator=torch.Generator().manual_seed(1))
         assert torch.equal(maker.make(Noise(order)), together[order]), "the place in the batch matters"
     finally:
@@ -106,24 +101,13 @@ def test_a_network_of_other_layers_is_steady_too() -> None:
     torch.manual_seed(0)
     layers = [nn.Upsample(scale_factor=4), nn.Conv2d(30, 13, 3, padding=1), nn.LeakyReLU(0.2)]
     network = nn.Sequential(*layers, nn.Upsample(scale_factor=3), nn.Conv2d(13, 1, 5), nn.Tanh())
-    make = steadily(lambda rows: network(rows[:, :, None, None]))
+    sizes: list[int] = []
+    make = steadily(lambda rows: (sizes.append(len(rows)), network(rows[:, :, None, None]))[1])
     rows = Noise.of(*range(40)).normal(30)
     together = make(rows)
     for place in range(0, 40, 3):
         assert torch.equal(make(rows[place : place + 1])[0], together[place])
-
-
-def test_networks_never_see_another_batch_size() -> None:
-    sizes: list[int] = []
-
-    def network(rows: Tensor) -> Tensor:
-        sizes.append(len(rows))
-        return rows[:, :, None, None]
-
-    for count in (1, 15, 16, 17, 50):
-        rows = torch.ones(count, 2).cumsum(0)
-        assert torch.equal(steadily(network)(rows)[:, :, 0, 0], rows)
-    assert set(sizes) == {generation.RUN}
+    assert set(sizes) == {generation.RUN}, "a kernel could choose another algorithm for another batch size"
 
 
 def test_a_method_becomes_a_generator_in_eval_mode_without_gradients() -> None:
@@ -165,22 +149,20 @@ def test_seeds_are_parsed_in_the_order_written() -> None:
     assert seeds[1:5] == [0, 1, 2, 3]
     assert 3 in seeds
     assert seeds.index(100) == 5
-    with pytest.raises(IndexError):
-        seeds[7]
-    with pytest.raises(IndexError):
-        seeds[-8]
+    for place in (7, -8):
+        with pytest.raises(IndexError):
+            seeds[place]
 
 
 def test_a_million_seeds_take_no_memory() -> None:
     tracemalloc.start()
-    try:
-        seeds = parse_seeds("0-999999,5000000-5999999")
-        assert len(seeds) == 2_000_000
-        assert seeds[1_999_999] == 5_999_999
-        assert sum(1 for _ in itertools.islice(seeds, 100_000)) == 100_000
-        assert tracemalloc.get_traced_memory()[1] < 50_000
-    finally:
-        tracemalloc.stop()
+    seeds = parse_seeds("0-999999,5000000-5999999")
+    assert len(seeds) == 2_000_000
+    assert seeds[1_999_999] == 5_999_999
+    assert sum(1 for _ in itertools.islice(seeds, 100_000)) == 100_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50_000
 
 
 @pytest.mark.parametrize(
@@ -217,18 +199,12 @@ def test_seed_5_alone_is_seed_5_among_64(tmp_path: Path) -> None:
 
 
 def test_archive_and_folder_agree_and_repeat(tmp_path: Path) -> None:
-    maker, seeds, done = toy(channels=1), parse_seeds("90-99,3,1000000-1000019"), [0, 0, 0]
-
-    def count(kind: int) -> Callable[[int], object]:
-        def add(pictures: int) -> None:
-            done[kind] += pictures
-
-        return add
-
-    assert write(maker, seeds, tmp_path / "out", progress=count(0)).count == 31
-    assert write(maker, seeds, tmp_path / "out.zip", progress=count(1)).path == tmp_path / "out.zip"
-    write(maker, seeds, tmp_path / "again.ZIP", batch=1, progress=count(2))
-    assert done == [31, 31, 31]
+    maker, seeds = toy(channels=1), parse_seeds("90-99,3,1000000-1000019")
+    done: list[int] = []
+    assert write(maker, seeds, tmp_path / "out", progress=done.append).count == 31
+    assert write(maker, seeds, tmp_path / "out.zip", progress=done.append).path == tmp_path / "out.zip"
+    write(maker, seeds, tmp_path / "again.ZIP", batch=1, progress=done.append)
+    assert sum(done) == 3 * 31
     assert (tmp_path / "out.zip").read_bytes() == (tmp_path / "again.ZIP").read_bytes()
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert len(archive.namelist()) == 31
@@ -240,7 +216,7 @@ def test_archive_and_folder_agree_and_repeat(tmp_path: Path) -> None:
 def test_one_png_is_a_grid(tmp_path: Path) -> None:
     maker = toy()
     assert write(maker, range(10), tmp_path / "new" / "grid.png").count == 10
-    assert image_of(tmp_path / "new" / "grid.png").size == (4 * 18 - 2, 3 * 18 - 2)
+    assert size_of(tmp_path / "new" / "grid.png") == (4 * 18 - 2, 3 * 18 - 2)
     write(maker, [5], tmp_path / "one.png")
     write(maker, [5], tmp_path / "one")
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "one" / "seed000005.png").read_bytes()
@@ -257,12 +233,7 @@ def test_many_pictures_go_into_folders_of_a_thousand(tmp_path: Path, monkeypatch
 
 
 def no_pictures(noise: Noise) -> Tensor:
-    """A generator for what must be refused before a picture is made."""
     raise AssertionError(f"{len(noise)} pictures were made before the refusal")
-
-
-def refusing(size: int = 16) -> Generator:
-    return dataclasses.replace(toy(), make=no_pictures, spec=ImageSpec(size, size, 3))
 
 
 @pytest.mark.parametrize(
@@ -281,17 +252,16 @@ def test_what_cannot_be_written_is_refused_at_once(
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match=message):
-        write(refusing(), seeds, tmp_path / name)
+        write(dataclasses.replace(toy(), make=no_pictures), seeds, tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_grid_of_large_pictures_is_refused_by_its_pixels(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="89 million pixels"):
-        write(refusing(1024), range(100), tmp_path / "grid.png")
+        write(dataclasses.replace(toy(), spec=ImageSpec(1024, 1024)), range(100), tmp_path / "grid.png")
 
 
 def failing_after(count: int) -> Callable[..., Any]:
-    """``Path.write_bytes`` on a disk with room for ``count`` files."""
     real, places = Path.write_bytes, itertools.count()
 
     def write_bytes(path: Path, content: bytes) -> int:
@@ -307,12 +277,14 @@ def test_a_full_disk_leaves_whole_pictures_and_says_how_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Path, "write_bytes", failing_after(20))
-    with pytest.raises(StorageError, match=r"disk is full.*20 of 64 pictures were written"):
+    with pytest.raises(StorageError, match=r"disk is full.*first \d+ of 64 pictures are whole") as refusal:
         write(toy(), range(64), tmp_path / "out")
     left = list((tmp_path / "out").iterdir())
     assert len(left) == 20
+    first = int(str(refusal.value).partition("first ")[2].split()[0])
+    assert all((tmp_path / "out" / f"seed{seed:06d}.png").exists() for seed in range(first))
     for path in left:
-        assert image_of(path).size == (16, 16)
+        assert size_of(path) == (16, 16)
 
 
 def test_a_full_disk_leaves_no_half_grid_or_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,3 +122,9 @@ def test_a_folder_that_is_not_ours_is_said_so(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(Path, "write_bytes", forbidden)
     with pytest.raises(StorageError, match="not permitted"):
         marks.write_png(picture(), tmp_path / "a.png", ORIGIN)
+
+
+def test_a_file_where_a_folder_should_be_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="Cannot write"):
+        marks.write_png(picture(), tmp_path / "file" / "a.png", ORIGIN)

@@ -96,7 +96,9 @@ class Cycle(Method[Translators, Unpaired, Tensor]):
 
     def criticise(self, networks: Translators, batch: Unpaired, noise: Noise, progress: Progress) -> Loss:
         pick = (noise.uniform(1).flatten() * len(networks.pool_a)).long()
-        total = LeastSquares().discriminator(networks.critic_a(batch.a), networks.critic_a(networks.pool_a[pick]))
+        total = LeastSquares().discriminator(
+            networks.critic_a(batch.a), networks.critic_a(networks.pool_a[pick])
+        )
         total = total + LeastSquares().discriminator(
             networks.critic_b(batch.b), networks.critic_b(networks.pool_b[pick])
         )
@@ -209,7 +211,9 @@ class Growing(_NoiseToy):
 
     def fool_at_size(self, networks: Any, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         height, width = batch.images.shape[2:]
-        return Loss(Logistic().generator(networks.discriminator(self._made(networks, noise, (height, width)))))
+        return Loss(
+            Logistic().generator(networks.discriminator(self._made(networks, noise, (height, width))))
+        )
 
 
 class Staged(Networks):

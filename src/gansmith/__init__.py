@@ -34,7 +34,7 @@ _HOMES = {
     "open_generator": "models",
     "train": "session",
 }
-"""Public name -> the module it lives in. Imported on first use: ``gansmith --help`` must not wait for torch."""
+"""Public name -> its module, imported on first use: ``gansmith --help`` must not wait for torch."""
 
 __all__ = sorted([*_HOMES, "__version__"])
 

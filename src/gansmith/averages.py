@@ -26,23 +26,25 @@ class WeightAverage(nn.ModuleDict):
 
     @torch.no_grad()
     def follow(self, networks: Networks, decay: float) -> None:
-        """average <- decay * average + (1 - decay) * weights; ``decay`` in [0, 1]."""
-        averages: list[Tensor] = []
-        lives: list[Tensor] = []
+        """Average <- decay * average + (1 - decay) * weights; ``decay`` in [0, 1]."""
+        pairs: dict[Tensor, Tensor] = {}  # Weights that two networks share move once.
         for name, average in self.items():
             live = networks.get_submodule(name)
-            averages += [*average.parameters(), *average.buffers()]
-            lives += [*live.parameters(), *live.buffers()]
-        floats = [i for i, average in enumerate(averages) if average.is_floating_point()]
-        torch._foreach_lerp_([averages[i] for i in floats], [lives[i] for i in floats], 1.0 - decay)
-        for average, live in zip(averages, lives, strict=True):
-            if not average.is_floating_point():
-                average.copy_(live)
+            pairs |= zip(_tensors(average), _tensors(live), strict=True)
+        floats = [average for average in pairs if average.is_floating_point()]
+        torch._foreach_lerp_(floats, [pairs[average] for average in floats], 1.0 - decay)
+        for held, current in pairs.items():
+            if not held.is_floating_point():
+                held.copy_(current)
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
 
 
 def bundle_for_pictures(networks: Networks, average: WeightAverage | None) -> Networks:
     """A copy of the bundle in eval mode, averaged networks in place of the live ones."""
     bundle = copy.deepcopy(networks)
-    for name, averaged in (average or {}).items():
-        setattr(bundle, name, copy.deepcopy(averaged))
+    for name, averaged in copy.deepcopy(average or {}).items():  # At once, so that sharing survives.
+        setattr(bundle, name, averaged)
     return bundle.eval().requires_grad_(False)

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gansmith.errors import CheckpointError
-from gansmith.storage import write_whole
+from gansmith.storage import whole_file
 
 FORMAT = "gansmith-1"
 
@@ -22,7 +22,7 @@ FORMAT = "gansmith-1"
 class Checkpoint:
     """Tensors by name, and plain facts: the recipe, images seen.
 
-    On disk it is a safetensors file whose header carries the facts as JSON and a digest of the
+    On disk it is a safetensors file whose header carries the facts as JSON and a digest of facts and
     tensors, so damage is noticed before anything is made of it.
     """
 
@@ -36,9 +36,11 @@ class Checkpoint:
             StorageError: the disk is full or refuses; nothing is left behind.
         """
         tensors = _separate(self.tensors)
-        metadata = {"format": FORMAT, "facts": json.dumps(self.facts), "digest": _digest(tensors)}
+        facts = json.dumps(self.facts)
+        metadata = {"format": FORMAT, "facts": facts, "digest": _digest(tensors, facts)}
         # safetensors reports a full disk as its own error; OSError is what storage understands.
-        write_whole(path, lambda temporary: _save(tensors, temporary, metadata))
+        with whole_file(path, durable=True) as part:
+            _save(tensors, part, metadata)
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
@@ -50,20 +52,23 @@ class Checkpoint:
         facts, digest = _header(path)
         try:
             with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
         except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError(f"{path} is damaged: {error}.") from error
-        if _digest(tensors) != digest:
-            raise CheckpointError(f"{path} is damaged: its contents do not match the digest it was saved with.")
-        return cls(tensors, facts)
+        if _digest(tensors, facts) != digest:
+            raise CheckpointError(
+                f"{path} is damaged: its contents do not match the digest it was saved with."
+            )
+        return cls(tensors, _parsed(facts, path))
 
 
 def read_facts(path: Path) -> Mapping[str, Any]:
     """The facts of a checkpoint without reading its tensors."""
-    return _header(path)[0]
+    return _parsed(_header(path)[0], path)
 
 
-def _header(path: Path) -> tuple[Mapping[str, Any], str]:
+def _header(path: Path) -> tuple[str, str]:
+    """Facts as they were written, and the digest."""
     _refuse_pickles(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -75,11 +80,15 @@ def _header(path: Path) -> tuple[Mapping[str, Any], str]:
             f"A gansmith checkpoint says format {FORMAT} in its header. "
             f"Received: {path}, which says {metadata.get('format', 'nothing')}."
         )
+    return metadata.get("facts", ""), metadata.get("digest", "")
+
+
+def _parsed(facts: str, path: Path) -> Mapping[str, Any]:
     try:
-        facts = json.loads(metadata["facts"])
-    except (KeyError, ValueError) as error:
+        parsed: Mapping[str, Any] = json.loads(facts)
+    except ValueError as error:
         raise CheckpointError(f"{path} is damaged: its header cannot be read.") from error
-    return facts, metadata.get("digest", "")
+    return parsed
 
 
 def _refuse_pickles(path: Path) -> None:
@@ -92,8 +101,8 @@ def _refuse_pickles(path: Path) -> None:
     # may by chance begin like a pickle or a zip.
     if not start.endswith(b"{") and (start[:2] == b"PK" or start[:1] == b"\x80"):
         raise CheckpointError(
-            f"{path} is a pickle, a format that can run code when it is opened, so it is not opened as a run. "
-            "Weights of a DCGAN made elsewhere can be used by: gansmith generate FILE -o OUT"
+            f"{path} is a pickle, a format that can run code when it is opened, so it is not opened as a "
+            "run. Weights of a DCGAN made elsewhere can be used by: gansmith generate FILE -o OUT"
         )
 
 
@@ -106,15 +115,13 @@ def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> N
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Contiguous copies on the CPU, none sharing memory: safetensors refuses shared storage."""
-    return {
-        name: value.detach().to("cpu", copy=True).contiguous() for name, value in sorted(tensors.items())
-    }
+    return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in sorted(tensors.items())}
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
+    digest = hashlib.sha256(facts.encode())
     for name in sorted(tensors):
-        digest.update(name.encode())
+        digest.update(f"{name} {tensors[name].dtype} {list(tensors[name].shape)}".encode())
         flat = tensors[name].contiguous().flatten()
-        digest.update(flat.view(torch.uint8).numpy() if flat.numel() else b"")
+        digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -34,7 +34,7 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="gansmith")
 def cli() -> None:
-    """From a folder of pictures to a generator you can trust, explore and ship.
+    r"""From a folder of pictures to a generator you can trust, explore and ship.
 
     \b
     gansmith demo                                     faces in about two minutes, on any machine
@@ -74,8 +74,12 @@ _code = click.option(
 def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--run", "run", required=True, metavar="DIR", help="Where the run is, or will be."),
-        click.option("--recipe", metavar="NAME", help="A recipe (see: gansmith recipes) or a .py file with one."),
-        click.option("--set", "settings", multiple=True, metavar="A.B=V", help="Change a setting of the recipe."),
+        click.option(
+            "--recipe", metavar="NAME", help="A recipe (see: gansmith recipes) or a .py file with one."
+        ),
+        click.option(
+            "--set", "settings", multiple=True, metavar="A.B=V", help="Change a setting of the recipe."
+        ),
         click.option("--dry-run", is_flag=True, help="Print what would happen and stop."),
         click.option("--json", "as_json", is_flag=True, help="With --dry-run: machine-readable, on stdout."),
         _device,
@@ -136,9 +140,15 @@ def recipes(name: str | None, as_json: bool) -> None:
 @click.argument("data")
 @_train_options
 def train(
-    data: str, run: str, recipe: str | None, settings: tuple[str, ...], dry_run: bool, as_json: bool, device: str
+    data: str,
+    run: str,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    device: str,
 ) -> None:
-    """Train a recipe on DATA in a run directory, or resume the run that is there.
+    r"""Train a recipe on DATA in a run directory, or resume the run that is there.
 
     DATA is a folder of pictures, a zip of them, or a built-in name such as demo-faces, digits or mnist.
 
@@ -174,15 +184,17 @@ def _recipe(data: str, name: str | None, settings: tuple[str, ...], device: str)
 
 
 def _train(data: str, recipe: "Recipe", run: Path, device: str) -> "Outcome":
-    from gansmith.console import bar, console
+    from gansmith.console import console, counter
     from gansmith.data.open import open_data
     from gansmith.session import train as start
 
-    opened = open_data(data, recipe.data, progress=bar)
+    opened = open_data(data, recipe.data, progress=counter("Reading pictures"))
     for refused in opened.refused[:5]:
         click.echo(f"Left out: {refused.name}: {refused.reason}", err=True)
     if len(opened.refused) > 5:
-        click.echo(f"Left out: {len(opened.refused) - 5} more; all are listed in {run / 'data.json'}.", err=True)
+        click.echo(
+            f"Left out: {len(opened.refused) - 5} more; all are listed in {run / 'data.json'}.", err=True
+        )
     outcome = start(recipe, opened, run, device=device, console=console())
     if outcome.interruption.signal is not None:
         click.echo(f"Stopped and saved after {outcome.images} images. The same command resumes.", err=True)
@@ -216,8 +228,9 @@ def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
             shape = "x".join(str(side) for side in layer.output)
             click.echo(f"  {layer.name:24} {layer.kind:18} {shape:16} {layer.parameters:>12,}")
     click.echo(
-        f"\nMemory: {description.weights_bytes / 2**20:.0f} MiB for weights, gradients, optimisers and averages; "
-        f"about {description.activation_bytes / 2**20:.0f} MiB for activations at batch {recipe.train.batch}."
+        f"\nMemory: {description.weights_bytes / 2**20:.0f} MiB for weights, gradients, optimisers and "
+        f"averages; about {description.activation_bytes / 2**20:.0f} MiB for activations "
+        f"at batch {recipe.train.batch}."
     )
 
 
@@ -225,7 +238,9 @@ def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
 @click.argument("model")
 @click.option("-o", "--out", required=True, metavar="OUT", help="A folder, a .zip, or one .png for a grid.")
 @click.option("--seeds", default="0-63", show_default=True, help="Seeds and ranges: 0-63,100,200-299.")
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Pictures made at a time.")
+@click.option(
+    "--batch", type=click.IntRange(1), default=64, show_default=True, help="Pictures made at a time."
+)
 @_code
 @_device
 def generate(model: str, out: str, seeds: str, batch: int, code: str | None, device: str) -> None:
@@ -243,25 +258,45 @@ def generate(model: str, out: str, seeds: str, batch: int, code: str | None, dev
     click.echo(f"{written.count} pictures in {written.path}")
 
 
-@cli.command()
+@cli.command("walk")
 @click.argument("model")
 @click.option("-o", "--out", required=True, metavar="FILE", help="A .gif, .webp or .mp4 file.")
-@click.option("--seeds", default="0-7", show_default=True, help="The pictures to walk through, in this order.")
-@click.option("--mode", type=click.Choice(["spherical", "linear"]), default="spherical", show_default=True)
+@click.option(
+    "--seeds", default="0-7", show_default=True, help="The pictures to walk through, in this order."
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["spherical", "linear"]),
+    default="spherical",
+    show_default=True,
+    help="How to go from seed to seed.",
+)
 @click.option("--coordinate", type=int, default=None, help="Sweep this one number of the latent instead.")
-@click.option("--frames", type=click.IntRange(2), default=24, show_default=True, help="Frames from seed to seed.")
+@click.option(
+    "--frames", type=click.IntRange(2), default=24, show_default=True, help="Frames from seed to seed."
+)
 @click.option("--fps", type=click.IntRange(1), default=24, show_default=True, help="Frames a second.")
 @_code
 @_device
-def walk(
-    model: str, out: str, seeds: str, mode: str, coordinate: int | None, frames: int, fps: int, **rest: Any
+def walk_(
+    model: str,
+    out: str,
+    seeds: str,
+    mode: Literal["spherical", "linear"],
+    coordinate: int | None,
+    frames: int,
+    fps: int,
+    **rest: Any,
 ) -> None:
     """Film a walk through latent space: from seed to seed, or along one coordinate."""
     from gansmith.generation import parse_seeds
-    from gansmith.walks import Path_, film
+    from gansmith.walks import Film, Sweep, Tour, walk
 
     generator = _open(model, rest["code"], rest["device"])
-    film(generator, parse_seeds(seeds), Path(out), Path_(mode, coordinate, frames, fps))
+    way: Tour | Sweep = Tour(frames_per_leg=frames, mode=mode)
+    if coordinate is not None:
+        way = Sweep(coordinate=coordinate, frames=frames)
+    walk(generator, parse_seeds(seeds), Path(out), way, Film(fps=fps))
     click.echo(f"A walk in {out}")
 
 

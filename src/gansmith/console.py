@@ -2,12 +2,13 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol, TextIO
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 from tqdm import tqdm
 
 
+@runtime_checkable
 class Console(Protocol):
     """Where training speaks."""
 
@@ -112,7 +113,9 @@ class Log:
         left = (self._total - row["images"]) / rate if rate else 0.0
         clock = f"{int(left // 3600)}:{int(left // 60) % 60:02d}:{int(left) % 60:02d}"
         share = 100 * row["images"] / max(self._total, 1)
-        self.say(f"{row['images']:.0f} images {share:.0f} % | {summary(row)} | {rate:.1f} images/s, {clock} left")
+        self.say(
+            f"{row['images']:.0f} images {share:.0f} % | {summary(row)} | {rate:.1f} images/s, {clock} left"
+        )
 
     def stop(self) -> None:
         pass
@@ -144,15 +147,23 @@ def console() -> Console:
 
 def bar(what: str, total: int, unit: str = " pictures") -> "tqdm[Any]":
     """A progress bar for work that is not training; silent where there is no terminal."""
-    return tqdm(total=total, desc=what, unit=unit, unit_scale=True, disable=None, dynamic_ncols=True, leave=False)
+    return tqdm(
+        total=total, desc=what, unit=unit, unit_scale=True, disable=None, dynamic_ncols=True, leave=False
+    )
 
 
-def watched(items: Iterable[Any], what: str, total: int, unit: str = " pictures") -> Iterator[Any]:
-    """The items, with a progress bar while they are worked through."""
-    with bar(what, total, unit) as progress:
-        for item in items:
-            yield item
-            progress.update(1)
+def counter(what: str) -> Callable[[int, int], None]:
+    """A callback (done, total) that shows a progress bar while work is under way."""
+    shown: list[tqdm[Any]] = []
+
+    def count(done: int, total: int) -> None:
+        if not shown:
+            shown.append(bar(what, total))
+        shown[0].update(done - shown[0].n)
+        if done >= total:
+            shown[0].close()
+
+    return count
 
 
 class Stopwatch:

@@ -82,7 +82,12 @@ def _watch(networks: Networks) -> tuple[dict[str, list[Layer]], list[Any]]:
             continue
 
         def note(
-            module: nn.Module, inputs: Any, output: Any, network: str = network, name: str = name, path: str = path
+            module: nn.Module,
+            inputs: Any,
+            output: Any,
+            network: str = network,
+            name: str = name,
+            path: str = path,
         ) -> None:
             if path not in seen and isinstance(output, Tensor):
                 seen.add(path)

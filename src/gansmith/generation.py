@@ -230,9 +230,8 @@ def write(
     A file is named ``seed000123.png``; where more than 10,000 are asked for it lies in a sub-folder of
     a thousand seeds. The same seeds give the same bytes again: there is no date in any file.
 
-    Args:
-        batch: pictures held at a time; it changes none of them.
-        progress: called with the number of further pictures that are done, as ``tqdm.update`` is.
+    ``batch`` pictures are held at a time; it changes none of them. ``progress`` is called with the number
+    of further pictures that are done, as ``tqdm.update`` is.
 
     Raises:
         SettingError: no seeds, a seed twice, too many for a grid, or an ``out`` of no known form.
@@ -296,5 +295,5 @@ def _write_folder(job: _Job) -> None:
             job.progress(1)
         write_png(canvas.picture, job.out / "grid.png", job.grid_origin())
     except StorageError as problem:
-        so_far = f"{done} of {total} pictures were written and are whole; the same command writes all again."
+        so_far = f"The first {done} of {total} pictures are whole; the same command writes all again."
         raise StorageError(f"{problem} {so_far}") from problem

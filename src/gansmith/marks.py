@@ -17,7 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from gansmith.errors import DataError, StorageError
-from gansmith.pictures import Picture, to_pil, whole_file
+from gansmith.pictures import Picture, to_pil
+from gansmith.storage import whole_file
 
 KEY = "gansmith"
 XMP_KEY = "XML:com.adobe.xmp"

@@ -11,7 +11,18 @@ from gansmith.noise import Noise
 from gansmith.progress import Progress
 from gansmith.tensors import Images, Latents, Scalar
 
-__all__ = ["Batch", "ImageSpec", "Loss", "Method", "Networks", "Noise", "NoiseToImage", "Progress", "Prompt", "Turn"]
+__all__ = [
+    "Batch",
+    "ImageSpec",
+    "Loss",
+    "Method",
+    "Networks",
+    "Noise",
+    "NoiseToImage",
+    "Progress",
+    "Prompt",
+    "Turn",
+]
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ class Method(ABC, Generic[N, B, P]):
     Subclasses are frozen dataclasses, so a method can be compared, printed, saved and overridden.
     """
 
-    batch_type: ClassVar[type[NamedTuple]]  # type: ignore[valid-type]
+    batch_type: ClassVar[type[NamedTuple]]
 
     @abstractmethod
     def build(self, spec: ImageSpec) -> N:
@@ -127,4 +138,5 @@ class NoiseToImage(Method[N, B, None]):
         """The pictures of these latents, in [-1, 1]."""
 
     def generate(self, networks: N, prompt: None, noise: Noise) -> Images:
+        """``decode`` of ``latents``."""
         return self.decode(networks, self.latents(noise))

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gansmith.averages import WeightAverage, bundle_for_pictures
 from gansmith.checkpoint import Checkpoint
 from gansmith.devices import pick_device
 from gansmith.errors import CheckpointError, GansmithError, RunError, SettingError, nearest
-from gansmith.foreign import FOREIGN_SUFFIXES, foreign_generator
+from gansmith.foreign import foreign_generator
 from gansmith.generation import Generator, from_method
 from gansmith.method import Networks
 from gansmith.recipe import Recipe
@@ -29,17 +30,17 @@ def open_generator(model: str, device: str = "auto") -> Generator:
     """
     path = Path(model)
     where = pick_device(device)
-    if path.is_file() and path.suffix.lower() in FOREIGN_SUFFIXES and not _is_ours(path):
+    if path.is_file() and not _is_ours(path):
         return foreign_generator(path, where)
     checkpoint = _checkpoint(path)
     recipe: Recipe = from_json(checkpoint.facts["recipe"], Recipe)
-    networks = build_networks(recipe, checkpoint.tensors).to(where)
+    networks = build_networks(recipe, checkpoint.tensors)
     return from_method(
         recipe.method,
         networks,
+        recipe.spec(),
         name=path.resolve().name if path.is_dir() else path.stem,
         recipe_name=recipe.name,
-        spec=recipe.spec(),
         images_seen=int(checkpoint.facts["images"]),
         device=where,
     )
@@ -53,7 +54,9 @@ def build_networks(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Networks:
     for prefix, module in wanted.items():
         if module is None:
             continue
-        part = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        part = {
+            name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
+        }
         try:
             module.load_state_dict(part)
         except RuntimeError as error:
@@ -120,10 +123,8 @@ def recipe_of_code(file: str) -> Recipe:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a safetensors file is a gansmith checkpoint and not foreign weights."""
-    from safetensors import SafetensorError, safe_open
-
-    if path.suffix != ".safetensors":
+    """Whether a file is a gansmith checkpoint, and not weights from elsewhere."""
+    if path.suffix.lower() != ".safetensors":
         return False
     try:
         with safe_open(path, framework="pt") as file:
@@ -150,5 +151,3 @@ def _siblings(path: Path) -> str:
     if not path.parent.is_dir():
         return ""
     return nearest(path.name, [item.name for item in path.parent.iterdir() if Run.is_run(item)])
-
-

@@ -73,7 +73,9 @@ class Noise:
     def uniform(self, *shape: int) -> Float[Tensor, "batch ..."]:
         """Numbers in (0, 1), shape [batch, *shape]."""
         count = math.prod(shape)
-        return self._uniform(count).float().reshape(len(self), *shape).to(self.seeds.device)
+        # In float32 the numbers nearest to 1 would round to it.
+        numbers = self._uniform(count).float().clamp(max=1.0 - 2.0**-24)
+        return numbers.reshape(len(self), *shape).to(self.seeds.device)
 
     def normal(self, *shape: int) -> Float[Tensor, "batch ..."]:
         """Numbers from N(0, 1), shape [batch, *shape] (Box and Muller 1958)."""

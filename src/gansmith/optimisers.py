@@ -1,5 +1,6 @@
 """Optimisers as values: what a recipe says about them, and how torch is asked for one."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,8 +13,13 @@ from gansmith.schedules import Constant, Schedule
 
 
 def _positive_rate(lr: float) -> None:
-    if not lr > 0:
+    if not 0 < lr < math.inf:
         raise SettingError(f"A learning rate must be positive. Received: lr={lr}.")
+
+
+def _not_negative(name: str, value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise SettingError(f"{name} must not be negative. Received: {name}={value}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +35,7 @@ class Adam:
         _positive_rate(self.lr)
         if not all(0.0 <= beta < 1.0 for beta in self.betas):
             raise SettingError(f"Adam's betas must be in [0, 1). Received: betas={self.betas}.")
+        _not_negative("eps", self.eps)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The torch optimiser for these parameters; fused where torch has it."""
@@ -46,6 +53,9 @@ class RMSprop:
 
     def __post_init__(self) -> None:
         _positive_rate(self.lr)
+        if not 0.0 <= self.alpha < 1.0:
+            raise SettingError(f"RMSprop's alpha must be in [0, 1). Received: alpha={self.alpha}.")
+        _not_negative("eps", self.eps)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The torch optimiser for these parameters."""
@@ -62,6 +72,7 @@ class SGD:
 
     def __post_init__(self) -> None:
         _positive_rate(self.lr)
+        _not_negative("momentum", self.momentum)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The torch optimiser for these parameters; fused where torch has it."""

@@ -1,12 +1,8 @@
 """Tensors become something to look at: pictures, grids, real-versus-generated sheets, animations, curves."""
 
-import errno
 import itertools
 import math
-import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +12,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from gansmith.errors import MissingPackageError, SettingError, StorageError
+from gansmith.errors import MissingPackageError, SettingError
+from gansmith.storage import whole_file
 from gansmith.tensors import BytePictures, Images
 
 if TYPE_CHECKING:
@@ -119,36 +116,6 @@ def sheet(
     return page
 
 
-def storage_error(path: Path, problem: OSError, so_far: str = "") -> StorageError:
-    """What the disk refused, in words: full, forbidden, or what the system said."""
-    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-        reason = "the disk is full. Free some space, or write to another disk"
-    elif problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        reason = "writing is not permitted there. Choose a folder that is yours"
-    else:
-        reason = problem.strerror or str(problem)
-    return StorageError(f"Cannot write {path}: {reason}.{' ' if so_far else ''}{so_far}")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that becomes ``path`` when the block ends well, else is removed.
-
-    Raises:
-        StorageError: the disk refused; ``path`` is as it was before.
-    """
-    # A name of its own for every write: two threads may be at the same file.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        os.replace(part, path)
-    except OSError as problem:
-        raise storage_error(path, problem) from problem
-    finally:
-        part.unlink(missing_ok=True)
-
-
 @dataclass(frozen=True)
 class _Film:
     size: tuple[int, int]
@@ -172,11 +139,8 @@ def animate(
     An mp4 is written as the frames come, in constant memory. Pillow holds all frames of the two
     others until the file ends, and joins equal neighbours in a gif or webp into one longer frame.
 
-    Args:
-        frames: Pillow pictures of one size.
-        fps: frames a second.
-        last_hold_s: how long the last frame stays longer than the others, in seconds.
-        comment, xmp: words, and an XMP packet, kept where the form has a place: gif and mp4, and webp.
+    Frames are Pillow pictures of one size, shown ``fps`` a second; the last stays ``last_hold_s`` seconds
+    longer. A gif or mp4 keeps the words of ``comment`` in the file, a webp the XMP packet ``xmp``.
 
     Raises:
         SettingError: another suffix, a number out of range, or no frames.

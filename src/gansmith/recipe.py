@@ -48,7 +48,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if self.channels not in (None, 1, 3):
-            raise SettingError(f"channels must be 1 (grey) or 3 (colour). Received: channels={self.channels}.")
+            raise SettingError(
+                f"channels must be 1 (grey) or 3 (colour). Received: channels={self.channels}."
+            )
         if not 0.0 <= self.validation < 1.0:
             raise SettingError(f"validation is a share in [0, 1). Received: validation={self.validation}.")
 
@@ -89,7 +91,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("images", "batch", "log_every", "picture_every", "checkpoint_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
-                raise SettingError(f"train.{name} must be at least 1. Received: {name}={getattr(self, name)}.")
+                raise SettingError(
+                    f"train.{name} must be at least 1. Received: {name}={getattr(self, name)}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,10 @@ class Run:
             tree = json.loads((path / "recipe.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"{path / 'recipe.json'} cannot be read: {error}.") from error
-        return cls(path, from_json(tree, Recipe))
+        recipe = from_json(tree, Recipe)
+        if not isinstance(recipe, Recipe):
+            raise RunError(f"{path / 'recipe.json'} does not hold a recipe.")
+        return cls(path, recipe)
 
     @staticmethod
     def is_run(path: Path) -> bool:
@@ -109,7 +112,8 @@ class Run:
             )
         if lines:
             raise RunError(
-                f"{self.path} was started with another recipe, and a run keeps its recipe. The difference:\n  "
+                f"{self.path} was started with another recipe, and a run keeps its recipe. The difference:"
+                + "\n  "
                 + "\n  ".join(lines)
                 + "\nRepeat the first command to resume, or choose another --run."
             )
@@ -153,10 +157,12 @@ class Run:
 
     def checkpoint_files(self) -> list[Path]:
         """Checkpoints, oldest first."""
-        return sorted(self.checkpoints.glob("*.safetensors"))
+        return sorted(path for path in self.checkpoints.glob("*.safetensors") if path.stem.isdigit())
 
     def save(self, tensors: Mapping[str, torch.Tensor], images: int) -> Path:
         """A new checkpoint; then the ones beyond ``train.keep_checkpoints`` go."""
+        for torn in self.checkpoints.glob(".*.tmp.safetensors"):  # A kill while writing left it.
+            torn.unlink(missing_ok=True)
         path = self.checkpoints / f"{images:09d}.safetensors"
         Checkpoint(tensors, {"images": images, "recipe": to_json(self.recipe)}).save(path)
         for old in self.checkpoint_files()[: -self.recipe.train.keep_checkpoints]:

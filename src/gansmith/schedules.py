@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from gansmith.errors import SettingError
 from gansmith.progress import Progress
 
 
@@ -11,6 +12,7 @@ class Constant:
     """The factor 1 throughout."""
 
     def __call__(self, progress: Progress) -> float:
+        """The factor at this point of the run."""
         return 1.0
 
 
@@ -22,6 +24,7 @@ class Linear:
     start: float = 0.0  # As a fraction of the run.
 
     def __call__(self, progress: Progress) -> float:
+        """The factor at this point of the run."""
         share = (progress.fraction - self.start) / max(1.0 - self.start, 1e-9)
         return 1.0 + (self.end - 1.0) * min(max(share, 0.0), 1.0)
 
@@ -33,6 +36,7 @@ class Cosine:
     end: float = 0.0
 
     def __call__(self, progress: Progress) -> float:
+        """The factor at this point of the run."""
         return self.end + (1.0 - self.end) * 0.5 * (1.0 + math.cos(math.pi * progress.fraction))
 
 
@@ -43,7 +47,12 @@ class Step:
     epochs: float = 10.0
     factor: float = 0.5
 
+    def __post_init__(self) -> None:
+        if not self.epochs > 0:
+            raise SettingError(f"Step's epochs must be positive. Received: epochs={self.epochs}.")
+
     def __call__(self, progress: Progress) -> float:
+        """The factor at this point of the run."""
         return float(self.factor ** math.floor(progress.epoch / self.epochs))
 
 

@@ -13,18 +13,19 @@ from typing import Any
 import torch
 from PIL import Image
 
-from gansmith import pictures
+from gansmith import marks, pictures
 from gansmith.checkpoint import Checkpoint
 from gansmith.console import Console, Silent, Stopwatch
 from gansmith.data.dataset import DataSet
 from gansmith.data.loader import Loader
 from gansmith.devices import pick_device
 from gansmith.errors import StorageError, TrainingError
+from gansmith.marks import Origin
 from gansmith.models import borrowed_weights
 from gansmith.noise import Noise
 from gansmith.recipe import Recipe
 from gansmith.run import Run
-from gansmith.storage import write_whole
+from gansmith.storage import whole_file
 from gansmith.tensors import BytePictures
 from gansmith.trainer import Trainer, pictures_of
 
@@ -70,13 +71,18 @@ def train(
         StorageError: the last checkpoint could not be written.
     """
     recipe = resolve(recipe, data)
+    where = pick_device(device)
+    # What can be refused is refused before anything is written: a size no network fits, missing labels.
+    loader: Loader[Any] = Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, where)
+    with torch.device("meta"):
+        recipe.method.build(recipe.spec())
     facts = {"name": data.name, "fingerprint": data.fingerprint, "pictures": len(data)}
     facts["refused"] = [[item.name, item.reason] for item in data.refused]
     run = Run.open(path) if Run.is_run(path) else Run.create(path, recipe, facts)
     with run.locked():
         run.refuse_difference(recipe, facts)
         run.adopt(recipe)
-        return _Session(run, data, device, console or Silent()).go()
+        return _Session(run, loader, where, console or Silent()).go()
 
 
 def resolve(recipe: Recipe, data: DataSet) -> Recipe:
@@ -90,20 +96,16 @@ def resolve(recipe: Recipe, data: DataSet) -> Recipe:
 class _Session:
     """One process's work on a run: the loop's housekeeping."""
 
-    def __init__(self, run: Run, data: DataSet, device: str, console: Console) -> None:
+    def __init__(self, run: Run, loader: Loader[Any], device: torch.device, console: Console) -> None:
         self.run, self.recipe, self.console = run, run.recipe, console
-        self.device = pick_device(device)
-        method = self.recipe.method
-        self.loader: Loader[Any] = Loader(
-            data, method.batch_type, self.recipe.data, self.recipe.train.seed, self.device
-        )
+        self.loader, self.device = loader, device
         found = run.newest()
         borrowed = {} if found else borrowed_weights(self.recipe.borrow)
         self.trainer: Trainer[Any, Any, Any] = Trainer(self.recipe, self.loader, self.device, borrowed)
         if len(self.loader.training) < self.recipe.train.batch:
             console.say(
-                f"A batch of {self.recipe.train.batch} is larger than the {len(self.loader.training)} training "
-                "pictures, so pictures repeat within a batch."
+                f"A batch of {self.recipe.train.batch} is larger than the {len(self.loader.training)} "
+                "training pictures, so pictures repeat within a batch."
             )
         if found:
             self._resume(*found)
@@ -175,8 +177,9 @@ class _Session:
     def _end(self, finished: bool) -> Mapping[str, Path]:
         last = self.run.checkpoints / f"{self.trainer.images:09d}.safetensors"
         if not last.exists() and self.trainer.images:
-            self._log(measured=finished)
-            if finished:
+            if self.trainer.has_news:
+                self._log(measured=finished)
+            if finished and not self.run.picture(self.trainer.images).exists():
                 self._kept_going(self._picture)
             self._checkpoint()
         return finish(self.run, self.trainer, self.loader) if finished else {}
@@ -204,7 +207,9 @@ class _Session:
         if not bad:
             return
         kept = self.run.checkpoint_files()
-        where = f"The newest checkpoint, {kept[-1]}, is from before." if kept else "No checkpoint was saved yet."
+        where = (
+            f"The newest checkpoint, {kept[-1]}, is from before." if kept else "No checkpoint was saved yet."
+        )
         raise TrainingError(
             f"{bad[0]} became {row[bad[0]]} by image {self.trainer.images}, so training stopped. {where} "
             "Usual causes: a learning rate too high, or a penalty too weak. "
@@ -212,17 +217,22 @@ class _Session:
         )
 
     def _checkpoint(self) -> None:
-        self._refuse_nan({key: value for key, value in self.trainer.flush().items() if not math.isfinite(value)})
+        if self.trainer.has_news:  # No checkpoint before its numbers have been looked at.
+            self._log(measured=False)
         tensors = self.trainer.state()
-        finite = torch.stack([value.isfinite().all() for value in tensors.values() if value.is_floating_point()])
+        finite = torch.stack(
+            [value.isfinite().all() for value in tensors.values() if value.is_floating_point()]
+        )
         if not bool(finite.all()):
             self._refuse_nan({"a weight": math.nan})
         self.run.save(tensors, self.trainer.images)
 
     def _picture(self) -> None:
-        path = self.run.picture(self.trainer.images)
         sheet = pictures.grid(samples(self.trainer, self.loader))
-        write_whole(path, lambda temporary: pictures.to_pil(sheet).save(temporary))
+        origin = Origin(
+            self.run.path.name, self.recipe.name, None, self.trainer.images, marks.software_version()
+        )
+        marks.write_png(sheet, self.run.picture(self.trainer.images), origin)
 
 
 def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = GRID) -> BytePictures:
@@ -241,11 +251,12 @@ def finish(run: Run, trainer: Trainer[Any, Any, Any], loader: Loader[Any]) -> Ma
         "curves": run.path / "curves.png",
         "real and generated": run.path / "real_vs_generated.png",
     }
-    write_whole(shown["animation"], lambda path: pictures.animate(_frames(run), path))
-    write_whole(shown["curves"], lambda path: pictures.curves(run.rows(), path))
+    pictures.animate(_frames(run), shown["animation"])
+    pictures.curves(run.rows(), shown["curves"])
     real = pictures.to_bytes(loader.sample(GRID // 2)[0]).cpu()
     sheet = pictures.sheet(real, samples(trainer, loader, GRID // 2))
-    write_whole(shown["real and generated"], lambda path: sheet.save(path))
+    with whole_file(shown["real and generated"]) as part:
+        sheet.save(part, format="PNG")
     return {name: path for name, path in shown.items() if path.exists()}
 
 
@@ -263,7 +274,7 @@ def _tensorboard(run: Run, images: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(run.path / "tensorboard"), purge_step=images + 1)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(run.path / "tensorboard"), purge_step=images + 1)
 
 
 @contextmanager

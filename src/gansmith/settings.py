@@ -7,7 +7,7 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from gansmith.errors import SettingError, nearest
@@ -32,15 +32,16 @@ def to_json(value: Any) -> Any:
 def from_json(tree: Any, kind: Any) -> Any:
     """The value ``to_json`` wrote, checked against the type ``kind``. Unknown fields are errors."""
     if isinstance(tree, dict) and "is" in tree:
-        return _build(_resolve(tree["is"]), {key: item for key, item in tree.items() if key != "is"})
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if isinstance(tree, dict) and arguments:
-        return {key: from_json(item, arguments[1]) for key, item in tree.items()}
-    if isinstance(tree, list) and origin is tuple:
-        kinds = arguments if arguments[-1] is not Ellipsis else (arguments[0],) * len(tree)
-        return tuple(from_json(item, of) for item, of in zip(tree, kinds, strict=True))
-    if isinstance(tree, str) and hasattr(kind, "parse"):
-        return kind.parse(tree)
+        return _build(_resolve(str(tree["is"])), {key: item for key, item in tree.items() if key != "is"})
+    for choice in _choices(kind):
+        origin, arguments = typing.get_origin(choice), typing.get_args(choice)
+        if isinstance(tree, dict) and len(arguments) == 2:
+            return {key: from_json(item, arguments[1]) for key, item in tree.items()}
+        if isinstance(tree, list) and origin is tuple:
+            kinds = arguments if arguments[-1] is not Ellipsis else (arguments[0],) * len(tree)
+            return tuple(from_json(item, of) for item, of in zip(tree, kinds, strict=True))
+        if isinstance(tree, str) and hasattr(choice, "parse"):
+            return choice.parse(tree)
     return tree
 
 
@@ -54,7 +55,14 @@ def _build(kind: type, fields: Mapping[str, Any]) -> Any:
     for name in fields:
         if name not in hints:
             raise SettingError(f"{kind.__name__} has no field '{name}'.{nearest(name, hints)}")
-    return kind(**{name: from_json(item, hints[name]) for name, item in fields.items()})
+    try:
+        return kind(**{name: from_json(item, hints[name]) for name, item in fields.items()})
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:  # A field is missing, or a value is of another type.
+        raise SettingError(f"{kind.__name__} cannot be made of {dict(fields)}: {error}.") from error
 
 
 def _resolve(path: str) -> type:
@@ -64,7 +72,8 @@ def _resolve(path: str) -> type:
     """
     module_name, _, name = path.partition(":")
     module = sys.modules.get(module_name)
-    if module is None and module_name.startswith("gansmith."):
+    # Importing gansmith.__main__ would run the command line.
+    if module is None and module_name.startswith("gansmith.") and not module_name.endswith("__main__"):
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError:
@@ -125,7 +134,7 @@ def _replace(value: Any, names: list[str], text: str, path: str) -> Any:
         raise SettingError(f"'{path}' goes too deep: '{name}' is inside a plain value ({value!r}).")
     hints = _hints(type(value))
     if name not in hints:
-        raise SettingError(f"There is no setting '{path}'.{_suggest(path, name, hints)}")
+        raise SettingError(f"There is no setting '{path}'.{_suggest(path, names, hints)}")
     if rest:
         changed = _replace(getattr(value, name), rest, text, path)
     else:
@@ -137,10 +146,10 @@ def _replace_in_mapping(value: Mapping[str, Any], names: list[str], text: str, p
     name, rest = names[0], names[1:]
     if rest:
         if name not in value:
-            raise SettingError(f"There is no setting '{path}'.{_suggest(path, name, value)}")
+            raise SettingError(f"There is no setting '{path}'.{_suggest(path, names, value)}")
         return {**value, name: _replace(value[name], rest, text, path)}
     if value and name not in value:
-        raise SettingError(f"There is no setting '{path}'.{_suggest(path, name, value)}")
+        raise SettingError(f"There is no setting '{path}'.{_suggest(path, names, value)}")
     sample = next(iter(value.values()), "")
     kind = _siblings(type(sample)) if dataclasses.is_dataclass(sample) else str
     return {**value, name: _parse(text, kind, path)}
@@ -153,22 +162,23 @@ def _siblings(kind: type) -> Any:
     return Optimiser if kind in typing.get_args(Optimiser) else kind
 
 
-def _suggest(path: str, name: str, known: Mapping[str, Any]) -> str:
+def _suggest(path: str, names: list[str], known: Mapping[str, Any]) -> str:
+    """The nearest of ``known`` to the first of ``names``, the part of ``path`` that is still to be found."""
     stem = path.split(".")
-    at = stem.index(name)
+    at = len(stem) - len(names)
     return nearest(".".join(stem[: at + 1]), [".".join([*stem[:at], other]) for other in known])
 
 
 def _hints(kind: type) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
-    return {f.name: hints[f.name] for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return {f.name: hints[f.name] for f in dataclasses.fields(kind)}
 
 
 def _parse(text: str, kind: Any, path: str) -> Any:
     for choice in _choices(kind):
         try:
             return _parse_one(text.strip(), choice)
-        except (ValueError, SyntaxError, KeyError):
+        except (ValueError, OverflowError, SyntaxError, KeyError):
             continue
     raise SettingError(f"{path} must be {_describe(kind)}. Received: {text!r}.")
 
@@ -179,15 +189,8 @@ def _choices(kind: Any) -> tuple[Any, ...]:
 
 
 def _parse_one(text: str, kind: Any) -> Any:
-    if kind is type(None):
-        return {"none": None, "null": None}[text.lower()]
-    if kind is bool:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        return words[text.lower()]
-    if kind is int:
-        return _whole(text)
-    if kind in (float, str):
-        return kind(text)
+    if kind in _PLAIN:
+        return _PLAIN[kind](text)
     if typing.get_origin(kind) is typing.Literal:
         return {str(value): value for value in typing.get_args(kind)}[text]
     if hasattr(kind, "parse"):
@@ -204,6 +207,24 @@ def _whole(text: str) -> int:
     if number != int(number):
         raise ValueError(text)
     return int(number)  # 2e6 is a natural way to write an image count.
+
+
+def _none(text: str) -> None:
+    return {"none": None, "null": None}[text.lower()]
+
+
+def _truth(text: str) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    return words[text.lower()]
+
+
+_PLAIN: Mapping[Any, Callable[[str], Any]] = {
+    type(None): _none,
+    bool: _truth,
+    int: _whole,
+    float: float,
+    str: str,
+}
 
 
 def _parse_tuple(text: str, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -248,5 +269,7 @@ def _describe(kind: Any) -> str:
             fields = ", ".join(f.name for f in dataclasses.fields(choice))
             names.append(f"{typing.cast(type, choice).__name__}({fields})")
         else:
-            names.append(getattr(choice, "__name__", str(choice)) if isinstance(choice, type) else str(choice))
+            names.append(
+                getattr(choice, "__name__", str(choice)) if isinstance(choice, type) else str(choice)
+            )
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

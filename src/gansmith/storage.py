@@ -1,35 +1,57 @@
 """Files that are either wholly there or not there at all."""
 
+import errno
 import os
-from collections.abc import Callable
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gansmith.errors import StorageError
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it into place.
+def storage_error(path: Path, problem: OSError, so_far: str = "") -> StorageError:
+    """What the disk refused, in words: full, forbidden, or what the system said."""
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason = "the disk is full. Free some space, or write to another disk"
+    elif problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        reason = "writing is not permitted there. Choose a folder that is yours"
+    else:
+        reason = problem.strerror or str(problem)
+    return StorageError(f"Cannot write {path}: {reason}.{' ' if so_far else ''}{so_far}")
 
-    Whoever reads ``path`` at any moment, a power cut included, finds the old file or the new one.
+
+@contextmanager
+def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """A temporary path beside ``path`` that becomes ``path`` when the block ends well, else is removed.
+
+    Whoever reads ``path`` at any moment finds the old file or the new one. With ``durable`` that holds
+    through a power cut, too, at the price of waiting for the disk.
 
     Raises:
-        StorageError: the disk is full or refuses; what was at ``path`` before is untouched.
+        StorageError: the disk is full or refuses; ``path`` is as it was before.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    # A name of its own for every write: two threads may be at the same file.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        write(temporary)
-        _to_disk(temporary)
-        os.replace(temporary, path)
-        _to_disk(path.parent)
-    except OSError as error:
-        raise StorageError(f"Could not write {path}: {error.strerror or error}.") from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        if durable:
+            _to_disk(part)
+        os.replace(part, path)
+        if durable:
+            _to_disk(path.parent)
+    except OSError as problem:
+        raise storage_error(path, problem) from problem
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # The folder itself may be what is wrong.
+            part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """``write_whole`` for text."""
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    """``whole_file`` for text, durable."""
+    with whole_file(path, durable=True) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _to_disk(path: Path) -> None:

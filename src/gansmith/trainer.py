@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gansmith.averages import WeightAverage, bundle_for_pictures
 from gansmith.data.loader import Loader
 from gansmith.devices import pick_precision
-from gansmith.errors import CheckpointError, SettingError
+from gansmith.errors import CheckpointError, SettingError, nearest
 from gansmith.method import Batch, ImageSpec, Method, Networks, Noise, Progress, Turn
 from gansmith.noise import mix_seeds
 from gansmith.optimisers import set_rate
@@ -83,7 +83,9 @@ class Trainer(Generic[N, B, P]):
     def step(self) -> None:
         """One step: every turn that is due, in order."""
         progress = self.progress
-        torch.manual_seed(mix_seeds(self.recipe.train.seed, _GLOBAL, self.images))  # For dropout and the like.
+        torch.manual_seed(
+            mix_seeds(self.recipe.train.seed, _GLOBAL, self.images)
+        )  # For dropout and the like.
         self._into_training_mode()
         due = [move for move in self._plan if progress.step % move.turn.every == 0]
         batches = self._batches(progress, [move.draw for move in due])
@@ -92,6 +94,11 @@ class Trainer(Generic[N, B, P]):
         self.images += self.recipe.train.batch
         if self.average is not None and self.recipe.train.average is not None:
             self.average.follow(self.networks, self.recipe.train.average.decay(self.progress))
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there are numbers since the last flush."""
+        return bool(self._sums)
 
     def flush(self) -> dict[str, float]:
         """Averages of all reported numbers since the last flush; this waits for the device."""
@@ -106,8 +113,6 @@ class Trainer(Generic[N, B, P]):
     @torch.no_grad()
     def measure(self, batch: B) -> dict[str, float]:
         """The method's own numbers about a batch no player moves on, taken on a copy of the networks."""
-
-
         networks = copy.deepcopy(self.networks)
         count = len(batch[0])
         seeds = torch.arange(count, device=self.device) + mix_seeds(self.recipe.train.seed, _MEASURE) // 2
@@ -248,7 +253,10 @@ def _average(recipe: Recipe, networks: Networks) -> WeightAverage | None:
 
 def _borrow(networks: Networks, borrowed: Mapping[str, Tensor]) -> None:
     """Copy the borrowed networks' weights in; a name or a shape that does not fit is the user's mistake."""
+    known = [name for name, _ in networks.named_children()]
     for name in {key.partition(".")[0] for key in borrowed}:
+        if name not in known:
+            raise SettingError(f"There is no network '{name}' to borrow for.{nearest(name, known)}")
         _load_module(networks.get_submodule(name), _under(borrowed, f"{name}."))
 
 
@@ -261,7 +269,9 @@ def _load_module(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         module.load_state_dict(dict(tensors))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()
-        raise CheckpointError(f"The checkpoint is of other networks than the recipe builds: {reason}") from error
+        raise CheckpointError(
+            f"The checkpoint is of other networks than the recipe builds: {reason}"
+        ) from error
 
 
 def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

@@ -58,6 +58,8 @@ def through(latents: Latents, frames_per_leg: int, mode: Mode, loop: bool) -> It
     Args:
         latents: the k points to pass, [k, latent], k at least 2; each is met exactly.
         frames_per_leg: steps from one to the next, at least 1.
+        mode: along straight lines or great circles.
+        loop: whether the walk returns to the first point.
 
     Returns: k * frames_per_leg points with ``loop``, which can be played again and again without a
     halt, else (k - 1) * frames_per_leg + 1.
@@ -146,8 +148,11 @@ def walk(
     """A film (.gif, .webp or .mp4) of a walk through latent space, marked as made by a generator.
 
     Args:
-        seeds: whose latents are passed (a ``Tour``, the default) or moved (a ``Sweep``).
+        generator: one that has a latent.
+        seeds: whose latents are passed (a ``Tour``) or moved (a ``Sweep``).
         out: where the film goes.
+        way: what the film shows; None for a spherical tour that returns to its first seed.
+        film: how it is shown; None for 12 frames a second.
 
     Returns: ``out``.
 

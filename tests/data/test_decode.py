@@ -82,11 +82,6 @@ def test_pad_keeps_the_whole_picture_and_repeats_its_edges():
     assert [pixel(tensor, x, 3) for x in range(8)] == [RED] * 4 + [BLUE] * 4
 
 
-def test_small_pictures_are_enlarged():
-    tensor = decode(encode(Image.new("RGB", (5, 4), RED)), Size(32, 32), 3, "crop")
-    assert pixel(tensor, 16, 16) == RED
-
-
 def test_shrinking_is_anti_aliased():
     checks = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
     tensor = decode(encode(Image.fromarray(checks)), EIGHT, 1, "crop")
@@ -102,39 +97,27 @@ def test_transparency_is_laid_on_white(mode):
     assert pixel(tensor, 7, 0) == (255, 255, 255)
 
 
-@pytest.mark.parametrize("transparency", [1, bytes((255, 0))])
-def test_palettes_with_transparency_are_laid_on_white(transparency):
-    picture = Image.new("P", (8, 8), 0)
-    picture.putpalette([*RED, *BLUE])
-    picture.paste(1, (4, 0, 8, 8))
+@pytest.mark.parametrize(("mode", "transparency"), [("P", 1), ("P", bytes((255, 0))), ("RGB", BLUE)])
+def test_transparent_colours_are_laid_on_white(mode, transparency):
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*RED, *BLUE])
+    picture = halves(8, 8).quantize(palette=palette) if mode == "P" else halves(8, 8)
     tensor = decode(encode(picture, transparency=transparency), EIGHT, 3, "crop")
     assert pixel(tensor, 0, 0) == RED
     assert pixel(tensor, 7, 0) == (255, 255, 255)
 
 
-def test_a_transparent_colour_of_an_rgb_png_is_laid_on_white():
-    tensor = decode(encode(halves(8, 8), transparency=BLUE), EIGHT, 3, "crop")
-    assert pixel(tensor, 0, 0) == RED
-    assert pixel(tensor, 7, 0) == (255, 255, 255)
-
-
-def test_grey_becomes_three_equal_channels():
-    tensor = decode(encode(Image.new("L", (8, 8), 77)), EIGHT, 3, "crop")
-    assert tensor.shape == (3, 8, 8)
-    assert tensor.unique().tolist() == [77]
-
-
-def test_colour_becomes_luma():
-    tensor = decode(encode(Image.new("RGB", (8, 8), RED)), EIGHT, 1, "crop")
-    assert tensor.shape == (1, 8, 8)
-    assert tensor.unique().tolist() == [76]
+@pytest.mark.parametrize(("mode", "colour", "channels", "wanted"), [("L", 77, 3, 77), ("RGB", RED, 1, 76)])
+def test_grey_becomes_three_equal_channels_and_colour_becomes_luma(mode, colour, channels, wanted):
+    tensor = decode(encode(Image.new(mode, (8, 8), colour)), EIGHT, channels, "crop")
+    assert tensor.shape == (channels, 8, 8)
+    assert tensor.unique().tolist() == [wanted]
 
 
 def test_one_bit_pictures():
     picture = Image.new("1", (8, 8), 0)
     picture.paste(1, (4, 0, 8, 8))
-    tensor = decode(encode(picture), EIGHT, 1, "crop")
-    assert tensor[0, 0].tolist() == [0] * 4 + [255] * 4
+    assert decode(encode(picture), EIGHT, 1, "crop")[0, 0].tolist() == [0] * 4 + [255] * 4
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -161,19 +144,19 @@ def test_other_wide_integers():
 
 @pytest.mark.parametrize(
     ("low", "high", "wanted"),
-    [(0.0, 1.0, [0, 255]), (10.0, 200.0, [10, 200]), (0.0, 65535.0, [0, 255]), (-5.0, 5.0, [0, 255])],
+    [
+        (0.0, 1.0, [0, 255]),
+        (10.0, 200.0, [10, 200]),
+        (0.0, 65535.0, [0, 255]),
+        (-5.0, 5.0, [0, 255]),
+        (float("nan"), 1.0, [0, 255]),
+    ],
 )
 def test_float_tiffs_are_scaled_by_their_range(low, high, wanted):
     values = np.full((8, 8), low, np.float32)
     values[:, 4:] = high
     tensor = decode(encode(Image.fromarray(values), "TIFF"), EIGHT, 1, "crop")
     assert tensor.unique().tolist() == wanted
-
-
-def test_floats_that_are_not_numbers_become_black():
-    values = np.full((8, 8), np.nan, np.float32)
-    values[:, 4:] = 1.0
-    assert decode(encode(Image.fromarray(values), "TIFF"), EIGHT, 1, "crop").unique().tolist() == [0, 255]
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
@@ -242,11 +225,7 @@ def test_half_a_file_is_refused(kind):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     raw = encode(Image.fromarray(noise), kind)
     assert refusal(raw[: len(raw) // 2])
-
-
-def test_a_truncated_jpeg_is_called_truncated():
-    raw = encode(halves(64, 64), "JPEG")
-    assert refusal(raw[:-20]) == "the file is truncated"
+    assert kind != "JPEG" or refusal(raw[:-20]) == "the file is truncated"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "ICO"])

@@ -213,7 +213,7 @@ def _open_files(name: str, config: DataConfig, progress: ReportProgress | None) 
 
 
 def _find(name: str) -> Any:
-    """torchvision's data set: from the files here, else downloaded."""
+    """The set as torchvision reads it: from the files here, else downloaded."""
     entry, root = _PUBLISHED[name], data_root()
     make = getattr(_torchvision(name).datasets, entry.kind)
     reason = ""

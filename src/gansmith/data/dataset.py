@@ -116,13 +116,14 @@ class GrowingDataSet:
 
     def fetch(self, rows: Tensor) -> Mapping[str, Tensor]:
         """The rows of every column, in the order asked for; missing ones are made first."""
-        for row in rows[~self._made[rows]].unique().tolist():
+        for row in sorted(set(rows[~self._made[rows]].tolist())):
             for key, value in self._make(row).items():
                 self._columns[key][row] = value
             self._made[row] = True
         return {name: column.index_select(0, rows) for name, column in self._columns.items()}
 
 
+@runtime_checkable
 class Maker(Protocol):
     """Makes the row of one picture."""
 

@@ -89,7 +89,7 @@ def open_source(data: str) -> Source:
         raise DataError(
             f"{rule}. Received: {data}, a single picture. Give the folder it lies in: {path.parent}."
         )
-    raise DataError(f"{rule}. Received: {data}, a file of another kind. Unpack it, and give the folder.")
+    raise DataError(f"{rule}. Received: {data}, a file of another kind. Unpack archives that are not zip.")
 
 
 def _suggestion(data: str, path: Path) -> str:

@@ -29,18 +29,18 @@ class Sampler:
     def __init__(self, length: int, seed: int) -> None:
         self._length = length
         self._seed = seed
-        self._epoch = -1
-        self._order = torch.empty(0, dtype=torch.int64)
+        self._pass = (-1, torch.empty(0, dtype=torch.int64))  # Replaced as one: threads may share a sampler.
 
     def rows(self, position: int, count: int) -> Tensor:
         """The rows at positions ``position`` .. ``position + count - 1`` of the endless order."""
         parts = []
         while count > 0:
             epoch, offset = divmod(position, self._length)
-            if epoch != self._epoch:
-                self._order = _permutation(self._length, mix_seeds(self._seed, _SHUFFLE, epoch))
-                self._epoch = epoch
-            parts.append(self._order[offset : offset + count])
+            known, order = self._pass
+            if epoch != known:
+                order = _permutation(self._length, mix_seeds(self._seed, _SHUFFLE, epoch))
+                self._pass = (epoch, order)
+            parts.append(order[offset : offset + count])
             position += len(parts[-1])
             count -= len(parts[-1])
         return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64)

@@ -39,9 +39,17 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
     discriminator_moves: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("latent", "generator_width", "discriminator_width", "generator_moves", "discriminator_moves"):
+        for name in (
+            "latent",
+            "generator_width",
+            "discriminator_width",
+            "generator_moves",
+            "discriminator_moves",
+        ):
             if getattr(self, name) < 1:
-                raise SettingError(f"method.{name} must be at least 1. Received: {name}={getattr(self, name)}.")
+                raise SettingError(
+                    f"method.{name} must be at least 1. Received: {name}={getattr(self, name)}."
+                )
 
     def build(self, spec: ImageSpec) -> Pair:
         generator = DCGANGenerator(
@@ -68,7 +76,9 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
                 loss=self.discriminator_loss,
                 repeats=self.discriminator_moves,
             ),
-            Turn(name="generator", player="generator", loss=self.generator_loss, repeats=self.generator_moves),
+            Turn(
+                name="generator", player="generator", loss=self.generator_loss, repeats=self.generator_moves
+            ),
         )
 
     def discriminator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
@@ -103,7 +113,7 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
 
 
 def draw_latents(noise: Noise, count: int, prior: Prior) -> Latents:
-    """z of each seed, [batch, count], from the named prior."""
+    """Z of each seed, [batch, count], from the named prior."""
     if prior == "normal":
         return noise.normal(count)
     unit = noise.uniform(count)

@@ -80,19 +80,17 @@ class RpGAN(NoiseToImage[Pair, ImageBatch]):
         directions = noise.first(count).signs(2, *real.shape[1:])
         moved = both + self.distance * directions.transpose(0, 1).flatten(0, 1)
         scores: Tensor = critic(torch.cat([real, made, moved]))
-        on_real, on_made, on_moved = scores.split([len(real), len(made), 2 * count])
+        on_real, on_made, on_moved = torch.split(scores, [len(real), len(made), 2 * count])
         still = torch.cat([on_real[:count], on_made[:count]])
         # The mean over both kinds, times two, is R1 + R2.
         return on_real, on_made, 2.0 * directional(on_moved, still, self.distance)
 
     def generator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
-        """The made picture of each pair should score above the real one; reals the critic has not just seen."""
+        """The made picture of each pair should score above the real one, which is new to the critic."""
         fake = networks.discriminator(networks.generator(self.latents(noise)))
         with torch.no_grad():
             real = networks.discriminator(batch.images)
-        return Loss(
-            relativistic(fake, real), {"D(G(z))": (fake - real.mean()).sigmoid().mean()}
-        )
+        return Loss(relativistic(fake, real), {"D(G(z))": (fake - real.mean()).sigmoid().mean()})
 
     def measure(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
         real = networks.discriminator(batch.images)

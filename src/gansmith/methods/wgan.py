@@ -63,7 +63,7 @@ class WGAN(NoiseToImage[Pair, ImageBatch]):
         return Loss(Wasserstein().generator(fake))
 
     def clip_weights(self, networks: Pair) -> None:
-        """w <- clip(w, -c, c)."""
+        """W <- clip(w, -c, c)."""
         torch._foreach_clamp_max_(list(networks.discriminator.parameters()), self.clip)
         torch._foreach_clamp_min_(list(networks.discriminator.parameters()), -self.clip)
 

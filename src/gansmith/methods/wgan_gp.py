@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -90,8 +92,8 @@ class UpBlock(nn.Module):
         inner = F.interpolate(F.relu(self.norm1(features)), scale_factor=2, mode="nearest")
         inner = self.conv2(F.relu(self.norm2(self.conv1(inner))))
         # A 1x1 convolution and nearest upsampling commute; the small grid is the cheap place for it.
-        skip: Tensor = F.interpolate(self.skip(features), scale_factor=2, mode="nearest")
-        return inner + skip
+        skip = F.interpolate(self.skip(features), scale_factor=2, mode="nearest")
+        return torch.add(inner, skip)
 
 
 class DownBlock(nn.Module):
@@ -124,7 +126,7 @@ class ResidualGenerator(nn.Module):
         widths = _widths(width, widest, doublings)[::-1]
         self.base = (widths[0], height, base_width)
         self.stem = nn.Linear(latent, widths[0] * height * base_width)
-        blocks = [UpBlock(wide, narrow) for wide, narrow in zip(widths, widths[1:], strict=False)]
+        blocks = [UpBlock(wide, narrow) for wide, narrow in pairwise(widths)]
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.BatchNorm2d(widths[-1])
         self.last = nn.Conv2d(widths[-1], spec.channels, 3, 1, 1)
@@ -144,7 +146,7 @@ class ResidualCritic(nn.Module):
         height, base_width, doublings = ladder(spec.height, spec.width)
         widths = _widths(width, widest, doublings)
         self.first = nn.Conv2d(spec.channels, widths[0], 3, 1, 1)
-        blocks = [DownBlock(narrow, wide, norm) for narrow, wide in zip(widths, widths[1:], strict=False)]
+        blocks = [DownBlock(narrow, wide, norm) for narrow, wide in pairwise(widths)]
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(widths[-1] * height * base_width, 1)
         _initialise(self)

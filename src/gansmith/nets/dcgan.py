@@ -26,7 +26,8 @@ def ladder(height: int, width: int) -> tuple[int, int, int]:
     """
     reached = _ladder(height, width)
     if reached is None:
-        near = f"{_nearest(width)}x{_nearest(height)}" if width != height else str(_nearest(width))
+        near_height, near_width = _nearest(height, width)
+        near = f"{near_width}x{near_height}" if near_width != near_height else str(near_width)
         raise SettingError(
             "A picture's sides must be k*2^n with the same n for both and k from 3 to 12 "
             f"(28, 32, 48, 64, 96x64, 128). Received: {width}x{height}. Try data.size={near}."
@@ -41,9 +42,11 @@ def _ladder(height: int, width: int) -> tuple[int, int, int] | None:
     return (height, width, doublings) if doublings and max(height, width) <= MAX_BASE else None
 
 
-def _nearest(side: int) -> int:
-    doublings = max(1, (max(side, 8) // 4).bit_length() - 1)
-    return max(3, round(side / 2**doublings)) * 2**doublings
+def _nearest(height: int, width: int) -> tuple[int, int]:
+    """The size a ladder reaches that is least far from this one, both sides counted."""
+    bases = range(3, MAX_BASE + 1)
+    reachable = ((high << n, wide << n) for n in range(1, 12) for high in bases for wide in bases)
+    return min(reachable, key=lambda size: abs(size[0] - height) + abs(size[1] - width))
 
 
 def initialise(network: nn.Module) -> nn.Module:
@@ -143,4 +146,3 @@ class DCGANDiscriminator(nn.Module):
     def forward(self, images: Images) -> Scores:
         logits: Tensor = self.main(images).float()
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
-

@@ -35,7 +35,9 @@ def _paper() -> Recipe:
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "dcgan28": lambda: dcgan("dcgan28", "The textbook DCGAN at 28 px, for digits.", 28, images=300_000),
     "dcgan64": lambda: dcgan("dcgan64", "The textbook DCGAN at 64 px (ngf 64).", 64),
-    "dcgan64-wide": lambda: dcgan("dcgan64-wide", "The paper's wider networks at 64 px (ngf 128).", 64, width=128),
+    "dcgan64-wide": lambda: dcgan(
+        "dcgan64-wide", "The paper's wider networks at 64 px (ngf 128).", 64, width=128
+    ),
     "dcgan64-paper": _paper,
     "dcgan128": lambda: dcgan("dcgan128", "The textbook DCGAN with one more doubling, at 128 px.", 128),
 }

@@ -22,7 +22,7 @@ def wgan(size: int) -> Recipe:
 
 
 def wgan_gp(size: int, width: int) -> Recipe:
-    """lambda 10, Adam 1e-4 with betas (0, 0.9), five critic moves (Gulrajani 2017, algorithm 1)."""
+    """Lambda 10, Adam 1e-4 with betas (0, 0.9), five critic moves (Gulrajani 2017, algorithm 1)."""
     adam = Adam(lr=1e-4, betas=(0.0, 0.9))
     return Recipe(
         name=f"wgan-gp{size}",

@@ -35,7 +35,7 @@ _STEPS = np.arange(1, _SLOTS + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
 class _Choice:
     """A weighted choice among names, made by one number in [0, 1)."""
 
-    def __init__(self, names: tuple[str, ...], weights: tuple[float, ...] | None = None) -> None:
+    def __init__(self, names: tuple[str, ...], weights: tuple[float | int, ...] | None = None) -> None:
         steps = list(accumulate(weights or (1.0,) * len(names)))
         self._names = names
         self._edges = [step / steps[-1] for step in steps[:-1]]
