@@ -78,9 +78,7 @@ def test_an_empty_directory_may_become_a_run(tmp_path: Path, lock: bool) -> None
 def test_a_directory_with_other_files_is_refused_and_untouched(tmp_path: Path) -> None:
     for name in ("d.txt", "a.txt", "c.txt", "b.txt"):
         (tmp_path / name).touch()
-    with pytest.raises(
-        RunError, match=r"new or empty directory.*which holds a.txt, b.txt, c.txt and is not a run"
-    ):
+    with pytest.raises(RunError, match=r"new or empty .*holds a.txt, b.txt, c.txt and is not a run"):
         Run.create(tmp_path, recipe(), DATA)
     assert len(list(tmp_path.iterdir())) == 4
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from helpers import SPEC16, Linear, one_hot, random_images, silence_head, small_named, trainer_of
-from torch import nn
+from torch import Tensor, nn
 
 from gansmith.data.batches import ImageBatch
 from gansmith.method import ImageSpec, Noise, Progress
@@ -90,6 +90,23 @@ def test_a_linear_critic_costs_its_distance_and_its_slope(slope: float) -> None:
     assert loss.parts["distance"].item() == pytest.approx(distance, abs=1e-5)
     assert loss.total.item() == pytest.approx(-distance + 10 * (slope - 1) ** 2, abs=1e-4)
     assert method.measure(networks, BATCH, noise())["distance"].item() == pytest.approx(distance, abs=1e-5)
+
+
+def test_the_slope_is_asked_for_at_a_random_place_of_each_pictures_line() -> None:
+    class HalfSquare(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return 0.5 * images.square().flatten(1).sum(dim=1)
+
+    method = tiny()
+    networks = Pair(method.build(SPEC16).generator, HalfSquare())
+    stream = noise()
+    made = networks.generator(method.latents(stream))
+    share = stream.uniform(1)[:, :, None, None]
+    between = share * BATCH.images + (1 - share) * made  # The slope of this critic is the picture itself.
+    expected = (between.flatten(1).norm(dim=1) - 1).square().mean().item()
+    loss = method.critic_loss(networks, BATCH, noise(), Progress())
+    assert loss.parts["penalty"].item() == pytest.approx(expected, rel=1e-4)
+    assert len(share.unique()) == 4
 
 
 def test_biases_start_at_0_and_every_weight_is_drawn() -> None:
