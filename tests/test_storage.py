@@ -88,3 +88,12 @@ def test_a_name_that_is_a_folder_is_a_storage_error(tmp_path: Path) -> None:
 def test_a_write_that_forgets_the_file_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="No such file"):
         write_whole(tmp_path / "file.txt", lambda temporary: None)
+
+
+def test_who_has_the_old_file_open_goes_on_reading_it_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    with open(path, encoding="utf-8") as reader:
+        write_text(path, "new and longer")
+        assert reader.read() == "old"
+    assert path.read_text() == "new and longer"

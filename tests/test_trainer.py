@@ -327,9 +327,7 @@ def test_without_an_average_pictures_come_from_the_last_step() -> None:
 
 
 def test_an_unknown_name_among_the_averaged_is_told_with_the_known_ones() -> None:
-    with pytest.raises(
-        SettingError, match=r"train.averaged names networks: one, two, guide. Received: 'three'"
-    ):
+    with pytest.raises(SettingError, match=r"networks: one, two, guide. Received: 'three'"):
         toy(Watch().turn("one"), average=Average(), averaged=("one", "three"))
 
 

@@ -161,7 +161,7 @@ class Run:
 
     def save(self, tensors: Mapping[str, torch.Tensor], images: int) -> Path:
         """A new checkpoint; then the ones beyond ``train.keep_checkpoints`` go."""
-        for torn in self.checkpoints.glob(".*.tmp.safetensors"):  # A kill while writing left it.
+        for torn in self.checkpoints.glob(".*.part"):  # A kill while writing left it.
             torn.unlink(missing_ok=True)
         path = self.checkpoints / f"{images:09d}.safetensors"
         Checkpoint(tensors, {"images": images, "recipe": to_json(self.recipe)}).save(path)
