@@ -54,6 +54,18 @@ class MissingPackageError(GansmithError):
         )
 
 
+def at_least(value: object, least: float, *names: str, prefix: str = "method.") -> None:
+    """Check that the named fields of ``value`` are ``least`` or more.
+
+    Raises:
+        SettingError: one is not, or is not a number.
+    """
+    for name in names:
+        given = getattr(value, name)
+        if not given >= least:
+            raise SettingError(f"{prefix}{name} must be at least {least:g}. Received: {name}={given}.")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A suggestion for an unknown name, ready to be put behind a message.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gansmith.errors import SettingError, nearest
+from gansmith.errors import SettingError, at_least, nearest
 from gansmith.method import ImageSpec, Method
 from gansmith.optimisers import Optimiser
 from gansmith.progress import Progress
@@ -89,11 +89,8 @@ class TrainConfig:
     keep_checkpoints: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("images", "batch", "log_every", "picture_every", "checkpoint_every", "keep_checkpoints"):
-            if getattr(self, name) < 1:
-                raise SettingError(
-                    f"train.{name} must be at least 1. Received: {name}={getattr(self, name)}."
-                )
+        at_least(self, 1, "images", "batch", "keep_checkpoints", prefix="train.")
+        at_least(self, 1, "log_every", "picture_every", "checkpoint_every", prefix="train.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gansmith.data.batches import ImageBatch
-from gansmith.errors import SettingError
+from gansmith.errors import at_least
 from gansmith.losses.adversarial import Adversarial, Logistic, accuracy
 from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
 from gansmith.nets.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
@@ -39,17 +39,8 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
     discriminator_moves: int = 1
 
     def __post_init__(self) -> None:
-        for name in (
-            "latent",
-            "generator_width",
-            "discriminator_width",
-            "generator_moves",
-            "discriminator_moves",
-        ):
-            if getattr(self, name) < 1:
-                raise SettingError(
-                    f"method.{name} must be at least 1. Received: {name}={getattr(self, name)}."
-                )
+        at_least(self, 1, "latent", "generator_width", "discriminator_width", "widest")
+        at_least(self, 1, "generator_moves", "discriminator_moves")
 
     def build(self, spec: ImageSpec) -> Pair:
         generator = DCGANGenerator(

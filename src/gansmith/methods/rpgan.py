@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gansmith.data.batches import ImageBatch
+from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import accuracy, relativistic
 from gansmith.losses.penalties import directional
 from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
@@ -35,6 +36,15 @@ class RpGAN(NoiseToImage[Pair, ImageBatch]):
     gamma_schedule: Schedule = Cosine(end=0.1)  # ... and how it falls: early calm, late sharpness.
     penalised: float = 0.25  # Share of each batch that the penalties are taken on.
     distance: float = 0.05  # s of the finite difference, in units of pictures in [-1, 1].
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "latent", "generator_width", "discriminator_width", "widest")
+        at_least(self, 0, "gamma")
+        at_least(self, 1e-4, "distance")  # Below that, float32 scores differ by rounding alone.
+        if not 0 < self.penalised <= 1:
+            raise SettingError(
+                f"method.penalised is a share in (0, 1]. Received: penalised={self.penalised}."
+            )
 
     def build(self, spec: ImageSpec) -> Pair:
         generator = DCGANGenerator(spec, self.latent, self.generator_width, most=self.widest)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gansmith.data.batches import ImageBatch
-from gansmith.errors import SettingError
+from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import Wasserstein
 from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
 from gansmith.nets.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
@@ -28,6 +28,7 @@ class WGAN(NoiseToImage[Pair, ImageBatch]):
     critic_moves: int = 5  # n_critic.
 
     def __post_init__(self) -> None:
+        at_least(self, 1, "latent", "generator_width", "critic_width", "critic_moves")
         if not self.clip > 0:
             raise SettingError(f"method.clip must be positive. Received: clip={self.clip}.")
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gansmith.data.batches import ImageBatch
+from gansmith.errors import at_least
 from gansmith.losses.adversarial import Wasserstein
 from gansmith.losses.penalties import lipschitz
 from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
@@ -31,6 +32,10 @@ class WGANGP(NoiseToImage[Pair, ImageBatch]):
     norm: Norm = "layer"  # Of the critic: the penalty is per picture, so never batch norm (section 4).
     penalty: float = 10.0  # lambda.
     critic_moves: int = 5
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "latent", "width", "widest", "critic_moves")
+        at_least(self, 0, "penalty")
 
     def build(self, spec: ImageSpec) -> Pair:
         return Pair(
