@@ -10,7 +10,7 @@ demo: $(STAMP)
 	$(BIN)/gansmith demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --cov=gansmith --cov-report=term:skip-covered --cov-fail-under=85
+	$(BIN)/python -m pytest --cov=gansmith --cov-report=term:skip-covered --cov-fail-under=95
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow

@@ -177,7 +177,7 @@ def test_the_settings_that_differ_are_shown_and_only_they(run: Run) -> None:
     lines = [line.strip() for line in str(caught.value).splitlines() if line.startswith("  ")]
     assert lines == [
         "method.gamma: 0.03 -> 0.5",
-        "optimisers.generator.lr: 0.0006 -> 0.5",
+        "optimisers.generator.lr: 0.0004 -> 0.5",
         "train.batch: 4 -> 8",
     ]
     assert "Repeat the first command to resume, or choose another --run." in str(caught.value)

@@ -293,7 +293,7 @@ def test_a_value_of_the_right_type_still_has_to_keep_its_rule(assignment: str, r
 
 def test_flat_names_every_leaf_by_its_path_and_every_choice_by_its_class() -> None:
     leaves = dict(flat(named("rpgan8")))
-    assert leaves["train.batch"] == 64
+    assert leaves["train.batch"] == 32
     assert leaves["method"] == "RpGAN"
     assert leaves["method.gamma_schedule"] == "Cosine"
     assert leaves["method.gamma_schedule.end"] == 0.1
@@ -311,7 +311,7 @@ def test_equal_recipes_do_not_differ() -> None:
 @pytest.mark.parametrize(
     ("assignment", "lines"),
     [
-        ("train.batch=128", ["train.batch: 64 -> 128"]),
+        ("train.batch=128", ["train.batch: 32 -> 128"]),
         ("data.size=16x8", ["data.size: 8 -> 16x8"]),
         ("data.channels=1", ["data.channels: None -> 1"]),
         ("optimisers.generator.betas=0.5,0.9", ["optimisers.generator.betas: [0.0, 0.99] -> [0.5, 0.9]"]),
