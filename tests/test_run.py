@@ -268,3 +268,16 @@ def test_a_run_without_statistics_has_nothing_to_forget(run: Run) -> None:
 def test_missing_facts_of_the_data_are_no_facts(run: Run) -> None:
     (run.path / "data.json").unlink()
     assert run.facts_of_data() == {}
+
+
+def test_a_directory_whose_making_was_killed_is_taken_over(tmp_path: Path) -> None:
+    for name in ("pictures", "checkpoints"):
+        (tmp_path / "run" / name).mkdir(parents=True)
+    (tmp_path / "run" / "environment.json").write_text("{}")
+    (tmp_path / "run" / ".recipe.json.0a1b2c3d.part").write_text("{")
+    recipe = small_named("rpgan28", images=1000)
+    assert Run.create(tmp_path / "run", recipe, {"fingerprint": "x"}).recipe == recipe
+    (tmp_path / "other" / "pictures").mkdir(parents=True)
+    (tmp_path / "other" / "pictures" / "mine.png").write_bytes(b"x")
+    with pytest.raises(RunError, match="is not a run"):
+        Run.create(tmp_path / "other", recipe, {"fingerprint": "x"})

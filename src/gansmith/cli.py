@@ -159,19 +159,22 @@ def train(
     To resume a run, repeat its command.
     """
     if dry_run:
-        _dry_run(data, _recipe(data, recipe, settings, device), as_json)
+        _dry_run(data, _recipe(data, recipe, settings, device, Path(run)), as_json)
         return
-    outcome = _train(data, _recipe(data, recipe, settings, device), Path(run), device)
+    outcome = _train(data, _recipe(data, recipe, settings, device, Path(run)), Path(run), device)
     sys.exit(outcome.interruption.exit_code)
 
 
-def _recipe(data: str, name: str | None, settings: tuple[str, ...], device: str) -> "Recipe":
+def _recipe(data: str, name: str | None, settings: tuple[str, ...], device: str, run: Path) -> "Recipe":
     from gansmith.data.open import describe_source
     from gansmith.devices import pick_device
     from gansmith.models import recipe_of_code
-    from gansmith.recipes import default_for, named
+    from gansmith.recipes import CATALOGUE, default_for, named
+    from gansmith.run import Run
     from gansmith.settings import override
 
+    if name is None and Run.is_run(run) and Run.open(run).recipe.name in CATALOGUE:
+        name = Run.open(run).recipe.name  # The default may differ on another machine; the run goes on.
     if name is None:
         facts = describe_source(data)
         side = min(facts.median_width, facts.median_height)

@@ -44,7 +44,7 @@ class Run:
         """
         if path.exists() and not path.is_dir():
             raise RunError(f"A run is a directory. Received: {path}, which is a file.")
-        foreign = [item.name for item in path.iterdir() if item.name != "run.lock"] if path.exists() else []
+        foreign = [] if not path.exists() or _unborn(path) else [item.name for item in path.iterdir()]
         if foreign:
             raise RunError(
                 f"A new run needs a new or empty directory. Received: {path}, which holds "
@@ -204,6 +204,14 @@ class Run:
         for picture in self.pictures.glob("*.png"):
             if picture.stem.isdigit() and int(picture.stem) > images:
                 picture.unlink()
+
+
+def _unborn(path: Path) -> bool:
+    """Whether a directory holds nothing, or only what ``create`` had made when it was killed."""
+    ours = {"pictures", "checkpoints", "environment.json", "data.json", "run.lock"}
+    names = [item.name for item in path.iterdir() if item.suffix != ".part"]
+    empty = all(not any((path / name).iterdir()) for name in names if (path / name).is_dir())
+    return empty and ours.issuperset(names)
 
 
 def environment() -> dict[str, str]:

@@ -238,7 +238,9 @@ class _Session:
 def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = GRID) -> BytePictures:
     """Pictures of seeds 0 .. count - 1 by the networks as they stand, averaged where they are averaged."""
     networks = trainer.networks_for_pictures()
-    prompt = trainer.method.prompt(loader.sample(count))
+    batch = loader.sample(count)
+    prompt = trainer.method.prompt(batch)
+    count = count if prompt is None else len(batch[0])
     noise = Noise(torch.arange(count, device=trainer.device))
     return pictures.to_bytes(pictures_of(trainer.method, networks, prompt, noise)).cpu()
 

@@ -35,7 +35,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "rpgan8": lambda: rpgan(8, 60_000),
     "rpgan28": lambda: rpgan(28, 120_000),
     "rpgan32": lambda: rpgan(32, 120_000),
-    "rpgan64": lambda: rpgan(64, 50_000),
+    "rpgan64": lambda: rpgan(64, 56_000),
     "rpgan128": lambda: rpgan(128, 400_000, width=32),
 }
 
