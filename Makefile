@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slow format lint types check clean bench
+.PHONY: demo test slow gpu format lint types check clean bench
 
 demo: $(STAMP)
 	$(BIN)/gansmith demo
@@ -14,6 +14,9 @@ test: $(STAMP)
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -1,0 +1,53 @@
+"""What only an accelerator can show: every recipe trains and resumes there, and shows the same pictures."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from test_contract import RECIPES, small
+
+from gansmith.data.dataset import MemoryDataSet
+from gansmith.models import open_generator
+from gansmith.noise import Noise
+from gansmith.recipe import Recipe
+from gansmith.recipes import CATALOGUE, named
+from gansmith.session import train
+from gansmith.settings import override
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device on this machine"),
+]
+
+
+def data() -> MemoryDataSet:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (64, 3, 16, 16), dtype=torch.uint8, generator=generator)
+    return MemoryDataSet("made up", {name: images for name in ("images", "a", "b")})
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_every_method_trains_and_resumes(recipe: Recipe, precision: str, tmp_path: Path) -> None:
+    recipe = override(recipe, f"train.precision={precision}")
+    train(override(recipe, "train.images=24"), data(), tmp_path / "run", device="cuda")
+    outcome = train(recipe, data(), tmp_path / "run", device="cuda")
+    assert outcome.images == 48
+    rows = outcome.run.rows()
+    assert all(value == value for row in rows for value in row.values())
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_seed_is_the_same_picture_on_both_devices(name: str, tmp_path: Path) -> None:
+    train(small(named(name)), data(), tmp_path / "run", device="cuda")
+    seeds = Noise.of(*range(8))
+    there = open_generator(str(tmp_path / "run"), "cuda").make(seeds).cpu()
+    here = open_generator(str(tmp_path / "run"), "cpu").make(Noise.of(*range(8)))
+    torch.testing.assert_close(there, here, rtol=0, atol=2e-3)
+
+
+def test_noise_is_the_same_on_both_devices() -> None:
+    seeds = torch.arange(1000)
+    here, there = Noise(seeds), Noise(seeds.cuda())
+    torch.testing.assert_close(there.normal(100).cpu(), here.normal(100), rtol=0, atol=1e-6)
+    assert torch.equal(there.signs(100).cpu(), here.signs(100))
