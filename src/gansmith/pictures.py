@@ -220,7 +220,7 @@ def _held(frames: Iterable[Image.Image], repeats: int) -> Iterator[Image.Image]:
 def curves(rows: Rows, path: Path) -> Path:
     """A png of a run's losses, of what its discriminator said (0..1), and of its accuracies if it has any.
 
-    Raises SettingError where no name ends in ``loss`` or ``accuracy`` or has ``D(`` in it.
+    Raises SettingError where no name ends in ``loss``, speaks of ``accuracy`` or has ``D(`` in it.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -244,7 +244,7 @@ def curves(rows: Rows, path: Path) -> Path:
 _PANELS: dict[str, Callable[[str], bool]] = {
     "loss": lambda name: name.endswith("loss"),
     "discriminator output": lambda name: "D(" in name,
-    "accuracy": lambda name: name.endswith("accuracy"),
+    "accuracy": lambda name: "accuracy" in name.rpartition("/")[2],
 }
 
 

@@ -30,6 +30,7 @@ from gansmith.tensors import BytePictures
 from gansmith.trainer import Trainer, pictures_of
 
 GRID = 64  # Pictures in a sample grid, seeds 0 to 63.
+SHEET = 36  # Pictures on each side of the real-versus-generated sheet.
 MOST_FRAMES = 120  # Of the animation; a longer run is thinned out evenly.
 
 
@@ -255,8 +256,8 @@ def finish(run: Run, trainer: Trainer[Any, Any, Any], loader: Loader[Any]) -> Ma
     }
     pictures.animate(_frames(run), shown["animation"])
     pictures.curves(run.rows(), shown["curves"])
-    real = pictures.to_bytes(loader.sample(GRID // 2)[0]).cpu()
-    sheet = pictures.sheet(real, samples(trainer, loader, GRID // 2))
+    real = pictures.to_bytes(loader.sample(SHEET)[0]).cpu()
+    sheet = pictures.sheet(real, samples(trainer, loader, SHEET))
     with whole_file(shown["real and generated"]) as part:
         sheet.save(part, format="PNG")
     return {name: path for name, path in shown.items() if path.exists()}
