@@ -90,3 +90,49 @@ def test_describe_counts_parameters_layers_and_memory() -> None:
     )  # Weights, gradients, two moments, average.
     smaller = describe(override(override(named("dcgan64"), "data.channels=3"), "train.batch=64"))
     assert smaller.activation_bytes * 2 == description.activation_bytes
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "method.prior=uniform",
+        "method.prior=unit",
+        "method.generator_width=8",
+        "method.head=softmax",
+        "method.light=true",
+        "method.momentum=0.5",
+        "method.generator_moves=2",
+        "method.discriminator_moves=3",
+        "method.adversarial=Logistic(real=0.9)",
+        "method.adversarial=Logistic(real=0.9,fake=0.1)",
+        "method.adversarial=Minimax",
+        "method.adversarial=LeastSquares",
+        "method.adversarial=Hinge",
+        "method.adversarial=Wasserstein",
+        "optimisers.discriminator=RMSprop(lr=1e-4)",
+        "optimisers.generator=SGD(lr=0.01,momentum=0.9)",
+        "optimisers.generator.schedule=Step(epochs=5,factor=0.5)",
+        "optimisers.discriminator.schedule=Step(epochs=8,factor=0.1)",
+        "optimisers.generator.schedule=Cosine",
+        "train.average=none",
+        "train.average.half_life=100",
+        "data.channels=1",
+        "data.mirror=true",
+        "data.validation=0",
+        "train.batch=64",
+    ],
+)
+def test_every_option_of_dcgan_trains(setting: str, tmp_path: Path) -> None:
+    recipe = override(override(small(named("dcgan64")), "train.images=8"), setting)
+    channels = recipe.data.channels or 3
+    images = torch.randint(0, 256, (20, channels, 16, 16), dtype=torch.uint8)
+    outcome = train(recipe, MemoryDataSet("made up", {"images": images}), tmp_path / "run", device="cpu")
+    row = outcome.run.rows()[-1]
+    assert row["images"] == outcome.images >= 8
+    accuracies = [name for name in row if "accuracy" in name]
+    held_out = ["held-out/accuracy"] if recipe.data.validation else []
+    assert sorted(accuracies) == [
+        "discriminator/accuracy on fake",
+        "discriminator/accuracy on real",
+        *held_out,
+    ]

@@ -72,7 +72,7 @@ def test_a_run_leaves_everything_it_promises(tmp_path: Path) -> None:
         "data.json",
         "stats.jsonl",
         "curves.png",
-        "animation.gif",
+        "animation.webp",
     ):
         assert (tmp_path / "run" / name).stat().st_size > 0, name
     assert [p.name for p in Run.open(tmp_path / "run").checkpoint_files()] == [

@@ -26,7 +26,7 @@ class Run:
 
     ``recipe.json``  ``environment.json``  ``data.json``  ``stats.jsonl``  ``pictures/000051200.png``
     ``checkpoints/000051200.safetensors``  ``tensorboard/``, and at the end ``curves.png``,
-    ``animation.gif`` and ``real_vs_generated.png``.
+    ``animation.webp`` and ``real_vs_generated.png``.
     """
 
     def __init__(self, path: Path, recipe: Recipe) -> None:

@@ -250,7 +250,7 @@ def finish(run: Run, trainer: Trainer[Any, Any, Any], loader: Loader[Any]) -> Ma
     """Curves, animation and the real-versus-generated sheet; name -> file."""
     shown = {
         "samples": run.picture(trainer.images),
-        "animation": run.path / "animation.gif",
+        "animation": run.path / "animation.webp",
         "curves": run.path / "curves.png",
         "real and generated": run.path / "real_vs_generated.png",
     }
