@@ -4,7 +4,7 @@ import json
 import math
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -141,7 +141,8 @@ class _Session:
             self.console.stop()
             self.loader.close()
             if self.tensorboard is not None:
-                self.tensorboard.close()
+                with suppress(OSError):  # A full disk; the same numbers are in stats.jsonl.
+                    self.tensorboard.close()
         return Outcome(self.run, self.trainer.images, interruption, shown)
 
     def _announce(self) -> None:
@@ -199,9 +200,17 @@ class _Session:
                 file.write(json.dumps(row) + "\n")
         except OSError as error:
             self.console.say(f"Could not write {self.run.stats}: {error.strerror or error}.")
-        if self.tensorboard is not None:
+        self._to_tensorboard(row)
+
+    def _to_tensorboard(self, row: Mapping[str, float]) -> None:
+        if self.tensorboard is None:
+            return
+        try:
             for name, value in row.items():
                 self.tensorboard.add_scalar(name, value, self.trainer.images)
+        except OSError as error:
+            self.console.say(f"TensorBoard is left out from here on: {error.strerror or error}.")
+            self.tensorboard = None
 
     def _refuse_nan(self, row: Mapping[str, float]) -> None:
         bad = [name for name, value in row.items() if not math.isfinite(value)]

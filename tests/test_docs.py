@@ -1,0 +1,75 @@
+"""What the documentation says is there: files, verbs, options, recipes, settings and public names."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+
+from gansmith.cli import cli
+from gansmith.recipes import CATALOGUE, named
+from gansmith.settings import override
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+every_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of each gansmith command in code, continued lines joined, comments left out."""
+    joined = text.replace("\\\n", " ")
+    found = re.findall(r"(?:^|`)\s*gansmith ([a-z][^`\n]*)", joined, flags=re.MULTILINE)
+    return [command.split("  ")[0].split(" #")[0].split() for command in found]
+
+
+@every_page
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@every_page
+def test_commands_exist(page: Path) -> None:
+    for words in commands(page.read_text(encoding="utf-8")):
+        command = cli.commands.get(words[0])
+        assert command is not None, f"{page.name}: gansmith {words[0]}"
+        known = {option for parameter in command.params for option in parameter.opts}
+        for word in words[1:]:
+            if word.startswith("-"):
+                assert word in known, f"{page.name}: gansmith {words[0]} {word}"
+        for flag, name in pairwise(words):
+            if flag == "--recipe" and not name.endswith(".py"):
+                assert name in CATALOGUE, f"{page.name}: {name}"
+
+
+@every_page
+def test_settings_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for assignment in re.findall(r"`?--set ([a-z_.]+=[^\s`]+)", text):
+        if any(mark in assignment for mark in ("...", "NAME", "borrow.")):
+            continue
+        takers = [name for name in CATALOGUE if _takes(name, assignment.strip("'\""))]
+        assert takers, f"{page.name}: no recipe takes {assignment}"
+
+
+def _takes(name: str, assignment: str) -> bool:
+    from gansmith.errors import SettingError
+
+    try:
+        override(named(name), assignment)
+    except SettingError:
+        return False
+    return True
+
+
+def test_every_recipe_is_in_a_page_of_its_method() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "methods").glob("*.md"))
+    assert [name for name in CATALOGUE if f"`{name}`" not in text] == []
+
+
+def test_every_verb_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert isinstance(cli, click.Group)
+    assert [verb for verb in cli.commands if f"gansmith {verb}" not in text] == []
