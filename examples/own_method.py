@@ -3,7 +3,7 @@
     gansmith train demo-faces --recipe examples/own_method.py --run runs/own
     gansmith generate runs/own -o out --code examples/own_method.py
 
-The idea tried here is instance noise (Sonderby 2016): both players' pictures are blurred by noise that
+The idea tried here is instance noise (Sonderby 2016): both players' pictures get noise that
 fades as training goes on, so the discriminator cannot win early. Everything else - data, resuming,
 averaged weights, pictures, checkpoints - comes from gansmith and needs no line here.
 """
@@ -94,10 +94,10 @@ class InstanceNoiseGAN(NoiseToImage[MyNetworks, ImageBatch]):
     def discriminator_loss(
         self, networks: MyNetworks, batch: ImageBatch, noise: Noise, progress: Progress
     ) -> Loss:
-        """Hinge loss on blurred pictures."""
+        """Hinge loss on noisy pictures."""
         made = networks.generator(self.latents(noise))
-        real = networks.discriminator(self.blurred(batch.images, noise, progress))
-        fake = networks.discriminator(self.blurred(made, noise, progress))
+        real = networks.discriminator(self.noisy(batch.images, noise, progress))
+        fake = networks.discriminator(self.noisy(made, noise, progress))
         total = torch.relu(1.0 - real).mean() + torch.relu(1.0 + fake).mean()
         return Loss(total, {"margin": (real - fake).mean()})
 
@@ -106,9 +106,9 @@ class InstanceNoiseGAN(NoiseToImage[MyNetworks, ImageBatch]):
     ) -> Loss:
         """The discriminator should like what was made."""
         made = networks.generator(self.latents(noise))
-        return Loss(-networks.discriminator(self.blurred(made, noise, progress)).mean())
+        return Loss(-networks.discriminator(self.noisy(made, noise, progress)).mean())
 
-    def blurred(self, images: Tensor, noise: Noise, progress: Progress) -> Tensor:
+    def noisy(self, images: Tensor, noise: Noise, progress: Progress) -> Tensor:
         """Pictures with noise that is a function of how far the run has come."""
         return images + self.strength * (1.0 - progress.fraction) * noise.normal(*images.shape[1:])
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ MISTAKES = [
         "a whole number",
     ),
     (
-        ("train", "{folder}", "--run", "{tmp}/r", "--recipe", "dcgan64", "--set", "data.size=50x30"),
+        ("train", "{folder}", "--run", "{tmp}/r", "--recipe", "dcgan64", "--set", "data.size=51x31"),
         "Try data.size",
     ),
     (("train", "{folder}", "--run", "{tmp}/r", "--device", "tpu"), "must be one this machine has"),
@@ -145,7 +146,16 @@ MISTAKES = [
     (("generate", "{tmp}/junk.pt", "-o", "{tmp}/o"), "junk.pt"),
     (("generate", "{tmp}/junk.safetensors", "-o", "{tmp}/o"), "junk.safetensors"),
     (("generate", "{folder}", "-o", "{tmp}/o", "--seeds", "9-3"), "9-3"),
-    (("train", "{folder}"), "--run"),
+    (("generate", "{folder}"), "--out"),
+    (("generate", "{folder}", "-o", ""), "must not be empty"),
+    (("train", "", "--run", "{tmp}/r"), "must not be empty"),
+    (("train", "{folder}", "--run", "{tmp}/r", "--json"), "--dry-run"),
+    (("train", "{folder}", "--run", "{tmp}/r", "--set", "train.batch=100000000"), "A batch above 8192"),
+    (("train", "{folder}", "--run", "{tmp}/r", "--set", "data.size=99999999999"), "4 to 8192 pixels"),
+    (("train", "{folder}", "--run", "{tmp}/r", "--set", "data.size=\u00b2"), "64 or 128x96"),
+    (("train", "{folder}", "--run", "{tmp}/" + "x" * 300), "too long"),
+    (("generate", "x" * 300, "-o", "{tmp}/o"), "too long"),
+    (("train", "{folder}", "--run", "{tmp}/r", "--recipe", "{tmp}/raises.py"), "boom"),
     (("train", "{folder}", "--run", "{tmp}/r", "--recipe", "{tmp}/none.py"), "not there"),
 ]
 
@@ -155,6 +165,7 @@ def test_a_mistake_is_one_message_and_exit_code_2(
     run_cli: Any, folder: Path, tmp_path: Path, words: tuple[str, ...], told: str
 ) -> None:
     (tmp_path / "empty").mkdir()
+    (tmp_path / "raises.py").write_text("def recipe():\n    raise ValueError('boom')\n")
     for name in ("junk.pt", "junk.safetensors"):
         (tmp_path / name).write_bytes(b"junk" * 100)
     code, out, err = run_cli(*(word.format(folder=folder, tmp=tmp_path) for word in words))
@@ -220,3 +231,72 @@ def test_public_names_are_sorted_and_real() -> None:
     assert all(getattr(gansmith, name) is not None for name in gansmith.__all__)
     with pytest.raises(AttributeError):
         _ = gansmith.nonsense
+
+
+def test_demo_trains_shows_and_says_what_to_try(run_cli: Any, tmp_path: Path) -> None:
+    run = tmp_path / "demo"
+    code, out, err = run_cli("demo", "--run", run, "--images", "64", "--device", "cpu")
+    assert code == 0, err
+    for file in ("animation.webp", "curves.png", "real_vs_generated.png", "pictures/000000064.png"):
+        assert (run / file).stat().st_size > 0 and str(run / file) in out
+    assert f"gansmith generate {run}" in out and "gansmith walk" in out
+
+
+def test_without_run_the_directory_is_named_after_data_and_recipe(
+    run_cli: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_cli("train", folder, "--recipe", "rpgan32", *TINY, *NARROW)[0] == 0
+    assert Run.is_run(tmp_path / "runs" / "pictures-rpgan32")
+
+
+def test_a_method_file_named_like_a_module_is_refused(run_cli: Any, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("def recipe(): ...")
+    code, _, err = run_cli("train", folder, "--recipe", tmp_path / "random.py", "--run", tmp_path / "r")
+    assert code == 2 and "Rename the file" in err
+
+
+def test_statistics_edited_to_nonsense_do_not_stop_a_resume(
+    run_cli: Any, folder: Path, tmp_path: Path
+) -> None:
+    trained(run_cli, folder, tmp_path / "run")
+    with open(tmp_path / "run" / "stats.jsonl", "ab") as file:
+        file.write(b'5\n{"a": 1}\n[]\n\xff\xfe\n{"images": "x", "seconds": 1}\n')
+    (tmp_path / "run" / "data.json").write_text("[]")
+    code, _, err = run_cli("train", folder, "--recipe", "rpgan32", "--run", tmp_path / "run", *TINY, *NARROW)
+    assert code == 2 and "data: None" in err  # Without data.json nobody knows whether the data is the same.
+    assert len(Run.open(tmp_path / "run").rows()) == 1
+
+
+def test_a_walk_needs_two_seeds_and_an_end(run_cli: Any, folder: Path, tmp_path: Path) -> None:
+    trained(run_cli, folder, tmp_path / "run")
+    code, _, err = run_cli("walk", tmp_path / "run", "-o", tmp_path / "w.gif", "--seeds", "1")
+    assert code == 2 and "two seeds" in err
+    code, _, err = run_cli("walk", tmp_path / "run", "-o", tmp_path / "w.gif", "--seeds", "0-99999999999")
+    assert code == 2 and "at most" in err
+
+
+def test_sigterm_while_generating_cleans_up(run_cli: Any, folder: Path, tmp_path: Path) -> None:
+    trained(run_cli, folder, tmp_path / "run")
+    out = tmp_path / "zips"
+    out.mkdir()
+    words = [
+        "gansmith",
+        "generate",
+        str(tmp_path / "run"),
+        "-o",
+        str(out / "many.zip"),
+        "--seeds",
+        "0-9999999",
+    ]
+    code = f"import sys; sys.argv = {words!r}\nfrom gansmith.cli import main; main()"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(600):
+            if list(out.iterdir()):
+                break
+            time.sleep(0.1)
+        assert list(out.iterdir())
+        process.terminate()
+        assert process.wait(60) == 143
+        assert process.stderr is not None and "stopped" in process.stderr.read()
+    assert list(out.iterdir()) == []

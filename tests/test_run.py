@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers import small_named
 
-from gansmith.errors import CheckpointError, RunError, SettingError, StorageError
+from gansmith.errors import CheckpointError, RunError, StorageError
 from gansmith.recipe import Recipe
 from gansmith.run import Run, environment
 from gansmith.settings import override
@@ -105,7 +105,7 @@ def test_opening_what_is_no_run_says_what_a_run_holds(tmp_path: Path, name: str)
         ("[]", RunError),
         ('{"a": 1}', RunError),
         ('{"is": "gansmith.optimisers:Adam"}', RunError),
-        ('{"is": "subprocess:Popen", "args": "ls"}', SettingError),
+        ('{"is": "subprocess:Popen", "args": "ls"}', RunError),
     ],
 )
 def test_a_recipe_file_that_holds_no_recipe_is_refused(run: Run, text: str, error: type[Exception]) -> None:

@@ -19,7 +19,7 @@ from toys import Lazy, recipe_for
 from gansmith import pictures
 from gansmith.checkpoint import Checkpoint
 from gansmith.console import Silent
-from gansmith.data.dataset import MemoryDataSet
+from gansmith.data.dataset import MemoryDataSet, Refused
 from gansmith.errors import RunError, StorageError, TrainingError
 from gansmith.method import Loss
 from gansmith.models import open_generator
@@ -133,12 +133,13 @@ def test_signals_save_and_stop_and_the_rest_is_as_if_never_stopped(
     tmp_path: Path, number: int, code: int
 ) -> None:
     go(tmp_path / "straight")
+    handler = signal.getsignal(number)
     outcome = go(tmp_path / "run", console=StopAt(20, number))
     assert outcome.interruption.exit_code == code and outcome.images == 20
     assert Run.open(tmp_path / "run").checkpoint_files()[-1].stem == "000000020"
     go(tmp_path / "run")
     assert same(final_tensors(tmp_path / "straight"), final_tensors(tmp_path / "run"))
-    assert signal.getsignal(number) is not None
+    assert signal.getsignal(number) is handler
 
 
 _CHILD = """
@@ -147,7 +148,11 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_session import *
 class Slow(Silent):
-    def advance(self, images): print(images, flush=True); time.sleep(0.05)
+    steps = 0
+    def advance(self, images):
+        self.steps += 1
+        print(images, flush=True)
+        time.sleep(60 if self.steps == 7 else 0.05)  # 28 images: past the checkpoint at 16, before 32.
 go(Path({path!r}), console=Slow())
 """
 
@@ -162,7 +167,7 @@ def test_a_kill_loses_only_the_work_since_the_last_checkpoint(tmp_path: Path) ->
     go(tmp_path / "straight")
     with child(tmp_path / "run") as process:
         assert process.stdout is not None
-        for _ in range(7):  # 28 images: past the checkpoint at 16, before the one at 32.
+        for _ in range(7):
             process.stdout.readline()
         process.kill()
     assert [p.stem for p in Run.open(tmp_path / "run").checkpoint_files()] == ["000000016"]
@@ -299,3 +304,58 @@ def test_stats_are_one_json_object_a_line(tmp_path: Path) -> None:
     go(tmp_path / "run")
     lines = (tmp_path / "run" / "stats.jsonl").read_text().splitlines()
     assert all(isinstance(json.loads(line), dict) for line in lines) and len(lines) == 6
+
+
+def test_a_damaged_last_checkpoint_is_set_aside_and_made_again(tmp_path: Path) -> None:
+    go(tmp_path / "run", recipe(images=40))
+    good = final_tensors(tmp_path / "run")
+    last = Run.open(tmp_path / "run").checkpoint_files()[-1]
+    last.write_bytes(last.read_bytes()[:1000])
+    go(tmp_path / "run", recipe(images=40))
+    assert same(good, dict(Checkpoint.load(last).tensors))
+    assert last.with_suffix(".damaged").exists()
+
+
+def test_a_shorter_length_is_refused_and_a_longer_one_is_told(tmp_path: Path) -> None:
+    go(tmp_path / "run", console=StopAt(20, signal.SIGTERM))
+    with pytest.raises(RunError, match=r"train\.images: 48 -> 24"):
+        go(tmp_path / "run", recipe(images=24))
+    ear = Ear()
+    go(tmp_path / "run", recipe(images=64), console=ear)
+    assert "From here on train.images: 48 -> 64." in ear.said
+
+
+def test_pictures_that_come_or_go_are_noticed(tmp_path: Path) -> None:
+    """A file that was unreadable for a while changes which pictures are trained on: no silent resume."""
+    go(tmp_path / "run")
+    other = data(39)
+    other.fingerprint = "40-0"
+    with pytest.raises(RunError, match=r"40 pictures\) -> made up \(39 pictures"):
+        go(tmp_path / "run", data=other)
+
+
+def test_what_cannot_be_shown_is_left_out_and_said(tmp_path: Path) -> None:
+    go(tmp_path / "run")
+    (tmp_path / "run" / "stats.jsonl").unlink()
+    for picture in (tmp_path / "run" / "pictures").iterdir():
+        picture.write_bytes(b"not a picture")
+    ear = Ear()
+    outcome = go(tmp_path / "run", console=ear)
+    assert outcome.interruption.exit_code == 0
+    assert any(line.startswith("animation.webp is left out") for line in ear.said)
+    assert any(line.startswith("curves.png is left out") for line in ear.said)
+
+
+class Lazily(MemoryDataSet):
+    """Meets a bad file only when it comes to it."""
+
+    def fetch(self, rows: torch.Tensor) -> Any:
+        self.refused = (Refused("late.jpg", "truncated"),)
+        return super().fetch(rows)
+
+
+def test_bad_files_met_on_the_way_are_listed(tmp_path: Path) -> None:
+    images = torch.zeros(40, 3, 16, 16, dtype=torch.uint8)
+    ear = Ear()
+    go(tmp_path / "run", data=Lazily("late", {"images": images}), console=ear)
+    assert json.loads((tmp_path / "run" / "data.json").read_text())["refused"] == [["late.jpg", "truncated"]]

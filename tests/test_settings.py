@@ -96,7 +96,7 @@ def test_an_unknown_field_names_the_nearest() -> None:
     ],
 )
 def test_a_tree_that_makes_no_value_is_a_setting_error(tree: Any) -> None:
-    with pytest.raises(SettingError, match="cannot be made of"):
+    with pytest.raises(SettingError, match=r"cannot be made of|must be"):
         from_json(tree, Recipe)
 
 
@@ -107,6 +107,7 @@ def test_a_tree_that_makes_no_value_is_a_setting_error(tree: Any) -> None:
         "this:",
         "os:system",
         "subprocess:Popen",
+        "torch.utils._pytree:LeafSpec",
         "collections:OrderedDict",
         "gansmith.nothing:Adam",
         "gansmith.errors:nearest",
@@ -344,3 +345,26 @@ def test_a_constant_schedule_differs_from_another_by_its_class_alone() -> None:
         "schedule: Constant -> Cosine",
         "schedule.end: (absent) -> 0.0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "wanted"),
+    [
+        (("train", "batch"), 3.5, "a whole number"),
+        (("train", "batch"), True, "a whole number"),
+        (("train", "precision"), "float8", "auto, float32 or bfloat16"),
+        (("name",), 5, "text"),
+        (("data", "mirror"), 1, "true or false"),
+        (("method",), {"is": "gansmith.recipe:Average"}, "Method"),
+    ],
+)
+def test_a_value_of_another_type_in_json_is_refused(
+    path: tuple[str, ...], value: object, wanted: str
+) -> None:
+    tree = to_json(named("dcgan64"))
+    place = tree
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    with pytest.raises(SettingError, match=wanted):
+        from_json(tree, Recipe)

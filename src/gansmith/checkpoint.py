@@ -53,7 +53,8 @@ class Checkpoint:
         facts, digest = _header(path)
         try:
             with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
+                # Copies: safetensors maps the file, and reading a map of a file cut short kills the process.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
         except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError(f"{path} is damaged: {error}.") from error
         if _digest(tensors, facts) != digest:
@@ -110,6 +111,7 @@ def _refuse_pickles(path: Path) -> None:
 def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     try:
         save_file(tensors, path, metadata=metadata)
+        path.chmod(0o644)  # safetensors keeps its files to their owner; a run is there to be shared.
     except SafetensorError as error:
         code = re.search(r"os error (\d+)", str(error))  # Its own error type, the system's number in words.
         raise OSError(int(code[1]) if code else 0, str(error)) from error

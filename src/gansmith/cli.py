@@ -4,9 +4,11 @@ torch takes a second to import, so every verb imports what it needs when it runs
 """
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -17,6 +19,13 @@ from gansmith.errors import GansmithError, nearest
 if TYPE_CHECKING:
     from gansmith.recipe import Recipe
     from gansmith.session import Outcome
+
+
+def _given(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """An empty name would mean the current directory: somebody's unset shell variable, not a wish."""
+    if value is not None and not value.strip():
+        raise click.BadParameter(f"{parameter.make_metavar(ctx)} must not be empty.")
+    return value
 
 
 class _Verbs(click.Group):
@@ -44,10 +53,27 @@ def cli() -> None:
     """
 
 
+class _Terminated(BaseException):
+    """SIGTERM outside the training loop: temporary files are cleaned up on the way out."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one message and exit code 2, never a traceback."""
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         code = cli.main(standalone_mode=False)
+    except _Terminated:
+        click.echo("gansmith: stopped.", err=True)
+        sys.exit(143)
+    except OSError as error:  # A name that is too long, a folder that vanished: what the system says.
+        if isinstance(error, BrokenPipeError):
+            sys.exit(0)
+        click.echo(f"gansmith: {error.strerror or error}: {error.filename or ''}", err=True)
+        sys.exit(2)
     except GansmithError as error:
         click.echo(f"gansmith: {error}", err=True)
         sys.exit(error.exit_code)
@@ -60,8 +86,8 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("gansmith: stopped.", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -73,7 +99,13 @@ _code = click.option(
 
 def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--run", "run", required=True, metavar="DIR", help="Where the run is, or will be."),
+        click.option(
+            "--run",
+            "run",
+            callback=_given,
+            metavar="DIR",
+            help="Where the run is, or will be. [runs/DATA-RECIPE]",
+        ),
         click.option(
             "--recipe", metavar="NAME", help="A recipe (see: gansmith recipes) or a .py file with one."
         ),
@@ -137,11 +169,11 @@ def recipes(name: str | None, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("data")
+@click.argument("data", callback=_given)
 @_train_options
 def train(
     data: str,
-    run: str,
+    run: str | None,
     recipe: str | None,
     settings: tuple[str, ...],
     dry_run: bool,
@@ -156,16 +188,20 @@ def train(
     gansmith train my_pictures --run runs/one
     gansmith train mnist --recipe dcgan28 --run runs/digits --set train.images=100000
     gansmith train demo-faces --run runs/slow --set optimisers.generator.lr=1e-4
-    To resume a run, repeat its command.
+    To resume a run, repeat its command. Without --run it is in runs/, named after DATA and recipe.
     """
+    if as_json and not dry_run:
+        raise click.UsageError("--json goes with --dry-run; a run's numbers are in its stats.jsonl.")
+    chosen = _recipe(data, recipe, settings, device, run)
     if dry_run:
-        _dry_run(data, _recipe(data, recipe, settings, device, Path(run)), as_json)
+        _dry_run(data, chosen, as_json)
         return
-    outcome = _train(data, _recipe(data, recipe, settings, device, Path(run)), Path(run), device)
+    place = Path(run or f"runs/{Path(data).stem.partition(':')[0]}-{chosen.name}")
+    outcome = _train(data, chosen, place, device)
     sys.exit(outcome.interruption.exit_code)
 
 
-def _recipe(data: str, name: str | None, settings: tuple[str, ...], device: str, run: Path) -> "Recipe":
+def _recipe(data: str, name: str | None, settings: tuple[str, ...], device: str, run: str | None) -> "Recipe":
     from gansmith.data.open import describe_source
     from gansmith.devices import pick_device
     from gansmith.models import recipe_of_code
@@ -173,8 +209,9 @@ def _recipe(data: str, name: str | None, settings: tuple[str, ...], device: str,
     from gansmith.run import Run
     from gansmith.settings import override
 
-    if name is None and Run.is_run(run) and Run.open(run).recipe.name in CATALOGUE:
-        name = Run.open(run).recipe.name  # The default may differ on another machine; the run goes on.
+    if name is None and run is not None and Run.is_run(Path(run)):
+        kept = Run.open(Path(run)).recipe.name  # The default may differ on another machine; the run goes on.
+        name = kept if kept in CATALOGUE else None
     if name is None:
         facts = describe_source(data)
         side = min(facts.median_width, facts.median_height)
@@ -193,7 +230,8 @@ def _train(data: str, recipe: "Recipe", run: Path, device: str) -> "Outcome":
 
     opened = open_data(data, recipe.data, progress=counter("Reading pictures"))
     for refused in opened.refused[:5]:
-        click.echo(f"Left out: {refused.name}: {refused.reason}", err=True)
+        name = refused.name if refused.name.isprintable() else repr(refused.name)
+        click.echo(f"Left out: {name}: {refused.reason}", err=True)
     if len(opened.refused) > 5:
         click.echo(
             f"Left out: {len(opened.refused) - 5} more; all are listed in {run / 'data.json'}.", err=True
@@ -238,8 +276,15 @@ def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("model")
-@click.option("-o", "--out", required=True, metavar="OUT", help="A folder, a .zip, or one .png for a grid.")
+@click.argument("model", callback=_given)
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    callback=_given,
+    metavar="OUT",
+    help="A folder, a .zip, or one .png for a grid.",
+)
 @click.option("--seeds", default="0-63", show_default=True, help="Seeds and ranges: 0-63,100,200-299.")
 @click.option(
     "--batch", type=click.IntRange(1), default=64, show_default=True, help="Pictures made at a time."
@@ -262,8 +307,10 @@ def generate(model: str, out: str, seeds: str, batch: int, code: str | None, dev
 
 
 @cli.command("walk")
-@click.argument("model")
-@click.option("-o", "--out", required=True, metavar="FILE", help="A .gif, .webp or .mp4 file.")
+@click.argument("model", callback=_given)
+@click.option(
+    "-o", "--out", required=True, callback=_given, metavar="FILE", help="A .gif, .webp or .mp4 file."
+)
 @click.option(
     "--seeds", default="0-7", show_default=True, help="The pictures to walk through, in this order."
 )

@@ -96,7 +96,10 @@ class Method(ABC, Generic[N, B, P]):
 
     @abstractmethod
     def build(self, spec: ImageSpec) -> N:
-        """Fresh networks with the paper's initialisation, drawn from torch's global generator."""
+        """Fresh networks with the paper's initialisation, drawn from torch's global generator.
+
+        It must also work under ``torch.device("meta")``: sizes are tried there before a run is made.
+        """
 
     @abstractmethod
     def players(self) -> Mapping[str, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from gansmith.generation import Generator, from_method
 from gansmith.method import Networks
 from gansmith.recipe import Recipe
 from gansmith.run import Run
-from gansmith.settings import from_json
+from gansmith.settings import from_json, know
 
 
 def open_generator(model: str, device: str = "auto") -> Generator:
@@ -96,8 +96,14 @@ def import_code(file: str) -> None:
     path = Path(file)
     if not path.is_file():
         raise SettingError(f"A method of your own is a Python file. Received: {file}, which is not there.")
-    if path.stem in sys.modules:
-        return
+    there = sys.modules.get(path.stem)
+    if there is not None:
+        if Path(getattr(there, "__file__", None) or "").resolve() == path.resolve():
+            return
+        raise SettingError(
+            f"A method of your own needs a file name that no module has. Received: {file}, "
+            f"and there is a module {path.stem} already. Rename the file."
+        )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise SettingError(f"A method of your own is a file ending in .py. Received: {file}.")
@@ -107,16 +113,22 @@ def import_code(file: str) -> None:
         spec.loader.exec_module(module)
     except GansmithError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[path.stem]
         raise SettingError(f"{file} could not be imported: {type(error).__name__}: {error}") from error
+    know(module)
 
 
 def recipe_of_code(file: str) -> Recipe:
     """What the function ``recipe()`` of the user's file returns."""
     import_code(file)
     make: Any = getattr(sys.modules[Path(file).stem], "recipe", None)
-    made = make() if callable(make) else None
+    try:
+        made = make() if callable(make) else None
+    except GansmithError:
+        raise
+    except Exception as error:
+        raise SettingError(f"recipe() of {file} failed: {type(error).__name__}: {error}") from error
     if not isinstance(made, Recipe):
         raise SettingError(f"{file} must define recipe() that returns a gansmith.Recipe. Received: {made!r}.")
     return made

@@ -21,14 +21,14 @@ class Size:
     height: int
 
     def __post_init__(self) -> None:
-        if self.width < 4 or self.height < 4:
-            raise SettingError(f"A picture must be at least 4 pixels a side. Received: size={self}.")
+        if not (4 <= self.width <= 8192 and 4 <= self.height <= 8192):
+            raise SettingError(f"A picture must be 4 to 8192 pixels a side. Received: size={self}.")
 
     @classmethod
     def parse(cls, text: str) -> "Size":
         """``"64"`` -> 64 x 64; ``"128x96"`` -> 128 wide, 96 high."""
         parts = text.lower().split("x")
-        if len(parts) > 2 or not all(part.strip().isdigit() for part in parts):
+        if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
             raise SettingError(f"A size is written 64 or 128x96 (width x height). Received: {text!r}.")
         return cls(int(parts[0]), int(parts[-1]))
 

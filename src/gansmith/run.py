@@ -12,7 +12,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from gansmith.checkpoint import Checkpoint
-from gansmith.errors import CheckpointError, RunError, StorageError
+from gansmith.errors import CheckpointError, RunError, SettingError, StorageError
 from gansmith.recipe import Recipe
 from gansmith.settings import differences, dumps, from_json, to_json
 from gansmith.storage import write_text
@@ -42,22 +42,15 @@ class Run:
         Args:
             data: what is known of the data set, kept in ``data.json``.
         """
-        if path.exists() and not path.is_dir():
-            raise RunError(f"A run is a directory. Received: {path}, which is a file.")
-        foreign = [] if not path.exists() or _unborn(path) else [item.name for item in path.iterdir()]
-        if foreign:
-            raise RunError(
-                f"A new run needs a new or empty directory. Received: {path}, which holds "
-                f"{', '.join(sorted(foreign)[:3])} and is not a run."
-            )
         run = cls(path, recipe)
+        run.refuse_foreign()
         try:
             for part in (run.pictures, run.checkpoints):
                 part.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"Could not make {path}: {error.strerror or error}.") from error
         write_text(path / "environment.json", json.dumps(environment(), indent=2) + "\n")
-        write_text(path / "data.json", json.dumps(dict(data), indent=2) + "\n")
+        run.note_data(data)
         write_text(path / "recipe.json", dumps(recipe))  # Last: a directory with a recipe is a run.
         return run
 
@@ -70,7 +63,10 @@ class Run:
             tree = json.loads((path / "recipe.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"{path / 'recipe.json'} cannot be read: {error}.") from error
-        recipe = from_json(tree, Recipe)
+        try:
+            recipe = from_json(tree, Recipe)
+        except SettingError as error:
+            raise RunError(f"{path / 'recipe.json'} does not hold a recipe. {error}") from error
         if not isinstance(recipe, Recipe):
             raise RunError(f"{path / 'recipe.json'} does not hold a recipe.")
         return cls(path, recipe)
@@ -85,6 +81,7 @@ class Run:
         """Hold the run alone; the system lets go when this process ends, however it ends."""
         lock = FileLock(self.path / "run.lock")
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout as error:
             raise RunError(
@@ -104,25 +101,45 @@ class Run:
         """
         old, new = to_json(self.recipe), to_json(recipe)
         lines = [line for line in differences(old, new) if not line.startswith(_NOT_COMPARED)]
+        if recipe.train.images < self.recipe.train.images:  # Schedules would jump, and work be thrown away.
+            lines.append(f"train.images: {self.recipe.train.images} -> {recipe.train.images} (shorter)")
         before = self.facts_of_data()
-        if before.get("fingerprint") != data.get("fingerprint"):
+        if any(before.get(key) != data.get(key) for key in ("fingerprint", "pictures")):
             lines.append(
                 f"data: {before.get('name')} ({before.get('pictures')} pictures) -> "
                 f"{data.get('name')} ({data.get('pictures')} pictures)"
             )
         if lines:
             raise RunError(
-                f"{self.path} was started with another recipe, and a run keeps its recipe. The difference:"
+                f"{self.path} was started otherwise, and a run keeps its recipe and data. The difference:"
                 + "\n  "
                 + "\n  ".join(lines)
                 + "\nRepeat the first command to resume, or choose another --run."
             )
 
-    def adopt(self, recipe: Recipe) -> None:
-        """Take over the settings that may differ on resume."""
-        if recipe != self.recipe:
+    def adopt(self, recipe: Recipe) -> list[str]:
+        """Take over the settings that may differ on resume; a line for each that does."""
+        changed = differences(to_json(self.recipe), to_json(recipe))
+        if changed:
             write_text(self.path / "recipe.json", dumps(recipe))
             self.recipe = recipe
+        return changed
+
+    def note_data(self, data: Mapping[str, Any]) -> None:
+        """Write ``data.json``: what is known of the data set, and what was left out of it."""
+        write_text(self.path / "data.json", json.dumps(dict(data), indent=2) + "\n")
+
+    def refuse_foreign(self) -> None:
+        """Raise unless the directory is new, empty, a run, or one whose making was cut short."""
+        path = self.path
+        if path.exists() and not path.is_dir():
+            raise RunError(f"A run is a directory. Received: {path}, which is a file.")
+        if path.exists() and not self.is_run(path) and not _unborn(path):
+            names = ", ".join(sorted(item.name for item in path.iterdir())[:3])
+            raise RunError(
+                f"A new run needs a new or empty directory. Received: {path}, which holds {names} "
+                "and is not a run."
+            )
 
     # ---- places -------------------------------------------------------------------------------------
 
@@ -151,7 +168,7 @@ class Run:
             facts: Mapping[str, Any] = json.loads((self.path / "data.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return facts
+        return facts if isinstance(facts, dict) else {}
 
     # ---- checkpoints --------------------------------------------------------------------------------
 
@@ -168,6 +185,12 @@ class Run:
         for old in self.checkpoint_files()[: -self.recipe.train.keep_checkpoints]:
             old.unlink(missing_ok=True)
         return path
+
+    def set_aside(self, images: int) -> None:
+        """Rename checkpoints beyond ``images``: they are damaged, and must not count as good ones."""
+        for path in self.checkpoint_files():
+            if int(path.stem) > images:
+                path.replace(path.with_suffix(".damaged"))
 
     def newest(self) -> tuple[Checkpoint, list[str]] | None:
         """The newest whole checkpoint, and what is wrong with newer ones; None where there is none yet.
@@ -188,14 +211,17 @@ class Run:
     # ---- statistics ---------------------------------------------------------------------------------
 
     def rows(self) -> list[dict[str, float]]:
-        """All rows of ``stats.jsonl``; a last line cut short by a kill is left out."""
+        """All rows of ``stats.jsonl``; a line cut short by a kill, or edited to nonsense, is left out."""
         rows = []
-        for line in self.stats.read_text(encoding="utf-8").splitlines() if self.stats.exists() else []:
+        text = self.stats.read_text(encoding="utf-8", errors="replace") if self.stats.exists() else ""
+        for line in text.splitlines():
             try:
-                rows.append(json.loads(line))
+                row = json.loads(line)
             except ValueError:
                 continue
-        return rows
+            if isinstance(row, dict) and all(isinstance(value, int | float) for value in row.values()):
+                rows.append(row)
+        return [row for row in rows if "images" in row]
 
     def forget_after(self, images: int) -> None:
         """Drop rows and pictures from beyond ``images``: work that a kill lost and that comes again."""

@@ -3,7 +3,7 @@
 import json
 import math
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from gansmith.console import Console, Silent, Stopwatch
 from gansmith.data.dataset import DataSet
 from gansmith.data.loader import Loader
 from gansmith.devices import pick_device
-from gansmith.errors import StorageError, TrainingError
+from gansmith.errors import GansmithError, SettingError, StorageError, TrainingError
 from gansmith.marks import Origin
 from gansmith.models import borrowed_weights
 from gansmith.noise import Noise
@@ -31,6 +31,7 @@ from gansmith.trainer import Trainer, pictures_of
 
 GRID = 64  # Pictures in a sample grid, seeds 0 to 63.
 SHEET = 36  # Pictures on each side of the real-versus-generated sheet.
+HELD_OUT = 256  # Held-out pictures that are measured with each grid.
 MOST_FRAMES = 120  # Of the animation; a longer run is thinned out evenly.
 
 
@@ -77,13 +78,29 @@ def train(
     loader: Loader[Any] = Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, where)
     with torch.device("meta"):
         recipe.method.build(recipe.spec())
-    facts = {"name": data.name, "fingerprint": data.fingerprint, "pictures": len(data)}
-    facts["refused"] = [[item.name, item.reason] for item in data.refused]
-    run = Run.open(path) if Run.is_run(path) else Run.create(path, recipe, facts)
-    with run.locked():
-        run.refuse_difference(recipe, facts)
-        run.adopt(recipe)
-        return _Session(run, loader, where, console or Silent()).go()
+    _refuse_huge_batch(recipe.train.batch, len(loader.training))
+    told = console or Silent()
+    Run(path, recipe).refuse_foreign()
+    with Run(path, recipe).locked():
+        run = Run.open(path) if Run.is_run(path) else Run.create(path, recipe, facts_of(data))
+        run.refuse_difference(recipe, facts_of(data))
+        for line in run.adopt(recipe):
+            told.say(f"From here on {line}.")
+        return _Session(run, data, loader, where, told).go()
+
+
+def _refuse_huge_batch(batch: int, there: int) -> None:
+    if batch > max(8192, there):
+        raise SettingError(
+            "A batch above 8192 must not be larger than the training pictures. "
+            f"Received: train.batch={batch} and {there} pictures. Try train.batch={min(64, max(there, 1))}."
+        )
+
+
+def facts_of(data: DataSet) -> dict[str, Any]:
+    """What a run keeps of its data set."""
+    refused = [[item.name, item.reason] for item in data.refused]
+    return {"name": data.name, "fingerprint": data.fingerprint, "pictures": len(data), "refused": refused}
 
 
 def resolve(recipe: Recipe, data: DataSet) -> Recipe:
@@ -97,9 +114,13 @@ def resolve(recipe: Recipe, data: DataSet) -> Recipe:
 class _Session:
     """One process's work on a run: the loop's housekeeping."""
 
-    def __init__(self, run: Run, loader: Loader[Any], device: torch.device, console: Console) -> None:
+    def __init__(
+        self, run: Run, data: DataSet, loader: Loader[Any], device: torch.device, console: Console
+    ) -> None:
         self.run, self.recipe, self.console = run, run.recipe, console
-        self.loader, self.device = loader, device
+        self.data, self.loader, self.device = data, loader, device
+        self.refused = len(data.refused)
+        self.saved_at = 0
         found = run.newest()
         borrowed = {} if found else borrowed_weights(self.recipe.borrow)
         self.trainer: Trainer[Any, Any, Any] = Trainer(self.recipe, self.loader, self.device, borrowed)
@@ -112,12 +133,14 @@ class _Session:
             self._resume(*found)
         elif run.rows():
             run.forget_after(-1)  # Killed before its first checkpoint: it starts again.
-        self.tensorboard = _tensorboard(run, self.trainer.images)
+        self.tensorboard = _tensorboard(run, self.trainer.images, console)
 
     def _resume(self, checkpoint: Checkpoint, damaged: list[str]) -> None:
         for message in damaged:
             self.console.say(f"{message} An older checkpoint is used.")
-        self.trainer.load(checkpoint.tensors, int(checkpoint.facts["images"]))
+        self.saved_at = int(checkpoint.facts["images"])
+        self.trainer.load(checkpoint.tensors, self.saved_at)
+        self.run.set_aside(self.saved_at)
         self.run.forget_after(self.trainer.images)
         self.console.say(f"Resuming {self.run.path} after {self.trainer.images} images.")
 
@@ -127,7 +150,7 @@ class _Session:
         """Train to the end or to an interruption."""
         total = self.recipe.train.images
         rows = self.run.rows()
-        self.watch = Stopwatch(rows[-1]["seconds"] if rows else 0.0)
+        self.watch = Stopwatch(rows[-1].get("seconds", 0.0) if rows else 0.0)
         self._announce()
         self.console.start(self.trainer.images, total)
         try:
@@ -159,10 +182,10 @@ class _Session:
         self.watch.add(self.recipe.train.batch)
         self.console.advance(self.recipe.train.batch)
         config = self.recipe.train
-        if self._passed(before, config.picture_every):
-            self._kept_going(self._picture)
         if self._passed(before, config.log_every) or self._passed(before, config.picture_every):
             self._log(measured=self._passed(before, config.picture_every))
+        if self._passed(before, config.picture_every):
+            self._kept_going(self._picture)
         if self._passed(before, config.checkpoint_every):
             self._kept_going(self._checkpoint)
 
@@ -177,23 +200,20 @@ class _Session:
             self.console.say(f"{error} Training goes on; the next interval tries again.")
 
     def _end(self, finished: bool) -> Mapping[str, Path]:
-        last = self.run.checkpoints / f"{self.trainer.images:09d}.safetensors"
-        if not last.exists() and self.trainer.images:
+        if self.saved_at != self.trainer.images:
             if self.trainer.has_news:
                 self._log(measured=finished)
             if finished and not self.run.picture(self.trainer.images).exists():
                 self._kept_going(self._picture)
             self._checkpoint()
-        return finish(self.run, self.trainer, self.loader) if finished else {}
+        return finish(self.run, self.trainer, self.loader, self.console) if finished else {}
 
     # ---- what is kept ---------------------------------------------------------------------------------
 
     def _log(self, measured: bool) -> None:
         row: dict[str, float] = {"images": self.trainer.images, **self.watch.read(), **self.trainer.flush()}
-        held_out = self.loader.held_out_batch(self.recipe.train.batch) if measured else None
-        if held_out is not None:
-            row |= {f"held-out/{name}": value for name, value in self.trainer.measure(held_out).items()}
         self._refuse_nan(row)
+        row |= self._held_out() if measured else {}
         self.console.report(row)
         try:
             with open(self.run.stats, "a", encoding="utf-8") as file:
@@ -201,6 +221,15 @@ class _Session:
         except OSError as error:
             self.console.say(f"Could not write {self.run.stats}: {error.strerror or error}.")
         self._to_tensorboard(row)
+
+    def _held_out(self) -> dict[str, float]:
+        """The method's numbers on held-out pictures, in batches of the size the networks know."""
+        sums: dict[str, float] = {}
+        batches = list(self.loader.held_out_batches(self.recipe.train.batch, HELD_OUT))
+        for batch in batches:
+            for name, value in self.trainer.measure(batch).items():
+                sums[f"held-out/{name}"] = sums.get(f"held-out/{name}", 0.0) + value / len(batches)
+        return sums
 
     def _to_tensorboard(self, row: Mapping[str, float]) -> None:
         if self.tensorboard is None:
@@ -231,11 +260,18 @@ class _Session:
             self._log(measured=False)
         tensors = self.trainer.state()
         finite = torch.stack(
-            [value.isfinite().all() for value in tensors.values() if value.is_floating_point()]
+            # Some optimisers keep their step count on the CPU whatever the device.
+            [v.isfinite().all().to(self.device) for v in tensors.values() if v.is_floating_point()]
         )
         if not bool(finite.all()):
             self._refuse_nan({"a weight": math.nan})
         self.run.save(tensors, self.trainer.images)
+        self.saved_at = self.trainer.images
+        if len(self.data.refused) > self.refused:  # Met while decoding lazily.
+            for item in self.data.refused[self.refused :]:
+                self.console.say(f"Left out: {item.name}: {item.reason}")
+            self.refused = len(self.data.refused)
+            self.run.note_data(facts_of(self.data))
 
     def _picture(self) -> None:
         sheet = pictures.grid(samples(self.trainer, self.loader))
@@ -255,20 +291,32 @@ def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = G
     return pictures.to_bytes(pictures_of(trainer.method, networks, prompt, noise)).cpu()
 
 
-def finish(run: Run, trainer: Trainer[Any, Any, Any], loader: Loader[Any]) -> Mapping[str, Path]:
-    """Curves, animation and the real-versus-generated sheet; name -> file."""
-    shown = {
-        "samples": run.picture(trainer.images),
-        "animation": run.path / "animation.webp",
-        "curves": run.path / "curves.png",
-        "real and generated": run.path / "real_vs_generated.png",
+def finish(
+    run: Run, trainer: Trainer[Any, Any, Any], loader: Loader[Any], console: Console
+) -> Mapping[str, Path]:
+    """Curves, animation and the real-versus-generated sheet; name -> file.
+
+    The run is whole without them: what cannot be drawn is told and left out.
+    """
+
+    def sheet(path: Path) -> None:
+        real = pictures.to_bytes(loader.sample(SHEET)[0]).cpu()
+        page = pictures.sheet(real, samples(trainer, loader, SHEET))
+        with whole_file(path) as part:
+            page.save(part, format="PNG")
+
+    work: Mapping[str, tuple[str, Callable[[Path], object]]] = {
+        "animation": ("animation.webp", lambda path: pictures.animate(_frames(run), path)),
+        "curves": ("curves.png", lambda path: pictures.curves(run.rows(), path)),
+        "real and generated": ("real_vs_generated.png", sheet),
     }
-    pictures.animate(_frames(run), shown["animation"])
-    pictures.curves(run.rows(), shown["curves"])
-    real = pictures.to_bytes(loader.sample(SHEET)[0]).cpu()
-    sheet = pictures.sheet(real, samples(trainer, loader, SHEET))
-    with whole_file(shown["real and generated"]) as part:
-        sheet.save(part, format="PNG")
+    shown = {"samples": run.picture(trainer.images)}
+    for name, (file, draw) in work.items():
+        shown[name] = run.path / file
+        try:
+            draw(shown[name])
+        except GansmithError as error:
+            console.say(f"{file} is left out: {error}")
     return {name: path for name, path in shown.items() if path.exists()}
 
 
@@ -276,27 +324,35 @@ def _frames(run: Run) -> Iterator[Image.Image]:
     files = sorted(run.pictures.glob("*.png"))
     thin = max(1, math.ceil(len(files) / MOST_FRAMES))
     for file in [*files[:-1:thin], *files[-1:]]:
-        with Image.open(file) as frame:
-            yield frame.convert("RGB")
+        try:
+            with Image.open(file) as picture:
+                frame = picture.convert("RGB")
+        except (OSError, SyntaxError):  # Somebody's own file, or one a power cut has hurt.
+            continue
+        yield frame
 
 
-def _tensorboard(run: Run, images: int) -> Any:
+def _tensorboard(run: Run, images: int, console: Console) -> Any:
     """A TensorBoard writer where the package is installed; rows of lost work are hidden from its view."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(run.path / "tensorboard"), purge_step=images + 1)
+    try:
+        return SummaryWriter(str(run.path / "tensorboard"), purge_step=images + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name that is no UTF-8.
+        console.say(f"TensorBoard is left out: {error}.")
+        return None
 
 
 @contextmanager
 def _interruptible() -> Iterator[Interruption]:
-    """SIGINT and SIGTERM ask the loop to save and stop; a second SIGINT stops at once."""
+    """SIGINT and SIGTERM ask the loop to save and stop; a second one stops at once."""
     interruption = Interruption()
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if interruption.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
+        if interruption.signal is not None:
+            raise SystemExit(128 + number)
         interruption.signal = number
 
     try:

@@ -1,10 +1,10 @@
 """Values to JSON and back, and ``--set a.b=v``: typed by the dataclass fields, typos answered by name."""
 
 import ast
+import contextlib
 import dataclasses
 import importlib
 import json
-import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -14,13 +14,32 @@ from gansmith.errors import SettingError, nearest
 
 T = TypeVar("T")
 
+_KNOWN: dict[str, type] = {}
+"""Classes outside gansmith that may be named in JSON: ones this process has written, or was told of."""
+
+
+def know(module: types.ModuleType) -> None:
+    """Allow JSON to name the dataclasses that ``module``, the user's own code, defines."""
+    for value in vars(module).values():
+        if (
+            isinstance(value, type)
+            and value.__module__ == module.__name__
+            and dataclasses.is_dataclass(value)
+        ):
+            _KNOWN[_name(value)] = value
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
 
 def to_json(value: Any) -> Any:
     """A tree of dicts, lists and plain values; a dataclass carries its class as ``"is": "module:Name"``."""
     if hasattr(type(value), "parse"):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        tree = {"is": f"{type(value).__module__}:{type(value).__qualname__}"}
+        _KNOWN.setdefault(_name(type(value)), type(value))
+        tree = {"is": _name(type(value))}
         return tree | {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in value.items()}
@@ -56,7 +75,13 @@ def _build(kind: type, fields: Mapping[str, Any]) -> Any:
         if name not in hints:
             raise SettingError(f"{kind.__name__} has no field '{name}'.{nearest(name, hints)}")
     try:
-        return kind(**{name: from_json(item, hints[name]) for name, item in fields.items()})
+        made = {name: from_json(item, hints[name]) for name, item in fields.items()}
+        for name, value in made.items():
+            if not _fits(value, hints[name]):
+                raise SettingError(
+                    f"{kind.__name__}.{name} must be {_describe(hints[name])}. Received: {value!r}."
+                )
+        return kind(**made)
     except (
         TypeError,
         ValueError,
@@ -65,24 +90,37 @@ def _build(kind: type, fields: Mapping[str, Any]) -> Any:
         raise SettingError(f"{kind.__name__} cannot be made of {dict(fields)}: {error}.") from error
 
 
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value read from JSON is of the kind a field wants; generic classes are checked by origin."""
+    for choice in _choices(kind):
+        origin = typing.get_origin(choice)
+        if choice is Any or (choice is float and type(value) is int):
+            return True
+        if origin is typing.Literal and value in typing.get_args(choice):
+            return True
+        if choice in (bool, int) and type(value) is not choice:
+            continue  # To Python, True is an int.
+        if origin is not typing.Literal and isinstance(value, origin or choice):
+            return True
+    return False
+
+
 def _resolve(path: str) -> type:
-    """The class ``"module:Name"``; only gansmith's own modules and ones already imported are opened.
+    """The class ``"module:Name"``: gansmith's own, or one this process knows from the user's code.
 
     A run directory may come from anywhere, so it must not be able to name code to be run.
     """
     module_name, _, name = path.partition(":")
-    module = sys.modules.get(module_name)
+    kind: Any = _KNOWN.get(path)
     # Importing gansmith.__main__ would run the command line.
-    if module is None and module_name.startswith("gansmith.") and not module_name.endswith("__main__"):
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError:
-            module = None
-    kind = getattr(module, name, None)
+    if kind is None and module_name.startswith("gansmith.") and not module_name.endswith("__main__"):
+        with contextlib.suppress(ModuleNotFoundError):
+            kind = getattr(importlib.import_module(module_name), name, None)
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         raise SettingError(
             f"{path} is needed and is not part of this gansmith. "
-            f"If it is your own method, name its file: --code {module_name}.py"
+            f"If it is your own method, name its file: --code {module_name}.py "
+            f"(for train: --recipe {module_name}.py)."
         )
     return kind
 
@@ -252,24 +290,30 @@ def _parse_call(text: str, kind: type) -> Any:
     return kind(**fields)
 
 
+_WORDS: Mapping[Any, str] = {
+    type(None): "none",
+    bool: "true, false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+}
+
+
 def _describe(kind: Any) -> str:
-    names = []
-    for choice in _choices(kind):
-        if typing.get_origin(choice) is typing.Literal:
-            names += [str(value) for value in typing.get_args(choice)]
-        elif choice is type(None):
-            names.append("none")
-        elif choice is bool:
-            names += ["true", "false"]
-        elif choice is int:
-            names.append("a whole number")
-        elif choice is float:
-            names.append("a number")
-        elif dataclasses.is_dataclass(choice):
-            fields = ", ".join(f.name for f in dataclasses.fields(choice))
-            names.append(f"{typing.cast(type, choice).__name__}({fields})")
-        else:
-            names.append(
-                getattr(choice, "__name__", str(choice)) if isinstance(choice, type) else str(choice)
-            )
+    names = [word for choice in _choices(kind) for word in _words(choice)]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _words(choice: Any) -> list[str]:
+    if typing.get_origin(choice) is typing.Literal:
+        return [str(value) for value in typing.get_args(choice)]
+    if choice in _WORDS:
+        return _WORDS[choice].split(", ")
+    if hasattr(choice, "parse"):
+        return ["a size such as 64 or 128x96"]
+    if dataclasses.is_dataclass(choice):
+        fields = ", ".join(f.name for f in dataclasses.fields(choice))
+        return [f"{typing.cast(type, choice).__name__}({fields})"]
+    if typing.get_origin(choice) is tuple:
+        return [str(choice)]
+    return [getattr(typing.get_origin(choice) or choice, "__name__", str(choice))]

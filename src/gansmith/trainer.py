@@ -230,7 +230,11 @@ def _plan(method: Method[N, B, P]) -> list[_Move[N, B]]:
 def _owned(method: Method[N, B, P], networks: N) -> dict[str, list[nn.Parameter]]:
     """The parameters of each player, each once even where networks share them."""
     owned = {}
+    known = [name for name, _ in networks.named_children()]
     for player, names in method.players().items():
+        for name in names:
+            if name.partition(".")[0] not in known:
+                raise SettingError(f"The player '{player}' owns no network '{name}'.{nearest(name, known)}")
         parameters = [p for name in names for p in networks.get_submodule(name).parameters()]
         owned[player] = list(dict.fromkeys(parameters))
     return owned

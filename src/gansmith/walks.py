@@ -93,6 +93,9 @@ def sweep(latent: Point, coordinate: int, low: float, high: float, frames: int) 
     return (torch.where(chosen, value, latent) for value in torch.linspace(low, high, frames).tolist())
 
 
+MOST_SEEDS = 10_000  # A film of that many takes hours to watch.
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tour:
     """From seed to seed.
@@ -167,6 +170,13 @@ def walk(
         )
     if not seeds:
         raise SettingError("A walk needs seeds to go by. Received: none. Write, for example, 0-3.")
+    if len(seeds) > MOST_SEEDS:
+        raise SettingError(f"A walk passes at most {MOST_SEEDS} seeds. Received: {len(seeds)}.")
+    if len(seeds) < 2 and not isinstance(way, Sweep):
+        raise SettingError(
+            f"A tour needs two seeds or more to go between. Received: {seeds[0]}. "
+            "Write, for example, 0-3, or sweep one coordinate with --coordinate."
+        )
     shown = film or Film()
     # On the CPU: the way has few numbers, and MPS has no double precision.
     latents = generator.latents(Noise.of(*seeds)).cpu()

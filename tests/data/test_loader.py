@@ -27,6 +27,11 @@ class Everything(NamedTuple):
     attributes: Tensor
 
 
+class WithLandmarks(NamedTuple):
+    images: Tensor
+    landmarks: Tensor
+
+
 class Slow(MemoryDataSet):
     """A data set that takes its time and remembers who asked."""
 
@@ -94,9 +99,10 @@ def test_one_pass_shows_every_training_picture_once() -> None:
     loader = image_loader(numbered_bytes(40), DataConfig(validation=0.25))
     seen = [number for start in range(0, 30, 5) for number in numbers_of(loader.batch(start, 5).images)]
     assert sorted(seen) == loader.training.tolist()
-    held_out = loader.held_out_batch(100)
-    assert held_out is not None
+    (held_out,) = loader.held_out_batches(100, 100)
     assert numbers_of(held_out.images) == loader.held_out.tolist()
+    batches = list(loader.held_out_batches(3, 8))
+    assert [len(batch.images) for batch in batches] == [3, 3]
     assert not set(seen) & set(loader.held_out.tolist())
     assert len(loader.held_out) == 10
 
@@ -108,7 +114,20 @@ def test_a_batch_larger_than_the_data_repeats_it() -> None:
 
 
 def test_where_nothing_is_held_out_there_is_no_held_out_batch() -> None:
-    assert image_loader(numbered_bytes(3)).held_out_batch(4) is None
+    assert list(image_loader(numbered_bytes(3)).held_out_batches(4, 4)) == []
+
+
+def test_held_out_pictures_are_not_the_first_ones_by_name() -> None:
+    """Names are often sorted by class or age; a few held-out pictures must still be a fair sample."""
+    loader = image_loader(numbered_bytes(200), DataConfig(validation=0.5))
+    few = numbers_of(next(loader.held_out_batches(16, 16)).images)
+    assert few != sorted(few) and max(few) > 100
+
+
+def test_mirroring_is_refused_where_landmarks_would_stay_behind() -> None:
+    columns = {"images": numbered_bytes(4), "landmarks": torch.zeros(4, 5, 2)}
+    with pytest.raises(DataError, match=r"data\.mirror=false"):
+        Loader(MemoryDataSet("x", columns), WithLandmarks, MIRRORED, 0, CPU)
 
 
 def test_a_sample_is_fixed_by_its_seed_and_never_held_out() -> None:
@@ -155,7 +174,7 @@ def test_a_picture_is_flipped_anew_in_each_pass_and_by_each_seed() -> None:
 def test_what_is_looked_at_or_held_out_is_not_flipped() -> None:
     loader = image_loader(pointed(40), replace(MIRRORED, validation=0.5))
     assert not any(flips(loader.sample(20).images))
-    assert not any(flips(loader.held_out_batch(20).images))
+    assert not any(flips(next(loader.held_out_batches(20, 20)).images))
 
 
 @pytest.mark.parametrize("config", [PLAIN, MIRRORED])

@@ -4,9 +4,11 @@ import csv
 import hashlib
 import io
 import json
+import lzma
 import os
 import re
 import stat
+import struct
 import threading
 import zipfile
 import zlib
@@ -106,6 +108,19 @@ class FolderSource(_Files):
         return (self._root / self.names[index]).read_bytes()
 
 
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
+"""What reading an entry of a damaged or encrypted zip may raise."""
+
+
 class ZipSource(_Files):
     """The pictures in a zip; nothing is extracted, so names inside may be anything.
 
@@ -143,7 +158,7 @@ class ZipSource(_Files):
         try:
             with self._lock:
                 return self._zip.read(self._entries[name])
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError) as error:
+        except _DAMAGED as error:
             raise DataError(f"damaged inside the zip: {error}") from error
 
 

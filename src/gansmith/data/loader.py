@@ -1,6 +1,6 @@
 """A data set and a position in the run -> batches on the device, pictures in [-1, 1]."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
@@ -47,6 +47,11 @@ class Loader(Generic[B]):
                 f"This method trains on {', '.join(self._fields)}. Received: {data.name}, which has "
                 f"{', '.join(data.columns)} and no {' and no '.join(missing)}."
             )
+        if config.mirror and "landmarks" in self._fields:
+            raise DataError(
+                "data.mirror flips pictures and not their landmarks, and this method trains on landmarks. "
+                "Use --set data.mirror=false."
+            )
         self._data, self._batch_type, self._config = data, batch_type, config
         self._seed, self._device = seed, device
         self.training, self.held_out = split(len(data), config.validation, seed)
@@ -64,10 +69,12 @@ class Loader(Generic[B]):
         batch = self._to_batch(columns)
         return self._mirror(batch, position, count) if self._config.mirror else batch
 
-    def held_out_batch(self, count: int) -> B | None:
-        """The first ``count`` held-out rows, or all there are; None where nothing is held out."""
-        rows = self.held_out[:count]
-        return self._rows(rows) if len(rows) else None
+    def held_out_batches(self, size: int, most: int) -> Iterator[B]:
+        """Up to ``most`` held-out rows in whole batches of ``size``, or in one where there are fewer."""
+        rows = self.held_out[:most]
+        for start in range(0, max(len(rows) - size, 0) + 1, size):
+            if len(rows):
+                yield self._rows(rows[start : start + size])
 
     def sample(self, count: int, seed: int = 0) -> B:
         """Training rows for looking at, not for training: a fixed choice by ``seed``."""
@@ -83,7 +90,9 @@ class Loader(Generic[B]):
 
     def _fetch(self, position: int, count: int) -> tuple[Tensor, ...]:
         rows = self.training[self._sampler.rows(position, count)]
-        return self._select(self._data.fetch(rows))
+        columns = self._select(self._data.fetch(rows))
+        # Pinned memory is what lets the copy to a GPU run beside the step.
+        return tuple(c.pin_memory() for c in columns) if self._device.type == "cuda" else columns
 
     def _select(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         return tuple(columns[name] for name in self._fields)
@@ -98,8 +107,8 @@ class Loader(Generic[B]):
         return column
 
     def _mirror(self, batch: B, position: int, count: int) -> B:
-        seeds = torch.arange(position, position + count) + mix_seeds(self._seed, _MIRROR) // 2
-        flip = (Noise(seeds).uniform(1) < 0.5).to(self._device).view(-1, 1, 1, 1)
+        positions = torch.arange(position, position + count, device=self._device)
+        flip = (Noise(positions + mix_seeds(self._seed, _MIRROR) // 2).uniform(1) < 0.5).view(-1, 1, 1, 1)
         # Where-ing both versions needs no count of the flipped ones, hence no wait for the device.
         flipped = {
             name: torch.where(flip, value.flip(3), value)

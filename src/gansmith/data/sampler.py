@@ -9,13 +9,13 @@ _SHUFFLE, _SPLIT = 1, 2  # Keeps the streams of one seed apart.
 
 
 def split(length: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Rows for training and rows held out, both sorted; a function of (length, share, seed).
+    """Rows for training, sorted, and rows held out, shuffled; a function of (length, share, seed).
 
     At least one picture is held out where ``share`` is positive and there are two or more.
     """
     held = min(max(round(length * share), 1), length - 1) if share > 0 else 0
     order = _permutation(length, mix_seeds(seed, _SPLIT))
-    return order[held:].sort().values, order[:held].sort().values
+    return order[held:].sort().values, order[:held]
 
 
 class Sampler:

@@ -6,7 +6,6 @@ Scores are raw critic outputs, before any sigmoid, and higher means more real.
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import torch
 import torch.nn.functional as F
 
 from gansmith.tensors import Scalar, Scores
@@ -76,7 +75,7 @@ class LeastSquares:
 
 @dataclass(frozen=True)
 class Hinge:
-    """The hinge loss (Lim and Ye 2017; Miyato 2018, equation 17)."""
+    """The hinge loss (Lim and Ye 2017; Miyato 2018, equations 16 and 17)."""
 
     def discriminator(self, real: Scores, fake: Scores) -> Scalar:
         """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))]."""
@@ -115,4 +114,4 @@ def relativistic(ahead: Scores, behind: Scores) -> Scalar:
 
 def accuracy(scores: Scores, real: bool) -> Scalar:
     """Share of the pictures a discriminator puts on the right side of 0."""
-    return ((scores > 0) == torch.tensor(real, device=scores.device)).float().mean()
+    return ((scores > 0) if real else (scores <= 0)).float().mean()

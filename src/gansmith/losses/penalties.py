@@ -1,7 +1,7 @@
 """Regularisers of a critic: plain functions of a critic and pictures, so any critic fits.
 
-A closure carries what else a critic needs (labels, growth, the other half of a pair). Everything here
-is computed in float32: squares of gradients lose too much in bfloat16.
+A closure carries what else a critic needs (labels, growth, the other half of a pair). Penalties that
+differentiate the critic do so in float32: squares of gradients lose too much in bfloat16.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,8 @@ def directional(moved: Scores, scores: Scores, distance: float) -> Scalar:
     """E[((D(x + s e) - D(x)) / s)^2] / 2: ``zero_centred`` without a second derivative.
 
     For a random direction e with E[e e^T] = I (normal numbers, or random signs) the mean of
-    (e . grad D)^2 is |grad D|^2, so for a small distance s both agree, at the price
+    (e . grad D)^2 is |grad D|^2, so for a small distance s both agree - for a larger one it is
+    the critic's change over that distance that counts - at the price
     of a forward pass instead of a double backward.
 
     Args:

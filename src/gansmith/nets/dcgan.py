@@ -6,7 +6,7 @@ from gansmith.errors import SettingError
 from gansmith.method import ImageSpec, Networks
 from gansmith.tensors import Images, Latents, Scores
 
-MAX_BASE = 12  # The smallest grid of a network is 3 to 12 cells a side.
+MAX_BASE = 32  # The smallest grid of a network is 3 to 32 cells a side.
 
 
 class Pair(Networks):
@@ -29,7 +29,7 @@ def ladder(height: int, width: int) -> tuple[int, int, int]:
         near_height, near_width = _nearest(height, width)
         near = f"{near_width}x{near_height}" if near_width != near_height else str(near_width)
         raise SettingError(
-            "A picture's sides must be k*2^n with the same n for both and k from 3 to 12 "
+            "A picture's sides must be k*2^n with the same n for both and k from 3 to 32 "
             f"(28, 32, 48, 64, 96x64, 128). Received: {width}x{height}. Try data.size={near}."
         )
     return reached
@@ -45,12 +45,13 @@ def _ladder(height: int, width: int) -> tuple[int, int, int] | None:
 def _nearest(height: int, width: int) -> tuple[int, int]:
     """The size a ladder reaches that is least far from this one, both sides counted."""
     bases = range(3, MAX_BASE + 1)
-    reachable = ((high << n, wide << n) for n in range(1, 12) for high in bases for wide in bases)
+    # Of two equally near, the one with more doublings: its networks are deeper and cheaper.
+    reachable = ((high << n, wide << n) for n in range(11, 0, -1) for high in bases for wide in bases)
     return min(reachable, key=lambda size: abs(size[0] - height) + abs(size[1] - width))
 
 
 def initialise(network: nn.Module) -> nn.Module:
-    """Weights N(0, 0.02), batch-norm gains N(1, 0.02), biases 0 (Radford 2015, section 4)."""
+    """Weights N(0, 0.02), batch-norm gains N(1, 0.02), biases 0 (section 4; gains: the authors' code)."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02)

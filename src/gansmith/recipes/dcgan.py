@@ -28,9 +28,13 @@ def dcgan(name: str, about: str, size: int, *, width: int = 64, images: int = 20
 
 
 def _paper() -> Recipe:
-    """No average: pictures come from the weights of the last step, in float32."""
-    recipe = dcgan("dcgan64-paper", "The plain paper: DCGAN at 64 px without averaged weights, float32.", 64)
-    return replace(recipe, train=replace(recipe.train, average=None, averaged=(), precision="float32"))
+    """Uniform z, 1024 channels at 4 x 4, pictures from the weights of the last step, in float32."""
+    recipe = dcgan("dcgan64-paper", "The paper to the letter: uniform z, ngf 128, no average.", 64, width=128)
+    return replace(
+        recipe,
+        method=DCGAN(generator_width=128, discriminator_width=128, prior="uniform"),
+        train=replace(recipe.train, average=None, averaged=(), precision="float32"),
+    )
 
 
 def _steady() -> Recipe:

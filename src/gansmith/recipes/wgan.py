@@ -1,4 +1,4 @@
-"""WGAN with weight clipping, and WGAN-GP with residual networks, as their papers have them."""
+"""WGAN with weight clipping and WGAN-GP with residual networks: their papers' numbers, averaged weights."""
 
 from collections.abc import Callable
 
