@@ -1,0 +1,74 @@
+"""What a run shows for itself: grids on the way, curves, animation and sheet at the end."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from gansmith import pictures
+from gansmith.console import Console
+from gansmith.data.loader import Loader
+from gansmith.errors import GansmithError
+from gansmith.noise import Noise
+from gansmith.run import Run
+from gansmith.storage import whole_file
+from gansmith.tensors import BytePictures
+from gansmith.trainer import Trainer, pictures_of
+
+GRID = 64  # Pictures in a sample grid, seeds 0 to 63.
+SHEET = 36  # Pictures on each side of the real-versus-generated sheet.
+MOST_FRAMES = 120  # Of the animation; a longer run is thinned out evenly.
+
+
+def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = GRID) -> BytePictures:
+    """Pictures of seeds 0 .. count - 1 by the networks as they stand, averaged where they are averaged."""
+    networks = trainer.networks_for_pictures()
+    batch = loader.sample(count)
+    prompt = trainer.method.prompt(batch)
+    count = count if prompt is None else len(batch[0])
+    noise = Noise(torch.arange(count, device=trainer.device))
+    return pictures.to_bytes(pictures_of(trainer.method, networks, prompt, noise)).cpu()
+
+
+def finish(
+    run: Run, trainer: Trainer[Any, Any, Any], loader: Loader[Any], console: Console
+) -> Mapping[str, Path]:
+    """Curves, animation and the real-versus-generated sheet; name -> file.
+
+    The run is whole without them: what cannot be drawn is told and left out.
+    """
+
+    def sheet(path: Path) -> None:
+        real = pictures.to_bytes(loader.sample(SHEET)[0]).cpu()
+        page = pictures.sheet(real, samples(trainer, loader, SHEET))
+        with whole_file(path) as part:
+            page.save(part, format="PNG")
+
+    work: Mapping[str, tuple[str, Callable[[Path], object]]] = {
+        "animation": ("animation.webp", lambda path: pictures.animate(_frames(run), path)),
+        "curves": ("curves.png", lambda path: pictures.curves(run.rows(), path)),
+        "real and generated": ("real_vs_generated.png", sheet),
+    }
+    shown = {"samples": run.picture(trainer.images)}
+    for name, (file, draw) in work.items():
+        shown[name] = run.path / file
+        try:
+            draw(shown[name])
+        except GansmithError as error:
+            console.say(f"{file} is left out: {error}")
+    return {name: path for name, path in shown.items() if path.exists()}
+
+
+def _frames(run: Run) -> Iterator[Image.Image]:
+    files = sorted(run.pictures.glob("*.png"))
+    thin = max(1, math.ceil(len(files) / MOST_FRAMES))
+    for file in [*files[:-1:thin], *files[-1:]]:
+        try:
+            with Image.open(file) as picture:
+                frame = picture.convert("RGB")
+        except (OSError, SyntaxError):  # Somebody's own file, or one a power cut has hurt.
+            continue
+        yield frame
