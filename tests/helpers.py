@@ -9,8 +9,9 @@ from gansmith.data.batches import ImageBatch
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loader import Loader
 from gansmith.method import ImageSpec
-from gansmith.recipe import DataConfig, Recipe, Size
+from gansmith.recipe import DataConfig, Recipe
 from gansmith.recipes import named
+from gansmith.size import Size
 from gansmith.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -19,7 +19,8 @@ from toys import Lazy, recipe_for
 from gansmith import pictures
 from gansmith.checkpoint import Checkpoint
 from gansmith.console import Silent
-from gansmith.data.dataset import MemoryDataSet, Refused
+from gansmith.data.dataset import MemoryDataSet
+from gansmith.data.facts import Refused
 from gansmith.errors import RunError, StorageError, TrainingError
 from gansmith.method import Loss
 from gansmith.models import open_generator

@@ -12,10 +12,11 @@ from gansmith.errors import SettingError
 from gansmith.losses.adversarial import Hinge, Logistic, Wasserstein
 from gansmith.methods.dcgan import DCGAN
 from gansmith.optimisers import SGD, Adam, Optimiser, RMSprop
-from gansmith.recipe import Average, DataConfig, Recipe, Size
+from gansmith.recipe import Average, DataConfig, Recipe
 from gansmith.recipes import CATALOGUE, named
 from gansmith.schedules import Constant, Cosine, Linear, Schedule, Step
 from gansmith.settings import differences, dumps, flat, from_json, override, to_json
+from gansmith.size import Size
 
 
 def again(value: Any, kind: Any) -> Any:

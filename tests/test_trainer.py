@@ -17,9 +17,10 @@ from gansmith.data.loader import Loader
 from gansmith.errors import CheckpointError, SettingError
 from gansmith.method import ImageSpec, Loss, Method, Networks, Noise, Progress, Turn
 from gansmith.optimisers import SGD, Optimiser
-from gansmith.recipe import Average, DataConfig, Recipe, Size, TrainConfig
+from gansmith.recipe import Average, DataConfig, Recipe, TrainConfig
 from gansmith.schedules import Cosine, Linear, Schedule, Step
 from gansmith.settings import override
+from gansmith.size import Size
 from gansmith.trainer import Trainer, pictures_of
 
 BATCH = 4

@@ -13,7 +13,8 @@ from gansmith.losses.adversarial import LeastSquares, Logistic, Wasserstein
 from gansmith.losses.penalties import lipschitz, zero_centred
 from gansmith.method import ImageSpec, Loss, Method, Networks, Noise, NoiseToImage, Progress, Turn
 from gansmith.optimisers import Adam
-from gansmith.recipe import DataConfig, Recipe, Size, TrainConfig
+from gansmith.recipe import DataConfig, Recipe, TrainConfig
+from gansmith.size import Size
 
 
 def critic(channels: int) -> nn.Module:

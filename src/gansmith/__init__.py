@@ -26,7 +26,7 @@ _HOMES = {
     "Recipe": "recipe",
     "Run": "run",
     "SGD": "optimisers",
-    "Size": "recipe",
+    "Size": "size",
     "TrainConfig": "recipe",
     "Trainer": "trainer",
     "Turn": "method",
@@ -61,10 +61,10 @@ if TYPE_CHECKING:
     from gansmith.recipe import Average as Average
     from gansmith.recipe import DataConfig as DataConfig
     from gansmith.recipe import Recipe as Recipe
-    from gansmith.recipe import Size as Size
     from gansmith.recipe import TrainConfig as TrainConfig
     from gansmith.run import Run as Run
     from gansmith.session import train as train
+    from gansmith.size import Size as Size
     from gansmith.trainer import Trainer as Trainer
 
 

@@ -8,32 +8,9 @@ from gansmith.errors import SettingError, at_least, nearest
 from gansmith.method import ImageSpec, Method
 from gansmith.optimisers import Optimiser
 from gansmith.progress import Progress
+from gansmith.size import Box, Fit, Size
 
 Precision = Literal["auto", "float32", "bfloat16"]
-Fit = Literal["crop", "pad", "stretch"]
-
-
-@dataclass(frozen=True)
-class Size:
-    """A picture size, written 64 or 128x96: width first, as cameras and players write it."""
-
-    width: int
-    height: int
-
-    def __post_init__(self) -> None:
-        if not (4 <= self.width <= 8192 and 4 <= self.height <= 8192):
-            raise SettingError(f"A picture must be 4 to 8192 pixels a side. Received: size={self}.")
-
-    @classmethod
-    def parse(cls, text: str) -> "Size":
-        """``"64"`` -> 64 x 64; ``"128x96"`` -> 128 wide, 96 high."""
-        parts = text.lower().split("x")
-        if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
-            raise SettingError(f"A size is written 64 or 128x96 (width x height). Received: {text!r}.")
-        return cls(int(parts[0]), int(parts[-1]))
-
-    def __str__(self) -> str:
-        return str(self.width) if self.width == self.height else f"{self.width}x{self.height}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +20,7 @@ class DataConfig:
     size: Size = Size(64, 64)
     channels: int | None = None  # None: 1 where every picture is grey, else 3.
     fit: Fit = "crop"  # How another shape becomes this one: cut the centre, pad with the edge, or squeeze.
+    box: Box | None = None  # Left, top, right, bottom: cut out of every picture before.
     mirror: bool = False  # Half of the pictures flipped left to right.
     validation: float = 0.05  # Share of the pictures held out, never trained on.
 

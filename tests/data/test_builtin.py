@@ -26,7 +26,8 @@ from gansmith.data.dataset import DataSet
 from gansmith.data.load import from_array, with_channels
 from gansmith.data.open import describe_source, open_data
 from gansmith.errors import DataError, MissingPackageError
-from gansmith.recipe import DataConfig, Size
+from gansmith.recipe import DataConfig
+from gansmith.size import Size
 
 MNIST = Path(__file__).parents[2].parent / "shared" / "data" / "mnist"
 SMALL = DataConfig(size=Size(16, 16))

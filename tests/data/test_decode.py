@@ -8,14 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
-from gansmith.data.decode import decode, is_grey, probe, suffixes
-from gansmith.errors import DataError
-from gansmith.recipe import Size
+from gansmith.data.decode import decode as decode_to
+from gansmith.data.reading import probe, suffixes
+from gansmith.errors import DataError, SettingError
+from gansmith.size import Form, Size
 
 EIGHT = Size(8, 8)
 RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def decode(raw, size, channels, fit):
+    return torch.from_numpy(decode_to(raw, Form(size=size, channels=channels, fit=fit)).pixels)
 
 
 def encode(picture, kind="PNG", **options):
@@ -251,7 +256,7 @@ def test_junk_and_nothing_are_refused():
     assert "not a picture" in refusal(np.random.default_rng(1).bytes(2000))
     assert "empty" in refusal(b"")
     with pytest.raises(DataError, match="not a picture"):
-        is_grey(b"hello")
+        probe(b"hello")
 
 
 @pytest.mark.parametrize(("size", "shown"), [((1, 1), "1x1"), ((3, 90), "3x90")])
@@ -284,7 +289,7 @@ def test_jpegs_beyond_the_limit_are_decoded_at_reduced_scale(monkeypatch):
     ("mode", "grey"), [("1", True), ("L", True), ("LA", True), ("I;16", True), ("RGB", False), ("P", False)]
 )
 def test_greyness_is_read_from_the_header(mode, grey):
-    assert is_grey(encode(Image.new(mode, (8, 8)))) is grey
+    assert probe(encode(Image.new(mode, (8, 8)))).grey is grey
 
 
 def test_suffixes_are_those_pillow_reads():
@@ -298,3 +303,68 @@ def test_threads_decode_the_same_as_one():
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda raw: decode(raw, EIGHT, 3, "crop"), files))
     assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def wide_gamut():
+    """A profile whose red, green and blue are other than sRGB's: red and green change places."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    at = {bytes(profile[132 + 12 * n : 136 + 12 * n]): 132 + 12 * n for n in range(profile[131])}
+    red, green = at[b"rXYZ"], at[b"gXYZ"]
+    profile[red + 4 : red + 12], profile[green + 4 : green + 12] = (
+        profile[green + 4 : green + 12],
+        profile[red + 4 : red + 12],
+    )
+    return bytes(profile).replace("sRGB".encode("utf-16-be"), "tRGB".encode("utf-16-be"))
+
+
+def test_a_colour_profile_is_converted_to_srgb():
+    profile = wide_gamut()
+    tensor = decode(encode(Image.new("RGB", (32, 32), (255, 0, 0)), icc_profile=profile), EIGHT, 3, "crop")
+    red, green, blue = tensor.float().mean((1, 2)).tolist()
+    assert green > 245 and red < 10 and blue < 10
+
+
+@pytest.mark.parametrize("profile", [b"no profile at all", b"\0" * 200])
+def test_a_damaged_or_foreign_profile_changes_nothing(profile):
+    tensor = decode(encode(Image.new("RGB", (8, 8), RED), icc_profile=profile), EIGHT, 3, "crop")
+    assert pixel(tensor, 4, 4) == RED
+    grey = decode(encode(Image.new("L", (8, 8), 77), icc_profile=wide_gamut()), EIGHT, 1, "crop")
+    assert grey.unique().tolist() == [77]
+
+
+def test_srgb_profiles_are_not_converted():
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    values = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    tensor = decode(encode(Image.fromarray(values), icc_profile=srgb), EIGHT, 3, "crop")
+    assert np.array_equal(tensor.numpy().transpose(1, 2, 0), values)
+
+
+def test_a_box_is_cut_out_first():
+    picture = halves(64, 32)
+    form = Form(size=EIGHT, channels=3, box=(40, 0, 48, 8))
+    assert pixel(torch.from_numpy(decode_to(encode(picture), form).pixels), 0, 0) == BLUE
+    large = encode(halves(1024, 512), "JPEG", quality=95)
+    decoded = decode_to(large, Form(size=EIGHT, channels=3, box=(512, 0, 1024, 512)))
+    assert decoded.pixels.mean(axis=(1, 2)).round().tolist() == pytest.approx(BLUE, abs=4)
+    assert decoded.photo.image.width == 128  # Reduced to an eighth, since the box still has 64 pixels.
+
+
+def test_a_box_outside_the_picture_is_refused_and_an_empty_one_is_a_setting_error():
+    with pytest.raises(DataError, match="reaches outside"):
+        decode_to(encode(halves(16, 16)), Form(size=EIGHT, channels=3, box=(0, 0, 17, 16)))
+    with pytest.raises(SettingError, match="left < right"):
+        Form(size=EIGHT, channels=3, box=(4, 0, 4, 8))
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("shape", [(96, 40), (40, 96), (64, 64)])
+def test_points_move_with_the_picture(fit, shape):
+    width, height = shape
+    picture = np.zeros((height, width), dtype=np.uint8)
+    x, y = width // 2 + 6, height // 2 - 5
+    picture[y - 2 : y + 3, x - 2 : x + 3] = 255
+    decoded = decode_to(encode(Image.fromarray(picture)), Form(size=Size(48, 32), channels=1, fit=fit))
+    weight = decoded.pixels[0].astype(float)
+    rows, columns = np.mgrid[0:32, 0:48] + 0.5
+    found = [(columns * weight).sum() / weight.sum(), (rows * weight).sum() / weight.sum()]
+    assert decoded.placement.points(np.array([[x + 0.5, y + 0.5]]))[0] == pytest.approx(found, abs=0.1)

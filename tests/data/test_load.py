@@ -4,17 +4,20 @@ import shutil
 import threading
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from gansmith.data import load as module
 from gansmith.data.dataset import DataSet, MemoryDataSet
+from gansmith.data.facts import Facts
 from gansmith.data.folder import FolderSource, ZipSource
 from gansmith.data.load import LazyDataSet, load, resolve_channels
 from gansmith.data.open import SourceFacts, describe_source, open_data
 from gansmith.errors import DataError
-from gansmith.recipe import DataConfig, Size
+from gansmith.recipe import DataConfig
+from gansmith.size import Size
 
 CONFIG = DataConfig(size=Size(8, 8))
 
@@ -82,7 +85,7 @@ def test_labels_stay_with_their_pictures(tmp_path):
 
 def test_attributes_of_a_source_become_a_column(tmp_path):
     source = FolderSource(folder(tmp_path, 3))
-    source.attributes = torch.tensor([[0, 1], [1, 1], [1, 0]], dtype=torch.uint8)
+    source.facts = Facts(attributes=np.array([[0, 1], [1, 1], [1, 0]], dtype=np.uint8))
     (tmp_path / "000.png").write_bytes(b"junk")
     data = load(source, CONFIG)
     assert data.fetch(torch.tensor([0, 1]))["attributes"].tolist() == [[1, 1], [1, 0]]

@@ -22,10 +22,12 @@ from torch import Tensor
 
 from gansmith.data import faces
 from gansmith.data.dataset import DataSet, GrowingDataSet
+from gansmith.data.facts import Facts
 from gansmith.data.folder import FolderSource
 from gansmith.data.load import ReportProgress, from_array, load, with_channels
 from gansmith.errors import DataError, MissingPackageError, nearest
-from gansmith.recipe import DataConfig, Size
+from gansmith.recipe import DataConfig
+from gansmith.size import Size
 
 _FACES = 10_000
 _FACE_SIZE = Size(64, 64)  # Where nobody asks for another.
@@ -204,11 +206,11 @@ def _open_files(name: str, config: DataConfig, progress: ReportProgress | None) 
         row = {file: index for index, file in enumerate(published.filename)}
         rows = [row[file] for file in source.names if file in row]
         if len(rows) == len(source.names):  # Somebody may have put pictures of their own there.
-            source.attributes = published.attr[rows].to(torch.uint8)
+            source.facts = Facts(attributes=published.attr[rows].to(torch.uint8).numpy())
     else:
         source = FolderSource(published.images_dir)
-    # lfw's folders are people, most with one picture: nothing to tell apart by training.
-    source.name, source.labels, source.label_names = name, None, ()
+        source.facts = Facts()  # Its folders are people, most with one picture: nothing to learn apart.
+    source.name = name
     return load(source, config, progress=progress)
 
 

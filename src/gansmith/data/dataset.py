@@ -1,21 +1,13 @@
 """What training needs of a data set: columns of facts, one row per picture, fetched by number."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from gansmith.data.facts import Refused
 from gansmith.errors import DataError
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A file that was left out, and why."""
-
-    name: str
-    reason: str
 
 
 @runtime_checkable

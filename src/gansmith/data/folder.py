@@ -1,49 +1,55 @@
 """Where picture files come from: a folder or a zip, listed once in a fixed order and read file by file."""
 
-import csv
 import hashlib
-import io
-import json
 import lzma
 import os
-import re
 import stat
 import struct
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor
-
-from gansmith.data.dataset import Refused
-from gansmith.data.decode import suffixes
+from gansmith.data.facts import Facts, Refused, find_facts
+from gansmith.data.reading import suffixes
 from gansmith.errors import DataError
 
 LARGEST_FILE = 2**30  # In bytes. Beyond this a "picture" is a mistake or a zip bomb.
-_CLASSES_AT_MOST = 100_000
 # Pictures a camera or a designer makes and Pillow does not read; saying so beats silence.
 _FOREIGN = frozenset((".heic", ".heif", ".jxl", ".psd", ".svg", ".cr2", ".cr3", ".nef", ".arw", ".dng"))
 _IGNORED = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))
 
 
 @runtime_checkable
+class Reader(Protocol):
+    """Gives the bytes of pictures by key; pickled small, so that every worker process can have its own."""
+
+    def read(self, key: Any) -> bytes:
+        """The bytes of one picture file. Raises DataError or OSError where they cannot be had."""
+        ...
+
+
+@runtime_checkable
 class Source(Protocol):
-    """Picture files with a fixed order. ``labels`` and ``attributes`` have one entry per name."""
+    """Picture files with a fixed order."""
 
     name: str  # What the user called it.
-    names: tuple[str, ...]  # Sorted, relative, with forward slashes.
-    labels: tuple[int, ...] | None
-    label_names: tuple[str, ...]  # What label 0, 1, ... is called; empty where there are no labels.
-    attributes: Tensor | None  # uint8 [n, attributes].
+    names: Sequence[str]  # Relative, with forward slashes; one per picture.
+    facts: Facts  # One row per name.
+    reader: Reader
     refused: tuple[Refused, ...]  # Found while listing.
     others: tuple[str, ...]  # Files that are not pictures, for messages.
     fingerprint: str  # Of names and sizes; the place does not matter.
 
+    def key(self, index: int) -> Any:
+        """What the reader calls picture ``index``; small, and pickled well."""
+        ...
+
     def read(self, index: int) -> bytes:
-        """The bytes of file ``index``. Raises DataError or OSError where they cannot be had."""
+        """The bytes of picture ``index``. Raises DataError or OSError where they cannot be had."""
         ...
 
 
@@ -68,24 +74,45 @@ class Listing:
             self.sizes[name] = size
 
 
-class _Files:
-    """The part folders and zips have in common: order, fingerprint, labels."""
+class Files:
+    """What sources of named files have in common: order, fingerprint, facts; a key is a name.
 
-    attributes: Tensor | None = None
+    Args:
+        name: what the user called it.
+        listing: the files found.
+        reader: gives the bytes of a file by its name.
+    """
 
-    def __init__(self, name: str, listing: Listing, read: Callable[[str], bytes]) -> None:
-        self.name = name
-        self.names: tuple[str, ...] = tuple(sorted(listing.sizes))
+    def __init__(self, name: str, listing: Listing, reader: Reader) -> None:
+        self.name, self.reader = name, reader
+        self.names: Sequence[str] = tuple(sorted(listing.sizes))
         self.others: tuple[str, ...] = tuple(sorted(listing.others))
         self.fingerprint = _fingerprint(listing.sizes)
-        self.labels: tuple[int, ...] | None
-        self.label_names: tuple[str, ...]
-        self.labels, self.label_names, refused = _labels(self.names, self.others, read)
+        self.facts, refused = find_facts(self.names, self.others, reader.read)
         by_name = sorted(listing.refused, key=lambda entry: entry.name)
         self.refused: tuple[Refused, ...] = (*by_name, *refused)
 
+    def key(self, index: int) -> str:
+        """The name of picture ``index``."""
+        return self.names[index]
 
-class FolderSource(_Files):
+    def read(self, index: int) -> bytes:
+        """The bytes of picture ``index``."""
+        return self.reader.read(self.key(index))
+
+
+@dataclass(frozen=True)
+class FolderReader:
+    """Reads the files of a folder by their relative names."""
+
+    root: Path
+
+    def read(self, key: str) -> bytes:
+        """The bytes of a file."""
+        return (self.root / key).read_bytes()
+
+
+class FolderSource(Files):
     """The pictures of a folder and its sub-folders, links followed; hidden files do not count.
 
     Args:
@@ -96,16 +123,12 @@ class FolderSource(_Files):
     """
 
     def __init__(self, path: Path | str) -> None:
-        self._root = Path(path)
-        if not self._root.is_dir():
+        root = Path(path)
+        if not root.is_dir():
             raise DataError(f"A folder of pictures was expected. Received: {path}, which is not a folder.")
         listing = Listing()
-        _walk(self._root, listing)
-        super().__init__(str(path), listing, lambda name: (self._root / name).read_bytes())
-
-    def read(self, index: int) -> bytes:
-        """The bytes of file ``index``."""
-        return (self._root / self.names[index]).read_bytes()
+        _walk(root, listing)
+        super().__init__(str(path), listing, FolderReader(root))
 
 
 _DAMAGED = (
@@ -121,7 +144,56 @@ _DAMAGED = (
 """What reading an entry of a damaged or encrypted zip may raise."""
 
 
-class ZipSource(_Files):
+class ZipReader:
+    """Reads the entries of a zip by their names as `ZipSource` tells them; opens it on first use.
+
+    Args:
+        path: the zip file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()  # ZipFile counts its open entries without one.
+        self._open: zipfile.ZipFile | None = None
+        self._found: dict[str, zipfile.ZipInfo] = {}
+
+    def __getstate__(self) -> Path:
+        return self.path
+
+    def __setstate__(self, path: Path) -> None:
+        ZipReader.__init__(self, path)
+
+    def entries(self) -> Mapping[str, zipfile.ZipInfo]:
+        """The files inside that count, by name.
+
+        Raises:
+            DataError: it is not a zip, or damaged.
+        """
+        if self._open is None:
+            try:
+                self._open = zipfile.ZipFile(self.path)
+            except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+                raise DataError(
+                    f"A zip of pictures was expected. Received: {self.path} ({error})."
+                ) from error
+            files = {
+                info.filename.replace("\\", "/"): info for info in self._open.infolist() if not info.is_dir()
+            }
+            self._found = _unwrapped({name: info for name, info in files.items() if not hidden(name)})
+        return self._found
+
+    def read(self, key: str) -> bytes:
+        """The bytes of an entry."""
+        with self._lock:
+            entry = self.entries()[key]
+            assert self._open is not None
+            try:
+                return self._open.read(entry)
+            except _DAMAGED as error:
+                raise DataError(f"damaged inside the zip: {error}") from error
+
+
+class ZipSource(Files):
     """The pictures in a zip; nothing is extracted, so names inside may be anything.
 
     A single folder around everything is left out of the names: a zip of a folder is that folder.
@@ -134,35 +206,18 @@ class ZipSource(_Files):
     """
 
     def __init__(self, path: Path | str) -> None:
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise DataError(f"A zip of pictures was expected. Received: {path} ({error}).") from error
-        self._lock = threading.Lock()  # ZipFile counts its open entries without one.
-        files = [info for info in self._zip.infolist() if not info.is_dir()]
-        entries = {info.filename.replace("\\", "/"): info for info in files}
-        self._entries = _unwrapped({name: info for name, info in entries.items() if not _hidden(name)})
+        reader = ZipReader(Path(path))
         listing = Listing()
-        for name, info in self._entries.items():
+        for name, info in reader.entries().items():
             if info.flag_bits & 1:
                 listing.refused.append(Refused(name, "encrypted; unpack the zip with its password first"))
             else:
                 listing.add(name, info.file_size)
-        super().__init__(str(path), listing, self._read)
-
-    def read(self, index: int) -> bytes:
-        """The bytes of file ``index``."""
-        return self._read(self.names[index])
-
-    def _read(self, name: str) -> bytes:
-        try:
-            with self._lock:
-                return self._zip.read(self._entries[name])
-        except _DAMAGED as error:
-            raise DataError(f"damaged inside the zip: {error}") from error
+        super().__init__(str(path), listing, reader)
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
+    """Whether a file is no user's picture: it or a folder it lies in is hidden, or made by a desktop."""
     return any(
         part in _IGNORED or (part.startswith(".") and part not in (".", "..")) for part in name.split("/")
     )
@@ -191,7 +246,7 @@ def _walk(root: Path, listing: Listing) -> None:
             seen.add((status.st_dev, status.st_ino))
             for entry in entries:
                 name = f"{folder}/{entry.name}" if folder else entry.name
-                if not _hidden(name) and _is_folder(entry, name, listing):
+                if not hidden(name) and _is_folder(entry, name, listing):
                     (links if entry.is_symlink() else folders).append(name)
 
 
@@ -213,99 +268,3 @@ def _fingerprint(sizes: Mapping[str, int]) -> str:
     for name in sorted(sizes):
         digest.update(f"{name}\0{sizes[name]}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-_NOT_LABELS = (DataError, OSError, ValueError, TypeError, AttributeError, csv.Error, RecursionError)
-_Labelled = tuple[tuple[int, ...] | None, tuple[str, ...], list[Refused]]
-
-
-def _labels(names: Sequence[str], others: Sequence[str], read: Callable[[str], bytes]) -> _Labelled:
-    """(labels, label names, refused) from a label file at the root, else from class folders."""
-    for file, parse in _LABEL_FILES.items():
-        if file not in others:
-            continue
-        try:
-            given = parse(read(file).decode("utf-8-sig"))
-            if given is None:
-                continue
-            numbers, label_names = _numbered(given)
-        except _NOT_LABELS as error:
-            return None, (), [Refused(file, f"it cannot be read as labels ({error}); labels are not used")]
-        return _matched(file, names, numbers, label_names)
-    if "dataset.json" in others:  # Its folders are shards (00000, 00001, ...), not classes.
-        return None, (), []
-    return _class_folders(names)
-
-
-def _class_folders(names: Sequence[str]) -> _Labelled:
-    tops = sorted({name.partition("/")[0] for name in names})
-    if len(tops) < 2 or not all("/" in name for name in names):
-        return None, (), []
-    number = {top: index for index, top in enumerate(tops)}
-    return tuple(number[name.partition("/")[0]] for name in names), tuple(tops), []
-
-
-def _matched(
-    file: str, names: Sequence[str], numbers: Mapping[str, int], label_names: tuple[str, ...]
-) -> _Labelled:
-    known = set(names)
-    refused = [
-        Refused(name, f"{file} names it, but there is no such picture")
-        for name in sorted(numbers.keys() - known)
-    ]
-    missing = sum(name not in numbers for name in names)
-    if missing:
-        have = "1 picture has" if missing == 1 else f"{missing} pictures have"
-        return None, (), [*refused, Refused(file, f"{have} no label; labels are not used")]
-    return tuple(numbers[name] for name in names), label_names, refused
-
-
-def _numbered(given: Mapping[str, object]) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Labels as numbers from 0: integers as they are, strings in sorted order."""
-    labels = {_plain(name): label for name, label in given.items()}
-    whole = {name: label for name, label in labels.items() if type(label) is int}
-    if len(whole) == len(labels):
-        if whole and not 0 <= min(whole.values()) <= max(whole.values()) < _CLASSES_AT_MOST:
-            raise ValueError(f"labels count from 0 and stay below {_CLASSES_AT_MOST:,}")
-        return whole, tuple(str(number) for number in range(max(whole.values(), default=-1) + 1))
-    if not all(type(label) in (int, str) for label in labels.values()):
-        raise ValueError("labels must be integers or strings")
-    kinds = tuple(sorted({str(label) for label in labels.values()}))
-    number = {kind: index for index, kind in enumerate(kinds)}
-    return {name: number[str(label)] for name, label in labels.items()}, kinds
-
-
-def _plain(name: str) -> str:
-    return name.replace("\\", "/").removeprefix("./")
-
-
-def _from_dataset_json(text: str) -> dict[str, object] | None:
-    pairs = json.loads(text).get("labels")  # StyleGAN writes null where there are none.
-    return None if pairs is None else {str(name): label for name, label in pairs}
-
-
-def _from_json(text: str) -> dict[str, object] | None:
-    given = json.loads(text)
-    if not isinstance(given, dict):
-        raise ValueError('labels.json must be written {"file": label}')
-    return given
-
-
-def _from_csv(text: str) -> dict[str, object] | None:
-    header = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
-    columns = {str(field).strip().lower(): field for field in rows.fieldnames or ()}
-    files = [columns[key] for key in ("file", "filename", "name", "image", "path") if key in columns]
-    labels = [columns[key] for key in ("label", "class", "target") if key in columns]
-    if not files or not labels:
-        return None
-    cells = {row[files[0]].strip(): (row[labels[0]] or "").strip() for row in rows if row[files[0]]}
-    whole = all(re.fullmatch(r"[+-]?\d+", cell) for cell in cells.values() if cell)
-    return {name: int(cell) if whole else cell for name, cell in cells.items() if cell}
-
-
-_LABEL_FILES: dict[str, Callable[[str], dict[str, object] | None]] = {
-    "dataset.json": _from_dataset_json,
-    "labels.json": _from_json,
-    "labels.csv": _from_csv,
-}

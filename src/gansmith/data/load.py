@@ -6,16 +6,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from gansmith.data.dataset import DataSet, MemoryDataSet, Refused
-from gansmith.data.decode import Header, decode, probe
+from gansmith.data.dataset import DataSet, MemoryDataSet
+from gansmith.data.decode import Decoded, decode
+from gansmith.data.facts import Facts, Refused
 from gansmith.data.folder import Source
+from gansmith.data.reading import Header, probe
+from gansmith.data.texts import to_column
 from gansmith.errors import DataError
-from gansmith.recipe import DataConfig, Fit, Size
+from gansmith.recipe import DataConfig
+from gansmith.size import Fit, Form, Size
 from gansmith.tensors import BytePictures, Labels
 
 ReportProgress = Callable[[int, int], None]
@@ -143,7 +149,6 @@ class LazyDataSet:
         self.fingerprint = source.fingerprint
         self.refused: tuple[Refused, ...] = source.refused
         self._source, self._config = source, config
-        self._facts = _facts(source)
         self._bad: set[int] = set()
         self._lock = threading.Lock()  # The loader fetches from its own thread.
         self._pool = ThreadPoolExecutor(_threads(), thread_name_prefix="gansmith-decode")
@@ -151,7 +156,7 @@ class LazyDataSet:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns."""
-        return ("images", *self._facts)
+        return ("images", *facts_columns(self._source.facts.take([])))
 
     def __len__(self) -> int:
         return len(self._source.names)
@@ -164,16 +169,14 @@ class LazyDataSet:
         """
         with self._lock:
             pictures, chosen = self._decoded(rows.tolist())
-        images = torch.empty((len(chosen), *_shape(self._config)), dtype=torch.uint8)
-        for place, index in enumerate(chosen):
-            images[place] = pictures[index]
-        standing_in = torch.tensor(chosen, dtype=torch.int64)
-        facts = {name: column.index_select(0, standing_in) for name, column in self._facts.items()}
-        return {"images": images, **facts}
+        columns = _Columns(self._source, self._config, len(chosen))
+        for index in chosen:
+            columns.add(index, pictures[index])
+        return columns.made()
 
-    def _decoded(self, rows: Sequence[int]) -> tuple[dict[int, Tensor], list[int]]:
+    def _decoded(self, rows: Sequence[int]) -> tuple[dict[int, Decoded], list[int]]:
         """Pictures by file number, and the file number that serves each row."""
-        pictures: dict[int, Tensor] = {}
+        pictures: dict[int, Decoded] = {}
         while True:
             chosen = [self._next_good(row) for row in rows]
             missing = sorted(set(chosen) - pictures.keys())
@@ -197,8 +200,7 @@ class LazyDataSet:
 
 def _load_all(source: Source, config: DataConfig, progress: ReportProgress | None) -> MemoryDataSet:
     total = len(source.names)
-    images = torch.empty((total, *_shape(config)), dtype=torch.uint8)
-    kept: list[int] = []
+    columns = _Columns(source, config, total)
     refused = list(source.refused)
     chunk = _CHUNK * _threads()
     with ThreadPoolExecutor(_threads(), thread_name_prefix="gansmith-decode") as pool:
@@ -208,28 +210,50 @@ def _load_all(source: Source, config: DataConfig, progress: ReportProgress | Non
                 if isinstance(result, Refused):
                     refused.append(result)
                 else:
-                    images[len(kept)] = result
-                    kept.append(index)
+                    columns.add(index, result)
             if progress is not None:
                 progress(indices.stop, total)
-    if not kept:
+    if not columns.rows:
         raise _all_refused(source.name, refused)
-    rows = torch.tensor(kept, dtype=torch.int64)
-    facts = {name: column.index_select(0, rows) for name, column in _facts(source).items()}
-    columns = {"images": images[: len(kept)], **facts}
-    return MemoryDataSet(source.name, columns, source.fingerprint, tuple(refused))
+    return MemoryDataSet(source.name, columns.made(), source.fingerprint, tuple(refused))
+
+
+class _Columns:
+    """Columns that grow by one picture at a time, up to ``most``."""
+
+    def __init__(self, source: Source, config: DataConfig, most: int) -> None:
+        self.rows: list[int] = []
+        self._facts = source.facts
+        self._images = torch.empty((most, *_shape(config)), dtype=torch.uint8)
+        self._landmarks: list[NDArray[np.float32]] = []
+
+    def add(self, index: int, decoded: Decoded) -> None:
+        """Picture ``index`` of the source; its landmarks move as its pixels did."""
+        self._images[len(self.rows)] = torch.from_numpy(decoded.pixels)
+        self.rows.append(index)
+        if self._facts.landmarks is not None:
+            self._landmarks.append(decoded.placement.points(self._facts.landmarks[index]))
+
+    def made(self) -> dict[str, Tensor]:
+        """All columns, one row for every picture added."""
+        columns = {"images": self._images[: len(self.rows)], **facts_columns(self._facts.take(self.rows))}
+        if self._landmarks:
+            columns["landmarks"] = torch.from_numpy(np.stack(self._landmarks))
+        return columns
 
 
 def _in_threads(
     pool: Executor, source: Source, config: DataConfig, indices: Sequence[int]
-) -> Iterator[Tensor | Refused]:
+) -> Iterator[Decoded | Refused]:
     """The picture, or why there is none, for each file number, in the order given."""
-    return pool.map(lambda index: _one(source, config, index), indices)
+    form = Form(size=config.size, channels=config.channels or 3, fit=config.fit, box=config.box)
+    return pool.map(lambda index: decoded_or_refused(source, index, form), indices)
 
 
-def _one(source: Source, config: DataConfig, index: int) -> Tensor | Refused:
+def decoded_or_refused(source: Source, index: int, form: Form) -> Decoded | Refused:
+    """Picture ``index`` of a source in one form, or why it cannot be had."""
     try:
-        return decode(source.read(index), config.size, config.channels or 3, config.fit)
+        return decode(source.read(index), form)
     except DataError as error:
         return Refused(source.names[index], str(error))
     except OSError as error:
@@ -246,9 +270,16 @@ def _all_refused(name: str, refused: Sequence[Refused]) -> DataError:
     )
 
 
-def _facts(source: Source) -> dict[str, Tensor]:
-    facts = {} if source.labels is None else {"labels": torch.tensor(source.labels, dtype=torch.int64)}
-    return facts if source.attributes is None else {**facts, "attributes": source.attributes}
+def facts_columns(facts: Facts) -> dict[str, Tensor]:
+    """What is known of pictures as columns of a data set; captions as `gansmith.data.texts` has them."""
+    columns: dict[str, Tensor] = {}
+    for name in ("labels", "attributes", "landmarks"):
+        values = getattr(facts, name)
+        if values is not None:
+            columns[name] = torch.from_numpy(values)
+    if facts.captions is not None:
+        columns["captions"] = to_column(facts.captions)
+    return columns
 
 
 def _shape(config: DataConfig) -> tuple[int, int, int]:

@@ -7,9 +7,9 @@ from statistics import median_low
 
 from gansmith.data.builtin import BUILTIN_NAMES, builtin_facts, is_builtin, open_builtin
 from gansmith.data.dataset import DataSet
-from gansmith.data.decode import suffixes
 from gansmith.data.folder import FolderSource, Source, ZipSource
 from gansmith.data.load import ReportProgress, load, nothing_found, some_headers
+from gansmith.data.reading import suffixes
 from gansmith.errors import DataError, nearest
 from gansmith.recipe import DataConfig
 

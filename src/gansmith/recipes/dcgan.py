@@ -6,7 +6,8 @@ from dataclasses import replace
 from gansmith.losses.adversarial import Logistic
 from gansmith.methods.dcgan import DCGAN
 from gansmith.optimisers import Adam
-from gansmith.recipe import Average, DataConfig, Recipe, Size, TrainConfig
+from gansmith.recipe import Average, DataConfig, Recipe, TrainConfig
+from gansmith.size import Size
 
 
 def dcgan(name: str, about: str, size: int, *, width: int = 64, images: int = 200_000) -> Recipe:

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from gansmith.methods.rpgan import RpGAN
 from gansmith.optimisers import Adam
-from gansmith.recipe import Average, DataConfig, Recipe, Size, TrainConfig
+from gansmith.recipe import Average, DataConfig, Recipe, TrainConfig
 from gansmith.schedules import Cosine
+from gansmith.size import Size
 
 
 def rpgan(size: int, images: int, width: int = 64) -> Recipe:

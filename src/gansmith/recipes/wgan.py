@@ -5,7 +5,8 @@ from collections.abc import Callable
 from gansmith.methods.wgan import WGAN
 from gansmith.methods.wgan_gp import WGANGP
 from gansmith.optimisers import Adam, RMSprop
-from gansmith.recipe import DataConfig, Recipe, Size, TrainConfig
+from gansmith.recipe import DataConfig, Recipe, TrainConfig
+from gansmith.size import Size
 
 
 def wgan(size: int) -> Recipe:

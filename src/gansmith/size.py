@@ -1,0 +1,52 @@
+"""A picture size and the ways another shape is brought to it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gansmith.errors import SettingError
+
+Fit = Literal["crop", "pad", "stretch"]
+"""How another shape becomes the wanted one: cut the centre, pad with the edge, or squeeze."""
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom are the first column and row outside."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """A picture size, written 64 or 128x96: width first, as cameras and players write it."""
+
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if not (4 <= self.width <= 8192 and 4 <= self.height <= 8192):
+            raise SettingError(f"A picture must be 4 to 8192 pixels a side. Received: size={self}.")
+
+    @classmethod
+    def parse(cls, text: str) -> "Size":
+        """``"64"`` -> 64 x 64; ``"128x96"`` -> 128 wide, 96 high."""
+        parts = text.lower().split("x")
+        if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+            raise SettingError(f"A size is written 64 or 128x96 (width x height). Received: {text!r}.")
+        return cls(int(parts[0]), int(parts[-1]))
+
+    def __str__(self) -> str:
+        return str(self.width) if self.width == self.height else f"{self.width}x{self.height}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """The form every picture of a data set is brought to; ``box`` is cut out before all else."""
+
+    size: Size
+    channels: int  # 1 (luma) or 3 (RGB).
+    fit: Fit = "crop"
+    box: Box | None = None
+
+    def __post_init__(self) -> None:
+        if self.box is not None and not (0 <= self.box[0] < self.box[2] and 0 <= self.box[1] < self.box[3]):
+            raise SettingError(
+                "A box is left,top,right,bottom in pixels, with left < right and top < bottom. "
+                f"Received: box={','.join(map(str, self.box))}."
+            )
