@@ -136,9 +136,11 @@ def test_a_picture_does_not_depend_on_its_batch(recipe: Recipe) -> None:
         trainer.step()
     networks = trainer.networks_for_pictures()
     sample = trainer._loader.sample(4)
-    whole = pictures_of(recipe.method, networks, recipe.method.prompt(sample), Noise.of(5, 6, 7, 8))
+    whole = pictures_of(
+        recipe.method, networks, recipe.method.prompt(sample), Noise.of(5, 6, 7, 8), recipe.spec()
+    )
     alone = type(sample)(*(column[2:3] for column in sample))
-    one = pictures_of(recipe.method, networks, recipe.method.prompt(alone), Noise.of(7))
+    one = pictures_of(recipe.method, networks, recipe.method.prompt(alone), Noise.of(7), recipe.spec())
     assert whole.shape == (4, 3, 16, 16)
     assert float(whole.abs().max()) <= 1.0
     torch.testing.assert_close(whole[2:3], one, rtol=0, atol=1e-5)

@@ -350,9 +350,9 @@ def test_what_cannot_be_shown_is_left_out_and_said(tmp_path: Path) -> None:
 class Lazily(MemoryDataSet):
     """Meets a bad file only when it comes to it."""
 
-    def fetch(self, rows: torch.Tensor) -> Any:
+    def fetch(self, rows: torch.Tensor, columns: Any = None) -> Any:
         self.refused = (Refused("late.jpg", "truncated"),)
-        return super().fetch(rows)
+        return super().fetch(rows, columns)
 
 
 def test_bad_files_met_on_the_way_are_listed(tmp_path: Path) -> None:

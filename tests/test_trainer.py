@@ -313,7 +313,9 @@ def test_the_average_follows_by_the_decay_of_its_half_life() -> None:
         weight -= 0.1
         expected = 0.5**0.5 * expected + (1 - 0.5**0.5) * weight
     assert trainer.average["one"].weight[0].item() == pytest.approx(expected, abs=1e-6)
-    pictures = pictures_of(trainer.method, trainer.networks_for_pictures(), None, Noise.of(1, 2))
+    pictures = pictures_of(
+        trainer.method, trainer.networks_for_pictures(), None, Noise.of(1, 2), trainer.spec
+    )
     assert pictures.shape == (2, 1, 4, 4)
     assert pictures[0, 0, 0, 0].item() == pytest.approx(expected, abs=1e-6)
     assert trainer.networks.one.weight[0].item() == pytest.approx(-0.5)

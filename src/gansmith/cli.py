@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from gansmith import __version__
+from gansmith.arguments import Verb, given, with_lines
+from gansmith.cli_data import inspect_, prepare
 from gansmith.errors import GansmithError, nearest
 
 if TYPE_CHECKING:
@@ -21,15 +23,14 @@ if TYPE_CHECKING:
     from gansmith.session import Outcome
 
 
-def _given(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """An empty name would mean the current directory: somebody's unset shell variable, not a wish."""
-    if value is not None and not value.strip():
-        raise click.BadParameter(f"{parameter.make_metavar(ctx)} must not be empty.")
-    return value
-
-
 class _Verbs(click.Group):
     """Verbs in the order they are used, and a suggestion for one that does not exist."""
+
+    command_class = Verb
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.help = with_lines(self.help)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -47,6 +48,7 @@ def cli() -> None:
 
     \b
     gansmith demo                                     faces in about two minutes, on any machine
+    gansmith prepare my_photos faces --align faces    pictures in one form, faces in line
     gansmith train my_pictures --run runs/one         your pictures; the same command resumes
     gansmith generate runs/one -o out --seeds 0-63    new pictures
     gansmith walk runs/one -o walk.gif                a walk from picture to picture
@@ -102,7 +104,7 @@ def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--run",
             "run",
-            callback=_given,
+            callback=given,
             metavar="DIR",
             help="Where the run is, or will be. [runs/DATA-RECIPE]",
         ),
@@ -168,8 +170,12 @@ def recipes(name: str | None, as_json: bool) -> None:
         click.echo(f"{key} = {value}")
 
 
+cli.add_command(prepare)
+cli.add_command(inspect_)
+
+
 @cli.command()
-@click.argument("data", callback=_given)
+@click.argument("data", callback=given)
 @_train_options
 def train(
     data: str,
@@ -228,7 +234,8 @@ def _train(data: str, recipe: "Recipe", run: Path, device: str) -> "Outcome":
     from gansmith.data.open import open_data
     from gansmith.session import train as start
 
-    opened = open_data(data, recipe.data, progress=counter("Reading pictures"))
+    fields = recipe.method.batch_type._fields
+    opened = open_data(data, recipe.data, fields=fields, progress=counter("Reading pictures"))
     for refused in opened.refused[:5]:
         name = refused.name if refused.name.isprintable() else repr(refused.name)
         click.echo(f"Left out: {name}: {refused.reason}", err=True)
@@ -276,12 +283,12 @@ def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("model", callback=_given)
+@click.argument("model", callback=given)
 @click.option(
     "-o",
     "--out",
     required=True,
-    callback=_given,
+    callback=given,
     metavar="OUT",
     help="A folder, a .zip, or one .png for a grid.",
 )
@@ -307,9 +314,9 @@ def generate(model: str, out: str, seeds: str, batch: int, code: str | None, dev
 
 
 @cli.command("walk")
-@click.argument("model", callback=_given)
+@click.argument("model", callback=given)
 @click.option(
-    "-o", "--out", required=True, callback=_given, metavar="FILE", help="A .gif, .webp or .mp4 file."
+    "-o", "--out", required=True, callback=given, metavar="FILE", help="A .gif, .webp or .mp4 file."
 )
 @click.option(
     "--seeds", default="0-7", show_default=True, help="The pictures to walk through, in this order."

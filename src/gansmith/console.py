@@ -55,6 +55,11 @@ def summary(row: Mapping[str, float]) -> str:
     return " | ".join(lines)
 
 
+def _waiting(row: Mapping[str, float]) -> str:
+    """How much of the time training waited for pictures."""
+    return f"data wait {100 * row.get('data_wait', 0.0):.0f} %"
+
+
 class Terminal:
     """A progress bar with the newest numbers below it."""
 
@@ -84,7 +89,7 @@ class Terminal:
 
     def report(self, row: Mapping[str, float]) -> None:
         if self._numbers is not None:
-            self._numbers.set_description_str(summary(row))
+            self._numbers.set_description_str(f"{summary(row)} | {_waiting(row)}")
 
     def stop(self) -> None:
         for bar in (self._numbers, self._bar):
@@ -114,7 +119,8 @@ class Log:
         clock = f"{int(left // 3600)}:{int(left // 60) % 60:02d}:{int(left) % 60:02d}"
         share = 100 * row["images"] / max(self._total, 1)
         self.say(
-            f"{row['images']:.0f} images {share:.0f} % | {summary(row)} | {rate:.1f} images/s, {clock} left"
+            f"{row['images']:.0f} images {share:.0f} % | {summary(row)} | "
+            f"{rate:.1f} images/s, {_waiting(row)}, {clock} left"
         )
 
     def stop(self) -> None:
@@ -173,18 +179,25 @@ class Stopwatch:
         self._start = time.perf_counter() - seconds_before
         self._last = time.perf_counter()
         self._images = 0
+        self._waited = 0.0
 
     def add(self, images: int) -> None:
         """Count images."""
         self._images += images
 
-    def read(self) -> dict[str, float]:
-        """Seconds in all, and the rate since the last reading."""
+    def read(self, waited: float = 0.0) -> dict[str, float]:
+        """Seconds in all; the rate and the share of time waited for data since the last reading.
+
+        Args:
+            waited: seconds waited for data in all.
+        """
         now = time.perf_counter()
         elapsed = max(now - self._last, 1e-9)
         reading = {
             "seconds": round(now - self._start, 3),
             "images_per_second": round(self._images / elapsed, 2),
+            "data_wait": round((waited - self._waited) / elapsed, 4),
         }
+        self._waited = waited
         self._last, self._images = now, 0
         return reading

@@ -92,7 +92,7 @@ def from_method(
     """
     where = torch.device(device)
     networks.to(where).eval()
-    make = steadily(lambda seeds: method.generate(networks, None, Noise(seeds)))
+    make = steadily(lambda seeds: spec.to_pictures(method.generate(networks, None, Noise(seeds))))
     latents = decode = None
     if isinstance(method, NoiseToImage):
         walkable: NoiseToImage[Any, Any] = method
@@ -100,7 +100,7 @@ def from_method(
         def latents(noise: Noise) -> Latents:
             return walkable.latents(Noise(noise.seeds.to(where)))
 
-        decode = steadily(lambda rows: walkable.decode(networks, rows.to(where)))
+        decode = steadily(lambda rows: spec.to_pictures(walkable.decode(networks, rows.to(where))))
     return Generator(
         name,
         recipe_name,

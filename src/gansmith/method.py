@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from torch import Tensor, nn
 
+from gansmith.data.normalise import Scale
 from gansmith.noise import Noise
 from gansmith.progress import Progress
 from gansmith.tensors import Images, Latents, Scalar
@@ -33,6 +34,15 @@ class ImageSpec:
     width: int
     channels: int = 3
     classes: int = 0  # 0: no labels.
+    scale: Scale | None = None  # What networks see is (picture - mean) / std; None: pictures in [-1, 1].
+
+    def to_network(self, images: Images) -> Images:
+        """Pictures in [-1, 1], such as tanh gives -> the range networks see. A generator ends with it."""
+        return images if self.scale is None else self.scale.to_network(images)
+
+    def to_pictures(self, images: Images) -> Images:
+        """What a generator made -> pictures in [-1, 1]."""
+        return images if self.scale is None else self.scale.to_picture(images)
 
 
 class Networks(nn.Module):

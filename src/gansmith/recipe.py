@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gansmith.data.augment import Augment
+from gansmith.data.normalise import Scale
+from gansmith.data.pairs import PairKind
 from gansmith.errors import SettingError, at_least, nearest
 from gansmith.method import ImageSpec, Method
 from gansmith.optimisers import Optimiser
@@ -22,6 +25,14 @@ class DataConfig:
     fit: Fit = "crop"  # How another shape becomes this one: cut the centre, pad with the edge, or squeeze.
     box: Box | None = None  # Left, top, right, bottom: cut out of every picture before.
     mirror: bool = False  # Half of the pictures flipped left to right.
+    augment: Augment = Augment()  # What else chance does to training pictures.
+    standardise: bool = False  # Mean 0 and variance 1 in each channel, instead of [-1, 1].
+    scale: Scale | None = None  # Measured on the training pictures when a run with standardise begins.
+    label: str | None = None  # The column of a table beside the pictures that is the class.
+    pairs: PairKind | None = None  # How pairs are stored, for methods that need pairs; None: it is seen.
+    between: tuple[str, str] | None = None  # The folders of sources and targets, where there are others.
+    swap: bool = False  # Sources become targets and targets sources.
+    domains: tuple[str, str] | None = None  # The two labels of a method that translates without pairs.
     validation: float = 0.05  # Share of the pictures held out, never trained on.
 
     def __post_init__(self) -> None:
@@ -95,7 +106,8 @@ class Recipe:
     def spec(self) -> ImageSpec:
         """What the networks are built for; ``data.channels`` must be known by now."""
         channels = 3 if self.data.channels is None else self.data.channels
-        return ImageSpec(height=self.data.size.height, width=self.data.size.width, channels=channels)
+        size = self.data.size
+        return ImageSpec(height=size.height, width=size.width, channels=channels, scale=self.data.scale)
 
     def progress(self, images: int, data_images: int) -> Progress:
         """The position after ``images`` images."""

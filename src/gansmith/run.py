@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from gansmith.checkpoint import Checkpoint
 from gansmith.errors import CheckpointError, RunError, SettingError, StorageError
 from gansmith.recipe import Recipe
 from gansmith.settings import differences, dumps, from_json, to_json
-from gansmith.storage import write_text
+from gansmith.storage import alone, write_text
 
 _NOT_COMPARED = ("about:", "train.images:", "train.keep_checkpoints:")
 """Settings that may differ on resume: words, how far to go, and how much to keep."""
@@ -79,20 +78,9 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run alone; the system lets go when this process ends, however it ends."""
-        lock = FileLock(self.path / "run.lock")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise RunError(
-                f"Another process is training in {self.path}. Wait for it, stop it, or choose another --run."
-            ) from error
-        except OSError as error:
-            raise StorageError(f"Could not lock {self.path}: {error.strerror or error}.") from error
-        try:
+        busy = f"Another process is training in {self.path}. Wait for it, stop it, or choose another --run."
+        with alone(self.path / "run.lock", RunError(busy)):
             yield
-        finally:
-            lock.release()
 
     def refuse_difference(self, recipe: Recipe, data: Mapping[str, Any]) -> None:
         """Raise unless ``recipe`` and ``data`` are the ones this run was started with.

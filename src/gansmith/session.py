@@ -17,6 +17,7 @@ from gansmith.checkpoint import Checkpoint
 from gansmith.console import Console, Silent, Stopwatch
 from gansmith.data.dataset import DataSet
 from gansmith.data.loader import Loader
+from gansmith.data.prepared import PICTURE_COLUMNS
 from gansmith.devices import pick_device
 from gansmith.errors import SettingError, StorageError, TrainingError
 from gansmith.marks import Origin
@@ -66,10 +67,9 @@ def train(
         TrainingError: a loss or a weight is not a number any more.
         StorageError: the last checkpoint could not be written.
     """
-    recipe = resolve(recipe, data)
     where = pick_device(device)
     # What can be refused is refused before anything is written: a size no network fits, missing labels.
-    loader: Loader[Any] = Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, where)
+    recipe, loader = _resolved(recipe, data, path, where)
     with torch.device("meta"):
         recipe.method.build(recipe.spec())
     _refuse_huge_batch(recipe.train.batch, len(loader.training))
@@ -101,8 +101,21 @@ def resolve(recipe: Recipe, data: DataSet) -> Recipe:
     """The recipe with everything filled in that the data decides."""
     if recipe.data.channels is not None:
         return recipe
-    channels = int(data.fetch(torch.zeros(1, dtype=torch.int64))["images"].shape[1])
+    first = data.fetch(torch.zeros(1, dtype=torch.int64))
+    channels = next(int(first[name].shape[1]) for name in PICTURE_COLUMNS if name in first)
     return replace(recipe, data=replace(recipe.data, channels=channels))
+
+
+def _resolved(recipe: Recipe, data: DataSet, path: Path, device: torch.device) -> tuple[Recipe, Loader[Any]]:
+    """The recipe with all the data decides, its scale among it, and the loader that goes with it."""
+    recipe = resolve(recipe, data)
+    loader: Loader[Any] = Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, device)
+    if not recipe.data.standardise or recipe.data.scale is not None:
+        return recipe, loader
+    known = Run.open(path).recipe.data.scale if Run.is_run(path) else None
+    recipe = replace(recipe, data=replace(recipe.data, scale=known or loader.measure_scale()))
+    loader.close()
+    return recipe, Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, device)
 
 
 class _Session:
@@ -205,7 +218,11 @@ class _Session:
     # ---- what is kept ---------------------------------------------------------------------------------
 
     def _log(self, measured: bool) -> None:
-        row: dict[str, float] = {"images": self.trainer.images, **self.watch.read(), **self.trainer.flush()}
+        row: dict[str, float] = {
+            "images": self.trainer.images,
+            **self.watch.read(self.loader.waited),
+            **self.trainer.flush(),
+        }
         self._refuse_nan(row)
         row |= self._held_out() if measured else {}
         self.console.report(row)

@@ -30,7 +30,7 @@ def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = G
     prompt = trainer.method.prompt(batch)
     count = count if prompt is None else len(batch[0])
     noise = Noise(torch.arange(count, device=trainer.device))
-    return pictures.to_bytes(pictures_of(trainer.method, networks, prompt, noise)).cpu()
+    return pictures.to_bytes(pictures_of(trainer.method, networks, prompt, noise, trainer.spec)).cpu()
 
 
 def finish(
@@ -42,7 +42,7 @@ def finish(
     """
 
     def sheet(path: Path) -> None:
-        real = pictures.to_bytes(loader.sample(SHEET)[0]).cpu()
+        real = pictures.to_bytes(trainer.spec.to_pictures(loader.sample(SHEET)[0])).cpu()
         page = pictures.sheet(real, samples(trainer, loader, SHEET))
         with whole_file(path) as part:
             page.save(part, format="PNG")

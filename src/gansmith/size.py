@@ -45,8 +45,17 @@ class Form:
     box: Box | None = None
 
     def __post_init__(self) -> None:
-        if self.box is not None and not (0 <= self.box[0] < self.box[2] and 0 <= self.box[1] < self.box[3]):
-            raise SettingError(
-                "A box is left,top,right,bottom in pixels, with left < right and top < bottom. "
-                f"Received: box={','.join(map(str, self.box))}."
-            )
+        check_box(self.box)
+
+
+def check_box(box: Box | None) -> None:
+    """Raise unless a box has an inside.
+
+    Raises:
+        SettingError: it has none.
+    """
+    if box is not None and not (0 <= box[0] < box[2] and 0 <= box[1] < box[3]):
+        raise SettingError(
+            "A box is left,top,right,bottom in pixels, with left < right and top < bottom. "
+            f"Received: box={','.join(map(str, box))}."
+        )

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gansmith.errors import StorageError
+from filelock import FileLock, Timeout
+
+from gansmith.errors import GansmithError, StorageError
 
 
 def storage_error(path: Path, problem: OSError, so_far: str = "") -> StorageError:
@@ -19,6 +21,31 @@ def storage_error(path: Path, problem: OSError, so_far: str = "") -> StorageErro
     else:
         reason = problem.strerror or str(problem)
     return StorageError(f"Cannot write {path}: {reason}.{' ' if so_far else ''}{so_far}")
+
+
+@contextmanager
+def alone(lock_file: Path, busy: GansmithError) -> Iterator[None]:
+    """Hold a folder alone; the system lets go when this process ends, however it ends.
+
+    Args:
+        lock_file: in that folder, which is made where it is missing.
+        busy: raised where another process holds it.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    lock = FileLock(lock_file)
+    try:
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise busy from error
+    except OSError as error:
+        raise StorageError(f"Could not lock {lock_file.parent}: {error.strerror or error}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

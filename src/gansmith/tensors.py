@@ -18,6 +18,15 @@ Latents = Float[Tensor, "batch latent"]
 Labels = Int[Tensor, " batch"]
 """One class number per picture."""
 
+Attributes = UInt8[Tensor, "batch attributes"]
+"""Facts that hold (1) or do not (0), per picture."""
+
+Landmarks = Float[Tensor, "batch points 2"]
+"""x and y of points in pixels; the middle of the first pixel is at (0.5, 0.5)."""
+
+Captions = UInt8[Tensor, "batch length"]
+"""Sentences as UTF-8, zeros behind their end."""
+
 Seeds = Int[Tensor, " batch"]
 """One seed per picture, int64."""
 

@@ -208,11 +208,13 @@ class Trainer(Generic[N, B, P]):
             self._counts[name] = self._counts.get(name, 0) + 1
 
 
-def pictures_of(method: Method[Any, Any, Any], networks: Networks, prompt: Any, noise: Noise) -> Images:
-    """Pictures from a bundle made by ``networks_for_pictures``."""
+def pictures_of(
+    method: Method[Any, Any, Any], networks: Networks, prompt: Any, noise: Noise, spec: ImageSpec
+) -> Images:
+    """Pictures in [-1, 1] from a bundle made by ``networks_for_pictures``."""
     with torch.inference_mode():
         images: Images = method.generate(networks, prompt, noise)
-    return images
+        return spec.to_pictures(images)
 
 
 def _plan(method: Method[N, B, P]) -> list[_Move[N, B]]:

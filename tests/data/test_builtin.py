@@ -17,11 +17,11 @@ from gansmith.data.builtin import (
     BUILTIN_NAMES,
     DemoFaces,
     data_root,
-    is_builtin,
     native_channels,
     native_size,
     open_builtin,
 )
+from gansmith.data.builtin_names import is_builtin
 from gansmith.data.dataset import DataSet
 from gansmith.data.load import from_array, with_channels
 from gansmith.data.open import describe_source, open_data

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -39,10 +39,10 @@ class Slow(MemoryDataSet):
         super().__init__("slow", {"images": pictures})
         self.threads: list[str] = []
 
-    def fetch(self, rows: Tensor) -> Mapping[str, Tensor]:
+    def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:
         self.threads.append(threading.current_thread().name)
         time.sleep(0.01)
-        return super().fetch(rows)
+        return super().fetch(rows, columns)
 
 
 def pointed(count: int) -> Tensor:
@@ -124,10 +124,17 @@ def test_held_out_pictures_are_not_the_first_ones_by_name() -> None:
     assert few != sorted(few) and max(few) > 100
 
 
-def test_mirroring_is_refused_where_landmarks_would_stay_behind() -> None:
-    columns = {"images": numbered_bytes(4), "landmarks": torch.zeros(4, 5, 2)}
-    with pytest.raises(DataError, match=r"data\.mirror=false"):
-        Loader(MemoryDataSet("x", columns), WithLandmarks, MIRRORED, 0, CPU)
+def test_landmarks_are_mirrored_with_their_pictures() -> None:
+    points = torch.tensor([[1.5, 2.5], [5.5, 3.5], [4.0, 4.0], [2.0, 6.0], [6.0, 6.0]])
+    data = MemoryDataSet("faces", {"images": pointed(64), "landmarks": points.repeat(64, 1, 1)})
+    loader = Loader(data, WithLandmarks, DataConfig(mirror=True, validation=0.0), 0, CPU)
+    batch = loader.batch(0, 64)
+    width = batch.images.shape[3]
+    mirrored = points[[1, 0, 2, 4, 3]] * torch.tensor([-1.0, 1.0]) + torch.tensor([float(width), 0.0])
+    told = flips(batch.images)
+    assert 0 < sum(told) < 64
+    for flipped, found in zip(told, batch.landmarks, strict=True):
+        assert torch.allclose(found, mirrored if flipped else points, atol=1e-5)
 
 
 def test_a_sample_is_fixed_by_its_seed_and_never_held_out() -> None:
@@ -223,7 +230,7 @@ def test_a_missing_column_is_told_with_what_there_is(batch_type, columns, messag
 
 def test_an_error_of_the_data_set_reaches_the_one_who_waits() -> None:
     class Broken(MemoryDataSet):
-        def fetch(self, rows: Tensor) -> Mapping[str, Tensor]:
+        def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:
             raise DataError("gone")
 
     loader = Loader(Broken("broken", {"images": numbered_bytes(4)}), ImageBatch, PLAIN, 0, CPU)

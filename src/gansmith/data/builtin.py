@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from gansmith.data import faces
-from gansmith.data.dataset import DataSet, GrowingDataSet
+from gansmith.data.builtin_names import BUILTIN_NAMES
+from gansmith.data.dataset import About, DataSet, GrowingDataSet
 from gansmith.data.facts import Facts
 from gansmith.data.folder import FolderSource
 from gansmith.data.load import ReportProgress, from_array, load, with_channels
@@ -31,6 +32,7 @@ from gansmith.size import Size
 
 _FACES = 10_000
 _FACE_SIZE = Size(64, 64)  # Where nobody asks for another.
+_LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 _SMALLEST_FACE = 8  # In pixels.
 
 
@@ -55,11 +57,26 @@ class DemoFaces(GrowingDataSet):
                 f"demo-faces are drawn from {_SMALLEST_FACE} pixels a side on. Received: size={size}."
             )
         self._size, self._channels, self._seed = size, channels, seed
-        super().__init__("demo-faces", count, self._row, f"demo-faces:{count} seed {seed}")
+        about = About(label_names=faces.LABELS, attribute_names=faces.ATTRIBUTES, landmark_names=_LANDMARKS)
+        super().__init__("demo-faces", count, self._row, f"demo-faces:{count} seed {seed}", about)
 
     def caption(self, index: int) -> str:
         """A sentence about face ``index``."""
         return faces.caption(faces.face(self._seed, index))
+
+    def facts(self) -> Facts:
+        """What is known of every face, without drawing any."""
+        width, height = self._size.width, self._size.height
+        known = [faces.face(self._seed, index) for index in range(len(self))]
+        return Facts(
+            labels=np.array([faces.label(face) for face in known], np.int64),
+            label_names=faces.LABELS,
+            attributes=np.stack([faces.attributes(face) for face in known]),
+            attribute_names=faces.ATTRIBUTES,
+            captions=tuple(faces.caption(face) for face in known),
+            landmarks=np.stack([faces.landmarks(face, width, height) for face in known]),
+            landmark_names=_LANDMARKS,
+        )
 
     def _row(self, index: int) -> Mapping[str, Tensor]:
         face = faces.face(self._seed, index)
@@ -71,11 +88,6 @@ class DemoFaces(GrowingDataSet):
             "attributes": torch.from_numpy(faces.attributes(face)),
             "landmarks": torch.from_numpy(faces.landmarks(face, width, height)),
         }
-
-
-def is_builtin(data: str) -> bool:
-    """Whether this is the name of a built-in set, with or without a count behind a colon."""
-    return data.partition(":")[0] in _BUILTINS
 
 
 def native_size(name: str) -> Size | None:
@@ -298,4 +310,4 @@ _BUILTINS = {
     "celeba": _Builtin(202_599, Size(178, 218), 3, _open_files),
     "lfw": _Builtin(13_233, Size(250, 250), 3, _open_files),
 }
-BUILTIN_NAMES = tuple(_BUILTINS)
+assert tuple(_BUILTINS) == BUILTIN_NAMES

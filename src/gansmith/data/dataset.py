@@ -1,13 +1,30 @@
 """What training needs of a data set: columns of facts, one row per picture, fetched by number."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from gansmith.data.facts import Refused
+from gansmith.data.facts import Facts, Refused
 from gansmith.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class About:
+    """What is known of a data set as a whole."""
+
+    held_out: Tensor | None = None  # bool [n]: the owner's own split; None where training makes its own.
+    label_names: tuple[str, ...] = ()
+    attribute_names: tuple[str, ...] = ()
+    landmark_names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, facts: Facts) -> "About":
+        """What is known beside the columns."""
+        held_out = None if facts.held_out is None else torch.from_numpy(facts.held_out)
+        return cls(held_out, facts.label_names, facts.attribute_names, facts.landmark_names)
 
 
 @runtime_checkable
@@ -23,6 +40,8 @@ class DataSet(Protocol):
     name: str
     fingerprint: str  # Changes when the pictures do; stored in the run so that a resume can notice.
     refused: tuple[Refused, ...]
+    about: "About"
+    in_arrays: bool  # Whether rows lie ready: no decoding, no drawing.
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -31,8 +50,8 @@ class DataSet(Protocol):
 
     def __len__(self) -> int: ...
 
-    def fetch(self, rows: Tensor) -> Mapping[str, Tensor]:
-        """The rows of every column, in the order asked for; ``rows`` is int64 [n]."""
+    def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:
+        """The rows of some columns (None: of all), in the order asked for; ``rows`` is int64 [n]."""
         ...
 
 
@@ -44,7 +63,10 @@ class MemoryDataSet:
         columns: column name -> tensor; all with the same number of rows.
         fingerprint: changes when the pictures do.
         refused: files left out on the way here.
+        about: what is known of it as a whole.
     """
+
+    in_arrays = True
 
     def __init__(
         self,
@@ -52,13 +74,14 @@ class MemoryDataSet:
         columns: Mapping[str, Tensor],
         fingerprint: str = "",
         refused: tuple[Refused, ...] = (),
+        about: About | None = None,
     ) -> None:
         lengths = {key: len(column) for key, column in columns.items()}
         if len(set(lengths.values())) != 1:
             raise DataError(f"All columns of a data set must have as many rows. Received: {lengths}.")
         self.name = name
         self.fingerprint = fingerprint or name
-        self.refused = refused
+        self.refused, self.about = refused, about or About()
         self._columns = dict(columns)
 
     @property
@@ -69,9 +92,9 @@ class MemoryDataSet:
     def __len__(self) -> int:
         return len(next(iter(self._columns.values())))
 
-    def fetch(self, rows: Tensor) -> Mapping[str, Tensor]:
-        """The rows of every column, in the order asked for."""
-        return {name: column.index_select(0, rows) for name, column in self._columns.items()}
+    def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:
+        """The rows of some columns (None: of all), in the order asked for."""
+        return {name: self._columns[name].index_select(0, rows) for name in columns or self._columns}
 
 
 class GrowingDataSet:
@@ -84,12 +107,16 @@ class GrowingDataSet:
         length: number of pictures.
         make: picture number -> its row, the same columns each time.
         fingerprint: changes when the pictures do.
+        about: what is known of it as a whole.
     """
 
     refused: tuple[Refused, ...] = ()
+    in_arrays = False
 
-    def __init__(self, name: str, length: int, make: "Maker", fingerprint: str = "") -> None:
-        self.name = name
+    def __init__(
+        self, name: str, length: int, make: "Maker", fingerprint: str = "", about: About | None = None
+    ) -> None:
+        self.name, self.about = name, about or About()
         self.fingerprint = fingerprint or name
         self._make = make
         self._made = torch.zeros(length, dtype=torch.bool)
@@ -106,13 +133,13 @@ class GrowingDataSet:
     def __len__(self) -> int:
         return len(self._made)
 
-    def fetch(self, rows: Tensor) -> Mapping[str, Tensor]:
-        """The rows of every column, in the order asked for; missing ones are made first."""
+    def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:
+        """The rows of some columns (None: of all), in the order asked for; missing ones are made first."""
         for row in sorted(set(rows[~self._made[rows]].tolist())):
             for key, value in self._make(row).items():
                 self._columns[key][row] = value
             self._made[row] = True
-        return {name: column.index_select(0, rows) for name, column in self._columns.items()}
+        return {name: self._columns[name].index_select(0, rows) for name in columns or self._columns}
 
 
 @runtime_checkable

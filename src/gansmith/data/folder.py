@@ -20,6 +20,7 @@ from gansmith.errors import DataError
 LARGEST_FILE = 2**30  # In bytes. Beyond this a "picture" is a mistake or a zip bomb.
 # Pictures a camera or a designer makes and Pillow does not read; saying so beats silence.
 _FOREIGN = frozenset((".heic", ".heif", ".jxl", ".psd", ".svg", ".cr2", ".cr3", ".nef", ".arw", ".dng"))
+_SHOWN = 5  # Names or reasons in a message.
 _IGNORED = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))
 
 
@@ -36,13 +37,40 @@ class Reader(Protocol):
 class Source(Protocol):
     """Picture files with a fixed order."""
 
-    name: str  # What the user called it.
-    names: Sequence[str]  # Relative, with forward slashes; one per picture.
-    facts: Facts  # One row per name.
-    reader: Reader
-    refused: tuple[Refused, ...]  # Found while listing.
-    others: tuple[str, ...]  # Files that are not pictures, for messages.
-    fingerprint: str  # Of names and sizes; the place does not matter.
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Relative, with forward slashes; one per picture."""
+        ...
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of the pictures, one row per name."""
+        ...
+
+    @property
+    def reader(self) -> Reader:
+        """Gives the bytes of pictures."""
+        ...
+
+    @property
+    def refused(self) -> tuple[Refused, ...]:
+        """What was left out while listing."""
+        ...
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Files that are not pictures, for messages."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Of names and sizes; the place does not matter."""
+        ...
 
     def key(self, index: int) -> Any:
         """What the reader calls picture ``index``; small, and pickled well."""
@@ -81,14 +109,15 @@ class Files:
         name: what the user called it.
         listing: the files found.
         reader: gives the bytes of a file by its name.
+        label: the column of a table beside the pictures that is the class; None: the usual names.
     """
 
-    def __init__(self, name: str, listing: Listing, reader: Reader) -> None:
+    def __init__(self, name: str, listing: Listing, reader: Reader, label: str | None = None) -> None:
         self.name, self.reader = name, reader
         self.names: Sequence[str] = tuple(sorted(listing.sizes))
         self.others: tuple[str, ...] = tuple(sorted(listing.others))
         self.fingerprint = _fingerprint(listing.sizes)
-        self.facts, refused = find_facts(self.names, self.others, reader.read)
+        self.facts, refused = find_facts(self.names, self.others, reader.read, label=label)
         by_name = sorted(listing.refused, key=lambda entry: entry.name)
         self.refused: tuple[Refused, ...] = (*by_name, *refused)
 
@@ -117,18 +146,19 @@ class FolderSource(Files):
 
     Args:
         path: the folder.
+        label: see `Files`.
 
     Raises:
         DataError: there is no such folder, or it cannot be listed.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, label: str | None = None) -> None:
         root = Path(path)
         if not root.is_dir():
             raise DataError(f"A folder of pictures was expected. Received: {path}, which is not a folder.")
         listing = Listing()
-        _walk(root, listing)
-        super().__init__(str(path), listing, FolderReader(root))
+        walk(root, listing)
+        super().__init__(str(path), listing, FolderReader(root), label)
 
 
 _DAMAGED = (
@@ -200,12 +230,13 @@ class ZipSource(Files):
 
     Args:
         path: the zip file.
+        label: see `Files`.
 
     Raises:
         DataError: it is not a zip, or damaged.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, label: str | None = None) -> None:
         reader = ZipReader(Path(path))
         listing = Listing()
         for name, info in reader.entries().items():
@@ -213,7 +244,7 @@ class ZipSource(Files):
                 listing.refused.append(Refused(name, "encrypted; unpack the zip with its password first"))
             else:
                 listing.add(name, info.file_size)
-        super().__init__(str(path), listing, reader)
+        super().__init__(str(path), listing, reader, label)
 
 
 def hidden(name: str) -> bool:
@@ -230,8 +261,8 @@ def _unwrapped(entries: Mapping[str, zipfile.ZipInfo]) -> dict[str, zipfile.ZipI
     return {name.partition("/")[2]: info for name, info in entries.items()}
 
 
-def _walk(root: Path, listing: Listing) -> None:
-    """Every file below ``root``. A folder reached twice through links counts once, so loops end."""
+def walk(root: Path, listing: Listing) -> None:
+    """List every file below ``root``; a folder reached twice through links counts once, so loops end."""
     seen: set[tuple[int, int]] = set()
     folders, links = [""], list[str]()
     while folders or links:  # Links last, so that a real folder keeps its own name.
@@ -268,3 +299,29 @@ def _fingerprint(sizes: Mapping[str, int]) -> str:
     for name in sorted(sizes):
         digest.update(f"{name}\0{sizes[name]}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def nothing_found(source: Source) -> DataError:
+    """What to tell somebody whose folder or zip holds no picture."""
+    if source.refused:
+        return none_usable(source.name, source.refused)
+    looked = f"No pictures in {source.name} or its sub-folders: looked for .jpg, .png, .webp and the like"
+    if not source.others:
+        return DataError(f"{looked}; it is empty. Give a folder or a zip that holds pictures.")
+    count = len(source.others)
+    found = "1 file, not a picture" if count == 1 else f"{count} files, none of them a picture"
+    names = ", ".join(source.others[:_SHOWN]) + (", ..." if count > _SHOWN else "")
+    zips = [name for name in source.others if name.lower().endswith(".zip")]
+    advice = (
+        f"Give the zip itself: {source.name}/{zips[0]}." if zips else "Give a folder that holds pictures."
+    )
+    return DataError(f"{looked}; found {found}: {names}. {advice}")
+
+
+def none_usable(name: str, refused: Sequence[Refused]) -> DataError:
+    """What to tell somebody none of whose pictures can be used."""
+    shown = "; ".join(f"{entry.name}: {entry.reason}" for entry in refused[:_SHOWN])
+    more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
+    return DataError(
+        f"None of the pictures in {name} can be used. {shown}{more}. Give pictures that open in a viewer."
+    )

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from gansmith.data.dataset import DataSet, MemoryDataSet
-from gansmith.data.decode import Decoded, decode
+from gansmith.data.dataset import About, DataSet, MemoryDataSet
+from gansmith.data.decode import Decoded, fit
 from gansmith.data.facts import Facts, Refused
-from gansmith.data.folder import Source
+from gansmith.data.folder import Source, none_usable, nothing_found
+from gansmith.data.pairs import photos, picture_columns
 from gansmith.data.reading import Header, probe
 from gansmith.data.texts import to_column
 from gansmith.errors import DataError
@@ -27,12 +28,14 @@ from gansmith.tensors import BytePictures, Labels
 ReportProgress = Callable[[int, int], None]
 """Called now and then with (files done, files in all)."""
 
+Row = tuple[Decoded, ...]
+"""The picture of a row, or the two of a pair."""
+
 MEMORY_LIMIT = 4 * 2**30  # In bytes. Beyond this, or a third of what is free, pictures stay in their files.
 _HEADERS = 64  # Pictures looked at to answer questions about all.
 _CHUNK = 32  # Files in flight per thread; bounds the memory decoding needs besides the result.
 _RESIZED_AT_ONCE = 4096  # Pictures of an array, in float.
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow computes it.
-_SHOWN = 5  # Names or reasons in a message.
 
 
 def load(source: Source, config: DataConfig, *, progress: ReportProgress | None = None) -> DataSet:
@@ -54,7 +57,9 @@ def load(source: Source, config: DataConfig, *, progress: ReportProgress | None 
     if not source.names:
         raise nothing_found(source)
     config = replace(config, channels=config.channels or resolve_channels(source))
-    if len(source.names) * _row_bytes(config) > min(MEMORY_LIMIT, _free_memory() // 3):
+    if len(source.names) * len(picture_columns(source)) * _row_bytes(config) > min(
+        MEMORY_LIMIT, free_memory() // 3
+    ):
         return LazyDataSet(source, config)
     return _load_all(source, config, progress)
 
@@ -77,28 +82,11 @@ def some_headers(source: Source) -> list[Header]:
     return headers
 
 
-def nothing_found(source: Source) -> DataError:
-    """What to tell somebody whose folder or zip holds no picture."""
-    if source.refused:
-        return _all_refused(source.name, source.refused)
-    looked = f"No pictures in {source.name} or its sub-folders: looked for .jpg, .png, .webp and the like"
-    if not source.others:
-        return DataError(f"{looked}; it is empty. Give a folder or a zip that holds pictures.")
-    count = len(source.others)
-    found = "1 file, not a picture" if count == 1 else f"{count} files, none of them a picture"
-    names = ", ".join(source.others[:_SHOWN]) + (", ..." if count > _SHOWN else "")
-    zips = [name for name in source.others if name.lower().endswith(".zip")]
-    advice = (
-        f"Give the zip itself: {source.name}/{zips[0]}." if zips else "Give a folder that holds pictures."
-    )
-    return DataError(f"{looked}; found {found}: {names}. {advice}")
-
-
 def from_array(name: str, pictures: BytePictures, labels: Labels, config: DataConfig) -> MemoryDataSet:
     """A data set out of pictures that are one array already, brought to the form of ``config``."""
     pictures = with_channels(pictures, config.channels or pictures.shape[1])
     images = torch.cat(
-        [_fitted(part, config.size, config.fit) for part in torch.split(pictures, _RESIZED_AT_ONCE)]
+        [fitted(part, config.size, config.fit) for part in torch.split(pictures, _RESIZED_AT_ONCE)]
     )
     return MemoryDataSet(name, {"images": images, "labels": labels.to(torch.int64)}, f"{name}:{len(images)}")
 
@@ -113,8 +101,8 @@ def with_channels(pictures: BytePictures, channels: int) -> UInt8[Tensor, "batch
     return luma.round_().to(torch.uint8)
 
 
-def _fitted(pictures: BytePictures, size: Size, fit: Fit) -> UInt8[Tensor, "batch channels _ _"]:
-    """The rules of `gansmith.data.decode` for many pictures of one shape at once."""
+def fitted(pictures: BytePictures, size: Size, fit: Fit) -> UInt8[Tensor, "batch channels _ _"]:
+    """Many pictures of one shape brought to one size by the rules of `gansmith.data.decode`."""
     height, width = pictures.shape[2:]
     if (height, width) == (size.height, size.width):
         return pictures.contiguous()
@@ -144,11 +132,14 @@ class LazyDataSet:
         config: size, channels (resolved) and fit.
     """
 
+    in_arrays = False
+
     def __init__(self, source: Source, config: DataConfig) -> None:
         self.name = source.name
         self.fingerprint = source.fingerprint
         self.refused: tuple[Refused, ...] = source.refused
         self._source, self._config = source, config
+        self.about = About.of(source.facts)
         self._bad: set[int] = set()
         self._lock = threading.Lock()  # The loader fetches from its own thread.
         self._pool = ThreadPoolExecutor(_threads(), thread_name_prefix="gansmith-decode")
@@ -156,27 +147,28 @@ class LazyDataSet:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns."""
-        return ("images", *facts_columns(self._source.facts.take([])))
+        return (*picture_columns(self._source), *facts_columns(self._source.facts.take([])))
 
     def __len__(self) -> int:
         return len(self._source.names)
 
-    def fetch(self, rows: Tensor) -> Mapping[str, Tensor]:
-        """The rows of every column, in the order asked for; ``rows`` is int64 [n].
+    def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:
+        """The rows of some columns (None: of all), in the order asked for; ``rows`` is int64 [n].
 
         Raises:
             DataError: no file of the source can be used.
         """
         with self._lock:
             pictures, chosen = self._decoded(rows.tolist())
-        columns = _Columns(self._source, self._config, len(chosen))
+        made = _Columns(self._source, self._config, len(chosen))
         for index in chosen:
-            columns.add(index, pictures[index])
-        return columns.made()
+            made.add(index, pictures[index])
+        whole = made.columns()
+        return whole if columns is None else {name: whole[name] for name in columns}
 
-    def _decoded(self, rows: Sequence[int]) -> tuple[dict[int, Decoded], list[int]]:
+    def _decoded(self, rows: Sequence[int]) -> tuple[dict[int, Row], list[int]]:
         """Pictures by file number, and the file number that serves each row."""
-        pictures: dict[int, Decoded] = {}
+        pictures: dict[int, Row] = {}
         while True:
             chosen = [self._next_good(row) for row in rows]
             missing = sorted(set(chosen) - pictures.keys())
@@ -192,7 +184,7 @@ class LazyDataSet:
 
     def _next_good(self, row: int) -> int:
         if len(self._bad) == len(self):
-            raise _all_refused(self.name, self.refused)
+            raise none_usable(self.name, self.refused)
         while row in self._bad:
             row = (row + 1) % len(self)
         return row
@@ -214,8 +206,8 @@ def _load_all(source: Source, config: DataConfig, progress: ReportProgress | Non
             if progress is not None:
                 progress(indices.stop, total)
     if not columns.rows:
-        raise _all_refused(source.name, refused)
-    return MemoryDataSet(source.name, columns.made(), source.fingerprint, tuple(refused))
+        raise none_usable(source.name, refused)
+    return MemoryDataSet(source.name, columns.columns(), source.fingerprint, tuple(refused), columns.about)
 
 
 class _Columns:
@@ -224,50 +216,51 @@ class _Columns:
     def __init__(self, source: Source, config: DataConfig, most: int) -> None:
         self.rows: list[int] = []
         self._facts = source.facts
-        self._images = torch.empty((most, *_shape(config)), dtype=torch.uint8)
+        self._images = {
+            name: torch.empty((most, *_shape(config)), dtype=torch.uint8) for name in picture_columns(source)
+        }
         self._landmarks: list[NDArray[np.float32]] = []
 
-    def add(self, index: int, decoded: Decoded) -> None:
-        """Picture ``index`` of the source; its landmarks move as its pixels did."""
-        self._images[len(self.rows)] = torch.from_numpy(decoded.pixels)
+    def add(self, index: int, row: Row) -> None:
+        """Row ``index`` of the source; its landmarks move as its pixels did."""
+        for images, decoded in zip(self._images.values(), row, strict=True):
+            images[len(self.rows)] = torch.from_numpy(decoded.pixels)
         self.rows.append(index)
         if self._facts.landmarks is not None:
-            self._landmarks.append(decoded.placement.points(self._facts.landmarks[index]))
+            self._landmarks.append(row[0].placement.points(self._facts.landmarks[index]))
 
-    def made(self) -> dict[str, Tensor]:
+    def columns(self) -> dict[str, Tensor]:
         """All columns, one row for every picture added."""
-        columns = {"images": self._images[: len(self.rows)], **facts_columns(self._facts.take(self.rows))}
+        pictures = {name: images[: len(self.rows)] for name, images in self._images.items()}
+        columns = {**pictures, **facts_columns(self._facts.take(self.rows))}
         if self._landmarks:
             columns["landmarks"] = torch.from_numpy(np.stack(self._landmarks))
         return columns
 
+    @property
+    def about(self) -> About:
+        """What is known of the pictures added as a whole."""
+        return About.of(self._facts.take(self.rows))
+
 
 def _in_threads(
     pool: Executor, source: Source, config: DataConfig, indices: Sequence[int]
-) -> Iterator[Decoded | Refused]:
+) -> Iterator[Row | Refused]:
     """The picture, or why there is none, for each file number, in the order given."""
     form = Form(size=config.size, channels=config.channels or 3, fit=config.fit, box=config.box)
     return pool.map(lambda index: decoded_or_refused(source, index, form), indices)
 
 
-def decoded_or_refused(source: Source, index: int, form: Form) -> Decoded | Refused:
-    """Picture ``index`` of a source in one form, or why it cannot be had."""
+def decoded_or_refused(source: Source, index: int, form: Form) -> Row | Refused:
+    """The picture (or pair) of row ``index`` of a source in one form, or why it cannot be had."""
     try:
-        return decode(source.read(index), form)
+        return tuple(fit(photo, form) for photo in photos(source.reader, source.key(index), form)[1])
     except DataError as error:
         return Refused(source.names[index], str(error))
     except OSError as error:
         return Refused(source.names[index], f"it cannot be read: {error.strerror or error}")
     except MemoryError:
         return Refused(source.names[index], "there is not enough memory to read it")
-
-
-def _all_refused(name: str, refused: Sequence[Refused]) -> DataError:
-    shown = "; ".join(f"{entry.name}: {entry.reason}" for entry in refused[:_SHOWN])
-    more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
-    return DataError(
-        f"None of the pictures in {name} can be used. {shown}{more}. Give pictures that open in a viewer."
-    )
 
 
 def facts_columns(facts: Facts) -> dict[str, Tensor]:
@@ -295,7 +288,7 @@ def _threads() -> int:
     return os.cpu_count() or 1
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes the machine can still give; where it does not say, enough for the limit above."""
     try:  # Linux: free pages plus caches it can drop.
         with open("/proc/meminfo", encoding="ascii") as facts:

@@ -1,22 +1,27 @@
-"""A data set and a position in the run -> batches on the device, pictures in [-1, 1]."""
+"""A data set and a position in the run -> batches on the device, pictures in [-1, 1] or standardised."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from gansmith.data.augment import augment
 from gansmith.data.dataset import DataSet
-from gansmith.data.sampler import Sampler, split
-from gansmith.errors import DataError
+from gansmith.data.device import on_device
+from gansmith.data.normalise import Scale
+from gansmith.data.normalise import measure as measure_scale
+from gansmith.data.streams import Stream, streams
 from gansmith.method import Batch
 from gansmith.noise import Noise, mix_seeds
 from gansmith.recipe import DataConfig
 from gansmith.tensors import BytePictures, Images
 
 B = TypeVar("B", bound=Batch)
-_MIRROR = 3  # Keeps the stream of coin flips apart from others of the same seed.
+_CHANCE = 3  # Keeps the stream of augmentation apart from others of the same seed.
+_MEASURED = 20_000  # Pictures a scale is measured on, at most.
 
 
 def to_float(pictures: BytePictures) -> Images:
@@ -27,96 +32,140 @@ def to_float(pictures: BytePictures) -> Images:
 class Loader(Generic[B]):
     """Training batches by position, and the held-out pictures.
 
-    The next batch is fetched by a thread while the step runs, so a data set may decode lazily.
+    The next batch is fetched by a thread while the step runs, so a data set may decode lazily. A set that
+    is small beside the memory of a GPU is kept there whole, as bytes.
 
     Args:
         data: where rows come from.
-        batch_type: the NamedTuple of the method; its field names are columns of ``data``.
-        config: mirroring and the held-out share.
+        batch_type: the NamedTuple of the method; its field names are columns of ``data``, or ``a`` and
+            ``b`` for two domains without pairs.
+        config: chance changes, the scale and the held-out share.
         seed: of the run.
         device: where batches are wanted.
+        part: (rank, processes): each process gets its own part of every batch, and all together get all
+            of it once.
+
+    Raises:
+        DataError: the data lack what the method trains on.
     """
 
     def __init__(
-        self, data: DataSet, batch_type: Callable[..., B], config: DataConfig, seed: int, device: torch.device
+        self,
+        data: DataSet,
+        batch_type: Callable[..., B],
+        config: DataConfig,
+        seed: int,
+        device: torch.device,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         self._fields: tuple[str, ...] = batch_type._fields  # type: ignore[attr-defined]
-        missing = [name for name in self._fields if name not in data.columns]
-        if missing:
-            raise DataError(
-                f"This method trains on {', '.join(self._fields)}. Received: {data.name}, which has "
-                f"{', '.join(data.columns)} and no {' and no '.join(missing)}."
-            )
-        if config.mirror and "landmarks" in self._fields:
-            raise DataError(
-                "data.mirror flips pictures and not their landmarks, and this method trains on landmarks. "
-                "Use --set data.mirror=false."
-            )
-        self._data, self._batch_type, self._config = data, batch_type, config
-        self._seed, self._device = seed, device
-        self.training, self.held_out = split(len(data), config.validation, seed)
-        self._sampler = Sampler(len(self.training), seed)
+        self._batch_type, self._config = batch_type, config
+        self._seed, self._device, self._part = seed, device, part
+        self._streams: tuple[Stream, ...] = streams(
+            on_device(data, self._fields, device), self._fields, config, seed
+        )
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gansmith-loader")
-        self._ahead: dict[tuple[int, int], Future[tuple[Tensor, ...]]] = {}
+        self._ahead: dict[tuple[int, int], Future[dict[str, Tensor]]] = {}
+        self.waited = 0.0  # Seconds that batches were waited for.
+
+    @property
+    def training(self) -> Tensor:
+        """Rows for training, int64; of two domains, those of the first."""
+        return self._streams[0].training
+
+    @property
+    def held_out(self) -> Tensor:
+        """Rows never trained on, int64; of two domains, those of the first."""
+        return self._streams[0].held_out
 
     def batch(self, position: int, count: int, next_position: int | None = None) -> B:
-        """``count`` training rows from ``position`` on; ``next_position`` is fetched meanwhile."""
+        """``count`` training rows from ``position`` on; ``next_position`` is fetched meanwhile.
+
+        Where several processes share the work, this is this one's part of them.
+        """
+        rank, processes = self._part
+        start, stop = position + rank * count // processes, position + (rank + 1) * count // processes
         future = self._ahead.pop((position, count), None)
+        before = time.perf_counter()
         columns = future.result() if future else self._fetch(position, count)
+        self.waited += time.perf_counter() - before
         if next_position is not None:
             key = (next_position, count)
             self._ahead = {key: self._ahead.get(key) or self._thread.submit(self._fetch, *key)}
-        batch = self._to_batch(columns)
-        return self._mirror(batch, position, count) if self._config.mirror else batch
+        return self._batch(self._changed(self._to_device(columns), start, stop - start))
 
     def held_out_batches(self, size: int, most: int) -> Iterator[B]:
         """Up to ``most`` held-out rows in whole batches of ``size``, or in one where there are fewer."""
-        rows = self.held_out[:most]
-        for start in range(0, max(len(rows) - size, 0) + 1, size):
-            if len(rows):
-                yield self._rows(rows[start : start + size])
+        rows = [stream.held_out[:most] for stream in self._streams]
+        fewest = min(len(part) for part in rows)
+        for start in range(0, max(fewest - size, 0) + 1, size):
+            if fewest:
+                yield self._rows([part[start : min(start + size, fewest)] for part in rows])
 
     def sample(self, count: int, seed: int = 0) -> B:
         """Training rows for looking at, not for training: a fixed choice by ``seed``."""
-        order = torch.randperm(len(self.training), generator=torch.Generator().manual_seed(seed))
-        return self._rows(self.training[order[:count]])
+        fewest = min(count, *(len(stream.training) for stream in self._streams))
+        return self._rows([stream.sample(fewest, seed) for stream in self._streams])
+
+    def measure_scale(self) -> Scale:
+        """Mean and standard deviation of each channel over the training pictures, up to 20,000 of them."""
+        stream = self._streams[0]
+        rows = stream.training[:: max(1, -(-len(stream.training) // _MEASURED))]
+        return measure_scale(
+            column.cpu()
+            for part in torch.split(rows, 256)
+            for column in stream.fetch(part).values()
+            if _is_pictures(column)
+        )
 
     def close(self) -> None:
         """Stop the thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _rows(self, rows: Tensor) -> B:
-        return self._to_batch(self._select(self._data.fetch(rows)))
+    def _rows(self, rows: list[Tensor]) -> B:
+        columns: dict[str, Tensor] = {}
+        for stream, part in zip(self._streams, rows, strict=True):
+            columns |= stream.fetch(part)
+        return self._batch(self._to_device(columns))
 
-    def _fetch(self, position: int, count: int) -> tuple[Tensor, ...]:
-        rows = self.training[self._sampler.rows(position, count)]
-        columns = self._select(self._data.fetch(rows))
-        # Pinned memory is what lets the copy to a GPU run beside the step.
-        return tuple(c.pin_memory() for c in columns) if self._device.type == "cuda" else columns
+    def _fetch(self, position: int, count: int) -> dict[str, Tensor]:
+        rank, processes = self._part
+        start, stop = position + rank * count // processes, position + (rank + 1) * count // processes
+        columns: dict[str, Tensor] = {}
+        for stream in self._streams:
+            columns |= stream.fetch(stream.rows(start, stop - start))
+        if self._device.type == "cuda":  # Pinned memory is what lets the copy run beside the step.
+            return {name: c if c.is_cuda else c.pin_memory() for name, c in columns.items()}
+        return columns
 
-    def _select(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        return tuple(columns[name] for name in self._fields)
-
-    def _to_batch(self, columns: tuple[Tensor, ...]) -> B:
-        return self._batch_type(*(self._to_device(column) for column in columns))
-
-    def _to_device(self, column: Tensor) -> Tensor:
-        column = column.to(self._device, non_blocking=True)
-        if column.dtype == torch.uint8 and column.dim() == 4:
-            return to_float(column).contiguous(memory_format=torch.channels_last)
-        return column
-
-    def _mirror(self, batch: B, position: int, count: int) -> B:
-        positions = torch.arange(position, position + count, device=self._device)
-        flip = (Noise(positions + mix_seeds(self._seed, _MIRROR) // 2).uniform(1) < 0.5).view(-1, 1, 1, 1)
-        # Where-ing both versions needs no count of the flipped ones, hence no wait for the device.
-        flipped = {
-            name: torch.where(flip, value.flip(3), value)
-            for name, value in zip(self._fields, batch, strict=True)
-            if value.dim() == 4
+    def _to_device(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        moved = {name: column.to(self._device, non_blocking=True) for name, column in columns.items()}
+        return {
+            name: to_float(column).contiguous(memory_format=torch.channels_last)
+            if _is_pictures(column)
+            else column
+            for name, column in moved.items()
         }
-        return _replaced(batch, flipped)
+
+    def _changed(self, columns: dict[str, Tensor], position: int, count: int) -> dict[str, Tensor]:
+        """With what chance does to training pictures; a function of (seed, position) and nothing else."""
+        positions = torch.arange(position, position + count, device=self._device)
+        noise = Noise(positions + mix_seeds(self._seed, _CHANCE) // 2)
+        shown = {name: column for name, column in columns.items() if column.dim() == 4}
+        changed, landmarks = augment(
+            self._config.augment, self._config.mirror, shown, columns.get("landmarks"), noise
+        )
+        return columns | changed if landmarks is None else columns | changed | {"landmarks": landmarks}
+
+    def _batch(self, columns: Mapping[str, Tensor]) -> B:
+        scale = self._config.scale
+        if scale is not None:
+            columns = {
+                name: scale.to_network(column) if column.dim() == 4 else column
+                for name, column in columns.items()
+            }
+        return self._batch_type(*(columns[name] for name in self._fields))
 
 
-def _replaced(batch: B, changes: Mapping[str, Any]) -> B:
-    return batch._replace(**changes)  # type: ignore[attr-defined,no-any-return]
+def _is_pictures(column: Tensor) -> bool:
+    return column.dtype == torch.uint8 and column.dim() == 4

@@ -1,17 +1,22 @@
-"""What stands behind DATA on the command line: a built-in name, a folder of pictures, or a zip of them."""
+"""DATA on the command line -> a data set: a built-in name, a prepared set, or pictures at a path."""
 
-import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median_low
 
-from gansmith.data.builtin import BUILTIN_NAMES, builtin_facts, is_builtin, open_builtin
+from gansmith.data.builtin import builtin_facts, open_builtin
+from gansmith.data.builtin_names import is_builtin
 from gansmith.data.dataset import DataSet
-from gansmith.data.folder import FolderSource, Source, ZipSource
-from gansmith.data.load import ReportProgress, load, nothing_found, some_headers
-from gansmith.data.reading import suffixes
-from gansmith.errors import DataError, nearest
+from gansmith.data.folder import Source, nothing_found
+from gansmith.data.load import ReportProgress, load, some_headers
+from gansmith.data.mapped import open_prepared
+from gansmith.data.pairs import PAIR, PairSource, guess
+from gansmith.data.prepared import PreparedFolder
+from gansmith.data.sources import open_source
+from gansmith.errors import DataError
 from gansmith.recipe import DataConfig
+
+_WIDE = 1.9  # Pictures at least so many times as wide as high may be two side by side.
 
 
 @dataclass(frozen=True)
@@ -24,17 +29,24 @@ class SourceFacts:
     all_grey: bool
 
 
-def open_data(data: str, config: DataConfig, *, progress: ReportProgress | None = None) -> DataSet:
-    """The data set of a built-in name, a folder or a zip.
+def open_data(
+    data: str,
+    config: DataConfig,
+    *,
+    fields: Sequence[str] = ("images",),
+    progress: ReportProgress | None = None,
+) -> DataSet:
+    """The data set of a built-in name, a prepared set, a folder or an archive.
 
     A built-in name wins over a folder of that name; write ``./mnist`` for the folder.
 
     Args:
         data: ``demo-faces``, ``digits``, ``mnist``, ..., or a path.
         config: how pictures are brought into form.
+        fields: what the method trains on; ``source`` and ``target`` make pairs of the pictures.
         progress: told (files done, files in all) while files are decoded.
 
-    Returns: a data set whose ``images`` are uint8 [n, channels, height, width].
+    Returns: a data set whose pictures are uint8 [n, channels, height, width].
 
     Raises:
         DataError: there is nothing of that name, or no picture in it.
@@ -42,7 +54,19 @@ def open_data(data: str, config: DataConfig, *, progress: ReportProgress | None 
     """
     if is_builtin(data):
         return open_builtin(data, config, progress=progress)
-    return load(open_source(data), config, progress=progress)
+    source = open_source(data, label=config.label)
+    if isinstance(source, PreparedFolder):
+        return open_prepared(source, config)
+    if config.pairs is not None or set(PAIR) <= set(fields):
+        kind = config.pairs or guess(source, all_wide(source))
+        source = PairSource(source, kind, config.between, config.swap)
+    return load(source, config, progress=progress)
+
+
+def all_wide(source: Source) -> bool:
+    """Whether every picture looked at is about twice as wide as high, or more."""
+    headers = some_headers(source)
+    return bool(headers) and all(header.width >= _WIDE * header.height for header in headers)
 
 
 def describe_source(data: str) -> SourceFacts:
@@ -55,6 +79,8 @@ def describe_source(data: str) -> SourceFacts:
         count, size, channels = builtin_facts(data)
         return SourceFacts(count, size.width, size.height, channels == 1)
     source = open_source(data)
+    if isinstance(source, PreparedFolder):
+        return SourceFacts(len(source), source.size.width, source.size.height, source.channels == 1)
     headers = some_headers(source)
     if not source.names:
         raise nothing_found(source)
@@ -69,36 +95,3 @@ def describe_source(data: str) -> SourceFacts:
         median_height=median_low(header.height for header in headers),
         all_grey=all(header.grey for header in headers),
     )
-
-
-def open_source(data: str) -> Source:
-    """The folder or zip at a path.
-
-    Raises:
-        DataError: there is nothing, or something that is neither.
-    """
-    path = Path(data).expanduser()
-    rule = "DATA is a folder of pictures, a zip of them, or a built-in data set"
-    if path.is_dir():
-        return FolderSource(path)
-    if not path.exists():
-        raise DataError(f"{rule}. Received: {data}, which does not exist.{_suggestion(data, path)}")
-    if path.suffix.lower() == ".zip":
-        return ZipSource(path)
-    if path.suffix.lower() in suffixes():
-        raise DataError(
-            f"{rule}. Received: {data}, a single picture. Give the folder it lies in: {path.parent}."
-        )
-    raise DataError(f"{rule}. Received: {data}, a file of another kind. Unpack archives that are not zip.")
-
-
-def _suggestion(data: str, path: Path) -> str:
-    """The nearest thing that does exist: beside the path, or among the built-in names."""
-    try:
-        beside = [entry.name for entry in path.parent.iterdir() if entry.is_dir() or entry.suffix == ".zip"]
-    except OSError:
-        beside = []
-    close = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.5)
-    if close and not difflib.get_close_matches(data, BUILTIN_NAMES, n=1, cutoff=0.8):
-        return f" Did you mean '{path.parent / close[0]}'?"
-    return nearest(data, BUILTIN_NAMES)

@@ -129,7 +129,7 @@ class ResidualGenerator(nn.Module):
         super().__init__()
         height, base_width, doublings = ladder(spec.height, spec.width)
         widths = _widths(width, widest, doublings)[::-1]
-        self.base = (widths[0], height, base_width)
+        self.base, self._spec = (widths[0], height, base_width), spec
         self.stem = nn.Linear(latent, widths[0] * height * base_width)
         blocks = [UpBlock(wide, narrow) for wide, narrow in pairwise(widths)]
         self.blocks = nn.Sequential(*blocks)
@@ -140,7 +140,7 @@ class ResidualGenerator(nn.Module):
     def forward(self, latents: Latents) -> Images:
         features = self.blocks(self.stem(latents).view(-1, *self.base))
         images: Tensor = self.last(F.relu(self.norm(features)))
-        return images.float().tanh()
+        return self._spec.to_network(images.float().tanh())
 
 
 class ResidualCritic(nn.Module):

@@ -93,11 +93,12 @@ class DCGANGenerator(nn.Module):
             ]
         layers += [nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1, bias=False), nn.Tanh()]
         self.main = nn.Sequential(*layers)
+        self._spec = spec
         initialise(self)
 
     def forward(self, latents: Latents) -> Images:
         images: Tensor = self.main(latents[:, :, None, None])
-        return images.float()
+        return self._spec.to_network(images.float())
 
 
 class DCGANDiscriminator(nn.Module):

@@ -1,0 +1,226 @@
+"""Find the faces of a photograph, and on each the eyes and the nose.
+
+The faces and points come from dlib's frontal face detector (histograms of gradients, Felzenszwalb 2010)
+and its five-point model (a cascade of regression trees, Kazemi and Sullivan 2014). Everything else, from
+the scale at which to look to what is passed on, is decided here and works for any detector.
+"""
+
+import importlib
+import importlib.util
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gansmith.errors import DataError, MissingPackageError, SettingError, nearest
+from gansmith.faces.align import check_picture
+
+LEAST_SCORE = 0.0
+"""dlib's own threshold: real faces mostly score 0.3 to 3, and few other things score above 0."""
+LEAST_FACE = 40
+"""Pixels. A smaller face holds too little to learn from."""
+
+_SMALLEST = 20  # Pixels. Below this enlarging a picture shows the detector nothing.
+_WINDOW = 80  # Pixels. dlib looks for faces of this size and larger.
+_QUICK_SIDE = 480  # Pixels: a face a quarter as high is half as large again as the window.
+_MOST_PIXELS = 32_000_000  # Of the copy looked at: about 3 s.
+
+_PURPOSE = "Finding faces"
+_MODELS = "face_recognition_models"
+_POINTS_FILE = "models/shape_predictor_5_face_landmarks.dat"
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """A face in a picture.
+
+    box: left, top, right, bottom in pixels; it may reach beyond the picture.
+    score: the detector's confidence; larger is surer.
+    landmarks: [n, 2], x and y in pixels, in the order of the detector's ``points``; the middle of the first
+        pixel is (0.5, 0.5).
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    landmarks: NDArray[np.float32]
+
+    @property
+    def side(self) -> float:
+        """The shorter side of the box, in pixels."""
+        return min(self.box[2] - self.box[0], self.box[3] - self.box[1])
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Whatever finds faces and names its landmarks, left being the viewer's left."""
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The names of the landmarks."""
+        ...
+
+    def find(self, picture: NDArray[np.uint8]) -> list[FoundFace]:
+        """The faces of an RGB picture [height, width, 3], largest first."""
+        ...
+
+
+Look = Callable[[NDArray[np.uint8]], list[FoundFace]]
+"""A picture as it is -> the faces in it, of ``window`` pixels or more, in any order."""
+
+
+@dataclass(frozen=True)
+class ScaledDetector:
+    """A detector that knows faces from some size on, shown each picture at the scale it needs.
+
+    Args:
+        points: names of the landmarks.
+        look: finds faces of ``window`` pixels and more.
+        window: pixels.
+        least_score: fainter faces are dropped.
+        least_face: faces whose box is narrower or lower than this many pixels are dropped.
+        every_face: whether all faces are wanted. If not, small copies of the picture are looked at first, and
+            the search ends where a face is found.
+    """
+
+    points: tuple[str, ...]
+    look: Look
+    window: int
+    least_score: float
+    least_face: int
+    every_face: bool
+
+    def find(self, picture: NDArray[np.uint8]) -> list[FoundFace]:
+        """The faces of an RGB picture [height, width, 3], largest first.
+
+        Raises:
+            DataError: it is not such a picture.
+        """
+        check_picture(picture)
+        for scale in self._scales(*picture.shape[:2]):
+            copy, ratio = _resized(picture, scale)
+            faces = [_mapped_back(face, ratio) for face in self.look(copy)]
+            kept = [f for f in faces if f.score >= self.least_score and f.side >= self.least_face]
+            if kept:
+                return sorted(kept, key=lambda face: face.side, reverse=True)
+        return []
+
+    def _scales(self, height: int, width: int) -> list[float]:
+        """From the quickest that is of use to the one that shows the smallest face wanted."""
+        full = min(self.window / self.least_face, math.sqrt(_MOST_PIXELS / (height * width)))
+        scale = full if self.every_face else _QUICK_SIDE / min(height, width)
+        scales = []
+        while scale * 2 < full:
+            scales.append(scale)
+            scale *= 3
+        return [*scales, full]
+
+
+def _resized(picture: NDArray[np.uint8], scale: float) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+    """A copy, and the exact scale of x and y: sides are whole pixels."""
+    height, width = picture.shape[:2]
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    if size == (width, height):
+        return np.ascontiguousarray(picture), (1.0, 1.0)
+    kernel = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS
+    copy = Image.fromarray(picture).resize(size, kernel, reducing_gap=3.0)
+    return np.array(copy), (size[0] / width, size[1] / height)
+
+
+def _mapped_back(face: FoundFace, ratio: tuple[float, float]) -> FoundFace:
+    """The face in the pixels of the picture, from those of a copy of ``ratio`` times its size."""
+    left, top, right, bottom = face.box
+    x, y = ratio
+    box = (left / x, top / y, right / x, bottom / y)
+    return FoundFace(box, face.score, (face.landmarks / np.array(ratio)).astype(np.float32))
+
+
+def open_detector(
+    name: str = "dlib",
+    *,
+    least_score: float = LEAST_SCORE,
+    least_face: int = LEAST_FACE,
+    every_face: bool = True,
+) -> Detector:
+    """A detector, its models loaded. Open one in each process that needs one: it cannot be sent to another.
+
+    Args:
+        name: ``dlib``.
+        least_score: the least confidence; dlib's lies between -1 and 4, and 0 is its own threshold.
+        least_face: the least size of a face, in pixels of the shorter side of its box, 20 or more. The
+            smaller it is, the longer a large picture takes. The copy that is looked at has 32 million pixels
+            at most, so that in one of 12 million, faces below 49 pixels may be missed.
+        every_face: False where only the largest face is wanted: far quicker in large pictures.
+
+    Raises:
+        SettingError: the name is not known or a number is out of its range.
+        MissingPackageError: the detector's package is not installed.
+    """
+    if name not in _OPENERS:
+        raise SettingError(f"There is no face detector {name!r}.{nearest(name, _OPENERS)}")
+    if not math.isfinite(least_score):
+        raise SettingError(f"The least score of a face must be a number. Received: {least_score}.")
+    if least_face < _SMALLEST:
+        raise SettingError(
+            f"The least size of a face must be {_SMALLEST} pixels or more. Received: {least_face}."
+        )
+    points, look, window = _OPENERS[name](least_score)
+    return ScaledDetector(points, look, window, least_score, least_face, every_face)
+
+
+# ------------------------------------------------------------------------------
+# dlib
+
+_POINTS = ("left_eye", "right_eye", "nose_base")
+# dlib gives the right eye's outer and inner corner, the left eye's, and the nose base.
+_CORNERS_TO_POINTS = np.array([[0, 0, 0.5, 0.5, 0], [0.5, 0.5, 0, 0, 0], [0, 0, 0, 0, 1]])
+
+
+def _open_dlib(least_score: float) -> tuple[tuple[str, ...], Look, int]:
+    try:
+        dlib = importlib.import_module("dlib")
+    except ImportError as error:
+        raise MissingPackageError("dlib-bin", _PURPOSE, "faces") from error
+    boxes: Any = dlib.get_frontal_face_detector()
+    corners: Any = dlib.shape_predictor(str(_model()))
+
+    def look(picture: NDArray[np.uint8]) -> list[FoundFace]:
+        found, scores, _ = boxes.run(picture, 0, least_score)
+        return [
+            FoundFace(
+                (float(box.left()), float(box.top()), box.right() + 1.0, box.bottom() + 1.0),
+                float(score),
+                _five_points(corners(picture, box).parts()),
+            )
+            for box, score in zip(found, scores, strict=True)
+        ]
+
+    return _POINTS, look, _WINDOW
+
+
+def _five_points(parts: Any) -> NDArray[np.float32]:
+    """Five corners -> ``_POINTS``. dlib counts from the middle of the first pixel."""
+    places = np.array([(part.x + 0.5, part.y + 0.5) for part in parts])
+    points: NDArray[np.float32] = (_CORNERS_TO_POINTS @ places).astype(np.float32)
+    return points
+
+
+def _model() -> Path:
+    """The package is looked up and not imported: its import needs setuptools of old."""
+    spec = importlib.util.find_spec(_MODELS)
+    if spec is None or spec.origin is None:
+        raise MissingPackageError(_MODELS, _PURPOSE, "faces")
+    path = Path(spec.origin).parent / _POINTS_FILE
+    if not path.is_file():
+        raise DataError(
+            f"The package {_MODELS} must contain {_POINTS_FILE}. Received: no such file in {path.parent}. "
+            f"Install it anew: pip install --force-reinstall {_MODELS}"
+        )
+    return path
+
+
+_OPENERS = {"dlib": _open_dlib}
