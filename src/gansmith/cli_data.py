@@ -122,7 +122,9 @@ def _options(asked: dict[str, Any]) -> "Options":
         if asked[name] and not asked["align"]:
             raise SettingError(f"--{name.replace('_', '-')} goes with --align faces. Received: no --align.")
     faces = _faces(asked) if asked["align"] else None
-    return Options(size=asked["size"], channels=channels, fit=fit, box=box, faces=faces)
+    return Options(
+        size=asked["size"], channels=channels, fit=fit, box=box, faces=faces, shards=asked["shards"]
+    )
 
 
 def _faces(asked: dict[str, Any]) -> "Faces":

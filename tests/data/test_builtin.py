@@ -39,7 +39,7 @@ def no_network(monkeypatch, tmp_path):
     if find_spec("torchvision") is None:
         pytest.skip("torchvision is not installed")
     monkeypatch.setenv("GANSMITH_DATA", str(tmp_path))
-    torchvision = builtin._torchvision("mnist")
+    torchvision = builtin.import_torchvision("mnist")
 
     def refuse(*_, **__):
         raise URLError("no network in tests")
@@ -224,9 +224,9 @@ def test_torchvision_starts_without_its_compiled_operators_and_starts_again():
     if find_spec("torchvision") is None:
         pytest.skip("torchvision is not installed")
     code = (
-        "from gansmith.data.builtin import _torchvision\n"
-        "first = _torchvision('mnist')\n"
-        "assert _torchvision('mnist') is first\n"
+        "from gansmith.data.builtin import import_torchvision\n"
+        "first = import_torchvision('mnist')\n"
+        "assert import_torchvision('mnist') is first\n"
         "assert first.datasets.MNIST.__name__ == 'MNIST'\n"
         "import torchvision\n"
         "assert torchvision is first\n"

@@ -14,6 +14,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from preparing import boxes_of_faces
 
 from gansmith.errors import DataError, MissingPackageError, SettingError
 from gansmith.faces.detect import Detector, FoundFace, ScaledDetector, open_detector
@@ -296,13 +297,9 @@ def test_nothing_is_found_where_nothing_is():
     assert open_detector().find(np.zeros((5, 5, 3), np.uint8)) == []
 
 
-def _faces_in_a_worker(picture):
-    return [face.box for face in open_detector(least_face=60).find(picture)]
-
-
 @needs_dlib
 @needs_photograph
 def test_a_worker_process_finds_the_same(sitters):
     picture = sitters[0][0]
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        assert pool.submit(_faces_in_a_worker, picture).result() == _faces_in_a_worker(picture)
+        assert pool.submit(boxes_of_faces, picture).result() == boxes_of_faces(picture)

@@ -229,7 +229,7 @@ def _open_files(name: str, config: DataConfig, progress: ReportProgress | None) 
 def _find(name: str) -> Any:
     """The set as torchvision reads it: from the files here, else downloaded."""
     entry, root = _PUBLISHED[name], data_root()
-    make = getattr(_torchvision(name).datasets, entry.kind)
+    make = getattr(import_torchvision(name).datasets, entry.kind)
     reason = ""
     for download in (False, True):
         try:
@@ -254,7 +254,7 @@ def _quiet() -> Iterator[None]:
 _schemas: list[torch.library.Library] = []  # A schema lives as long as its Library object.
 
 
-def _torchvision(name: str) -> ModuleType:
+def import_torchvision(name: str) -> ModuleType:
     """torchvision, also where its compiled operators were built for another torch.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedRandom
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.lib import format as npy
@@ -168,17 +168,15 @@ class Texts(Sequence[str]):
         return len(self._ends)
 
     @overload
-    def __getitem__(self, index: int) -> str: ...
+    def __getitem__(self, index: SupportsIndex) -> str: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[str, ...]: ...
-    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+    def __getitem__(self, index: SupportsIndex | slice) -> str | tuple[str, ...]:
         if isinstance(index, slice):
             return tuple(self[row] for row in range(*index.indices(len(self))))
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        index %= len(self)
-        start = int(self._ends[index - 1]) if index else 0
-        return bytes(self._raw[start : int(self._ends[index])]).decode("utf-8", "surrogateescape")
+        row = range(len(self))[index]
+        start = int(self._ends[row - 1]) if row else 0
+        return bytes(self._raw[start : int(self._ends[row])]).decode("utf-8", "surrogateescape")
 
 
 def mapped(path: Path) -> NDArray[Any]:

@@ -55,6 +55,19 @@ class DataSet(Protocol):
         ...
 
 
+def rows_of(column: Tensor, rows: Tensor) -> Tensor:
+    """Those rows of a column; pictures that lie as rows of pixels (channels_last) stay so, and copy fast."""
+    if column.dim() != 4 or column.is_contiguous():
+        return column.index_select(0, rows)
+    return column.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Parts of a column as one; pictures as rows of pixels."""
+    whole = torch.cat(list(parts))
+    return whole.contiguous(memory_format=torch.channels_last) if whole.dim() == 4 else whole
+
+
 class MemoryDataSet:
     """A data set whose columns lie in memory.
 
@@ -94,7 +107,7 @@ class MemoryDataSet:
 
     def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:
         """The rows of some columns (None: of all), in the order asked for."""
-        return {name: self._columns[name].index_select(0, rows) for name in columns or self._columns}
+        return {name: rows_of(self._columns[name], rows) for name in columns or self._columns}
 
 
 class GrowingDataSet:
@@ -139,7 +152,7 @@ class GrowingDataSet:
             for key, value in self._make(row).items():
                 self._columns[key][row] = value
             self._made[row] = True
-        return {name: self._columns[name].index_select(0, rows) for name in columns or self._columns}
+        return {name: rows_of(self._columns[name], rows) for name in columns or self._columns}
 
 
 @runtime_checkable

@@ -2,7 +2,8 @@
 
 Another shape is made to fit: ``crop`` cuts the centre, ``pad`` keeps the whole picture and repeats its
 edge pixels outwards, ``stretch`` ignores the proportions; a ``box`` is cut out before. Resizing is
-Lanczos with anti-aliasing; enlarging is bicubic. Grey becomes RGB where 3 channels are wanted, and
+bicubic with anti-aliasing, which is what clean FID takes for the truth (Parmar 2022) and costs two thirds
+of Lanczos. Grey becomes RGB where 3 channels are wanted, and
 colour becomes luma (ITU-R 601) where 1 is.
 """
 
@@ -13,7 +14,7 @@ from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from PIL import Image
 
-from gansmith.data.reading import PICTURE_ERRORS, Photo, damage, read
+from gansmith.data.reading import PICTURE_ERRORS, Photo, damage, in_mode, read
 from gansmith.errors import DataError
 from gansmith.size import Box, Form, Size
 
@@ -65,7 +66,7 @@ def fit(photo: Photo, form: Form) -> Decoded:
     placement = place(photo.width, photo.height, form)
     try:
         image = photo.in_srgb(_resized(photo, placement))
-        image = image.convert("L" if form.channels == 1 else "RGB")
+        image = in_mode(image, "L" if form.channels == 1 else "RGB")
     except PICTURE_ERRORS as error:
         raise DataError(damage(error)) from error
     return Decoded(_padded(np.array(image), placement.at, form.size), photo, placement)
@@ -110,9 +111,7 @@ def _resized(photo: Photo, placement: Placement) -> Image.Image:
     target = (placement.at[2] - placement.at[0], placement.at[3] - placement.at[1])
     if box == (0.0, 0.0, float(target[0]), float(target[1])) and image.size == target:
         return image
-    grows = target[0] >= box[2] - box[0] and target[1] >= box[3] - box[1]
-    kernel = Image.Resampling.BICUBIC if grows else Image.Resampling.LANCZOS
-    return image.resize(target, kernel, box=box, reducing_gap=3.0)
+    return image.resize(target, Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
 
 
 def _padded(pixels: NDArray[np.uint8], at: Box, size: Size) -> NDArray[np.uint8]:
@@ -120,4 +119,4 @@ def _padded(pixels: NDArray[np.uint8], at: Box, size: Size) -> NDArray[np.uint8]
     if at != (0, 0, size.width, size.height):
         spare = ((0, 0), (at[1], size.height - at[3]), (at[0], size.width - at[2]))
         pixels = np.pad(pixels, spare, mode="edge")
-    return np.ascontiguousarray(pixels)
+    return pixels  # A view of rows of pixels, as files and prepared sets have them: nothing is copied.

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gansmith.data.dataset import DataSet
+from gansmith.data.dataset import DataSet, joined, rows_of
 from gansmith.data.facts import Refused
 
 _SHARE = 4  # A set may take a quarter of the memory that is free.
@@ -29,7 +29,7 @@ class DeviceDataSet:
         self._device = device
         parts = [data.fetch(rows, columns) for rows in torch.split(torch.arange(len(data)), _AT_ONCE)]
         self._columns = {
-            name: torch.cat([part[name].to(device, non_blocking=True) for part in parts]) for name in columns
+            name: joined([part[name].to(device, non_blocking=True) for part in parts]) for name in columns
         }
 
     @property
@@ -43,7 +43,7 @@ class DeviceDataSet:
     def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:
         """The rows of some columns (None: of all), in the order asked for, on the device."""
         there = rows.to(self._device, non_blocking=True)
-        return {name: self._columns[name].index_select(0, there) for name in columns or self._columns}
+        return {name: rows_of(self._columns[name], there) for name in columns or self._columns}
 
 
 def on_device(data: DataSet, fields: Sequence[str], device: torch.device) -> DataSet:

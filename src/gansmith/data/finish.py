@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from gansmith.data.columns import ArrayWriter, Texts, TextWriter, mapped
 from gansmith.data.facts import Facts, Refused
 from gansmith.data.findings import Goal, Measured
 from gansmith.data.folder import Source
-from gansmith.data.prepared import DESCRIPTION, PICTURE_COLUMNS, REPORT, write_description
+from gansmith.data.prepared import DESCRIPTION, REPORT, picture_arrays, write_description
 from gansmith.data.report import Report, as_json, as_text, build, contact_sheet, duplicate_sheet
 from gansmith.data.writer import State
 from gansmith.size import Form
@@ -98,20 +98,20 @@ def write_report(folder: Path, report: Report) -> None:
 
 def sheets(dest: Path, report: Report, names: Sequence[str]) -> None:
     """Pictures of the pictures: some of all, and those that look alike."""
-    columns = [mapped(dest / f"{name}.npy") for name in PICTURE_COLUMNS if (dest / f"{name}.npy").exists()]
+    columns = picture_arrays(dest).values()
     shown = min(len(names), _SHOWN)
     rows = [place * len(names) // shown for place in range(shown)]
-    contact_sheet([_row(columns, row) for row in rows]).save(dest / CONTACT_SHEET)
+    contact_sheet([_row(columns, row) for row in rows]).save(dest / CONTACT_SHEET, compress_level=1)
     (dest / DUPLICATES).unlink(missing_ok=True)
     groups = [*report.exact, *report.near][:_GROUPS]
     if groups:
         wanted = {name for group in groups for name in group}
         row_of = {name: row for row, name in enumerate(names) if name in wanted}
         alike = [[_row(columns, row_of[name]) for name in group[:8]] for group in groups]
-        duplicate_sheet(alike).save(dest / DUPLICATES)
+        duplicate_sheet(alike).save(dest / DUPLICATES, compress_level=1)
 
 
-def _row(columns: Sequence[NDArray[np.uint8]], row: int) -> NDArray[np.uint8]:
+def _row(columns: Iterable[Any], row: int) -> NDArray[np.uint8]:
     """The picture of a row for a sheet; a pair side by side."""
     return np.concatenate([small(column[row]) for column in columns], axis=2)
 
@@ -119,7 +119,7 @@ def _row(columns: Sequence[NDArray[np.uint8]], row: int) -> NDArray[np.uint8]:
 def small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """uint8 [height, width, channels] -> [channels, height, width] of at most 96 pixels a side."""
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    image.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
     array = np.asarray(image)
     return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
 

@@ -17,8 +17,9 @@ from gansmith.data.dataset import About, DataSet, MemoryDataSet
 from gansmith.data.decode import Decoded, fit
 from gansmith.data.facts import Facts, Refused
 from gansmith.data.folder import Source, none_usable, nothing_found
+from gansmith.data.pairs import headers as pair_headers
 from gansmith.data.pairs import photos, picture_columns
-from gansmith.data.reading import Header, probe
+from gansmith.data.reading import Header
 from gansmith.data.texts import to_column
 from gansmith.errors import DataError
 from gansmith.recipe import DataConfig
@@ -73,10 +74,10 @@ def resolve_channels(source: Source) -> int:
 def some_headers(source: Source) -> list[Header]:
     """The headers of up to 64 evenly spread pictures; those that cannot be read are left out."""
     count = min(len(source.names), _HEADERS)
-    headers = []
+    headers: list[Header] = []
     for place in range(count):
         try:
-            headers.append(probe(source.read(place * len(source.names) // count)))
+            headers += pair_headers(source, place * len(source.names) // count)
         except (DataError, OSError):
             continue
     return headers
@@ -217,7 +218,8 @@ class _Columns:
         self.rows: list[int] = []
         self._facts = source.facts
         self._images = {
-            name: torch.empty((most, *_shape(config)), dtype=torch.uint8) for name in picture_columns(source)
+            name: torch.empty((most, *_shape(config)), dtype=torch.uint8, memory_format=torch.channels_last)
+            for name in picture_columns(source)
         }
         self._landmarks: list[NDArray[np.float32]] = []
 

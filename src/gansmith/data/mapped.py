@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansmith.data.dataset import About, DataSet, MemoryDataSet
+from gansmith.data.dataset import About, DataSet, MemoryDataSet, joined
 from gansmith.data.decode import place
 from gansmith.data.facts import Refused
 from gansmith.data.load import MEMORY_LIMIT, fitted, free_memory, with_channels
 from gansmith.data.prepared import PICTURE_COLUMNS, PreparedFolder
+from gansmith.data.shard_set import is_sharded
 from gansmith.data.texts import LONGEST, to_column
 from gansmith.recipe import DataConfig
 from gansmith.size import Form
@@ -27,12 +28,11 @@ class MappedDataSet:
         config: size, channels (None: the set's own) and fit.
     """
 
-    in_arrays = True
-
     def __init__(self, folder: PreparedFolder, config: DataConfig) -> None:
         self.name, self.fingerprint = folder.name, folder.fingerprint
         self.refused: tuple[Refused, ...] = folder.refused
         self._folder = folder
+        self.in_arrays = not is_sharded(folder.path)
         channels = config.channels or folder.channels
         self._form = Form(size=config.size, channels=channels, fit=config.fit, box=config.box)
         self._placement = place(folder.size.width, folder.size.height, self._form)
@@ -58,7 +58,7 @@ class MappedDataSet:
             self.fetch(torch.arange(start, min(start + _AT_ONCE, len(self))))
             for start in range(0, len(self), _AT_ONCE)
         ]
-        columns = {name: torch.cat([part[name] for part in parts]) for name in self.columns}
+        columns = {name: joined([part[name] for part in parts]) for name in self.columns}
         return MemoryDataSet(self.name, columns, self.fingerprint, self.refused, self.about)
 
     def _column(self, name: str, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Tensor:

@@ -128,9 +128,10 @@ def _small_luma(picture: Bytes) -> Luma:
     longer = max(height, width)
     if longer > _SIDE:
         size = (max(1, round(width * _SIDE / longer)), max(1, round(height * _SIDE / longer)))
-        planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in picture]
-        small = [np.asarray(plane.resize(size, Image.Resampling.BOX, reducing_gap=2.0)) for plane in planes]
-        picture = np.stack(small)
+        rows = np.ascontiguousarray(picture.transpose(1, 2, 0))  # Mostly that already: nothing is copied.
+        image = Image.fromarray(rows if channels == 3 else rows[:, :, 0])
+        small = np.asarray(image.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+        picture = small[None] if small.ndim == 2 else small.transpose(2, 0, 1)
         height, width = picture.shape[1:]
     values: Luma = picture.reshape(channels, -1).astype(np.float32)
     luma: Luma = values[0] if channels == 1 else _LUMA @ values
@@ -166,5 +167,9 @@ def _sharpness(luma: Luma) -> float:
     middle = luma[1:-1, 1:-1]
     laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * middle
     down, across = luma[1:] - luma[:-1], luma[:, 1:] - luma[:, :-1]
-    gradient = float(np.mean(down**2) + np.mean(across**2))
-    return float(np.mean(laplacian**2)) / (gradient + _FLOOR)
+    return _energy(laplacian) / (_energy(down) + _energy(across) + _FLOOR)
+
+
+def _energy(values: Luma) -> float:
+    """The mean square; a dot product takes a fifth of the time of np.mean."""
+    return float(np.vdot(values, values)) / values.size

@@ -17,6 +17,8 @@ from gansmith.size import Form
 PairKind = Literal["beside", "folders"]
 """Side by side in one file, left to right; or in two folders, paired by name."""
 
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # Folders that are no sides.
+
 PAIR = ("source", "target")
 """The picture columns of a set of pairs."""
 
@@ -158,7 +160,8 @@ def guess(source: Source, wide: bool) -> PairKind:
         DataError: neither.
     """
     tops = {name.partition("/")[0] for name in source.names if "/" in name}
-    if len(tops) == 2 and all("/" in name for name in source.names):
+    sides = len(tops) == 2 and all("/" in name for name in source.names)
+    if sides and {top.lower() for top in tops} - _SPLITS == {top.lower() for top in tops}:
         return "folders"
     if wide:
         return "beside"

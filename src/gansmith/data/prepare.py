@@ -21,6 +21,7 @@ from gansmith.data.pairs import PAIR, headers, picture_columns
 from gansmith.data.prepared import PreparedFolder, is_prepared
 from gansmith.data.reading import Header
 from gansmith.data.report import Report
+from gansmith.data.shard_set import ShardSetWriter
 from gansmith.data.workers import blocks, cores
 from gansmith.data.writer import JOURNAL, SetWriter, State
 from gansmith.errors import DataError
@@ -41,6 +42,7 @@ class Options:
     fit: Fit = "crop"
     box: Box | None = None
     faces: Faces | None = None
+    shards: int | None = None  # Pictures of a WebDataset shard; None: pictures lie there as pixels.
 
     def __post_init__(self) -> None:
         check_box(self.box)
@@ -119,8 +121,7 @@ def _run(
     points: int,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    columns = picture_columns(source)
-    writer = SetWriter(dest, job.form, (columns, points), state, getattr(source, "groups", None))
+    writer = _writer(source, dest, job, state, points)
     try:
         for done, block in blocks(source, job, state.done, workers):
             writer.write(block, done)
@@ -131,6 +132,16 @@ def _run(
         writer.close()
     finally:
         writer.release()
+
+
+def _writer(source: Source, dest: Path, job: Job, state: State, points: int) -> SetWriter:
+    columns, groups = picture_columns(source), getattr(source, "groups", None)
+    size: int | None = state.plan["shards"]
+    if size is None:
+        return SetWriter(dest, job.form, (columns, points), state, groups)
+    if len(columns) > 1:
+        raise DataError("Pairs are not written as shards. Leave --shards out, or --pairs.")
+    return ShardSetWriter(dest, job.form, points, state, groups, source.facts, size)
 
 
 def _told_again(source: Source, dest: Path, form: Form) -> Report:
@@ -229,6 +240,7 @@ def _plan(source: Source, form: Form, options: Options) -> dict[str, Any]:
         "fit": form.fit,
         "box": None if form.box is None else list(form.box),
         "faces": faces,
+        "shards": options.shards,
     }
 
 
@@ -261,14 +273,17 @@ def _state(dest: Path, plan: dict[str, Any]) -> State:
     _refuse_other(dest, lines[0], plan)
     refused = [Refused(name, reason) for line in lines[1:] for name, reason in line["refused"]]
     last = lines[-1] if len(lines) > 1 else {"done": 0, "rows": 0}
-    return State(plan, last["done"], last["rows"], refused)
+    return State(plan, last["done"], last["rows"], last.get("shards", 0), refused)
 
 
 def _finished(dest: Path, plan: dict[str, Any]) -> State:
-    folder = PreparedFolder(dest)
+    try:
+        folder = PreparedFolder(dest)
+    except DataError as error:
+        raise DataError(f"{error} Delete {dest} first.") from error
     made = folder.description.get("made")
     _refuse_other(dest, made if isinstance(made, dict) else {}, plan)
-    return State(plan, plan["pictures"], len(folder), list(folder.refused))
+    return State(plan, plan["pictures"], len(folder), refused=list(folder.refused))
 
 
 def _refuse_other(dest: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gansmith.data.columns import Texts, mapped
 from gansmith.data.facts import Facts, Refused
 from gansmith.data.measure import SEEN
+from gansmith.data.shard_set import ShardedPictures, is_sharded, picture_array
 from gansmith.errors import DataError
 from gansmith.size import Size
 
@@ -44,7 +45,7 @@ class PreparedReader:
 
     def read(self, key: int) -> bytes:
         """Picture ``key`` as the bytes of a PGM or PPM file."""
-        return as_picture_file(mapped(self.folder / f"{self.column}.npy")[key])
+        return as_picture_file(picture_array(self.folder, self.column)[key])
 
 
 def as_picture_file(pixels: NDArray[np.uint8]) -> bytes:
@@ -72,9 +73,7 @@ class PreparedFolder:
         self.description = _described(self.path)
         self.names: Sequence[str] = Texts(self.path, "names")
         self.fingerprint: str = self.description["fingerprint"]
-        self.arrays: Mapping[str, NDArray[Any]] = {
-            name: self._array(name) for name in self.description["columns"]
-        }
+        self.arrays: Mapping[str, Any] = {name: self._array(name) for name in self.description["columns"]}
         self._check()
         self.reader = PreparedReader(self.path, self.picture_column)
 
@@ -149,8 +148,10 @@ class PreparedFolder:
         """Picture ``index`` as a file."""
         return self.reader.read(index)
 
-    def _array(self, name: str) -> NDArray[Any]:
-        array = mapped(self.path / f"{name}.npy")
+    def _array(self, name: str) -> Any:
+        array: Any = (
+            picture_array(self.path, name) if name in PICTURE_COLUMNS else mapped(self.path / f"{name}.npy")
+        )
         told, there = self.description["columns"][name], _shaped(array)
         if there != told:
             raise DataError(
@@ -185,16 +186,24 @@ _FACTS = ("labels", "attributes", "landmarks", "held_out")
 def write_description(folder: Path, told: Mapping[str, Any]) -> str:
     """The text of ``set.json``: what is given, and the shape of every column found in the folder."""
     columns = {
-        name: _shaped(mapped(folder / f"{name}.npy"))
-        for name in (*PICTURE_COLUMNS, *_FACTS)
-        if (folder / f"{name}.npy").exists()
+        name: _shaped(mapped(folder / f"{name}.npy")) for name in _FACTS if (folder / f"{name}.npy").exists()
     }
+    columns = {name: _shaped(array) for name, array in picture_arrays(folder).items()} | columns
     texts = [name for name in ("names", "captions") if (folder / f"{name}.utf8").exists()]
     whole = {"format": FORMAT, "version": VERSION, **told, "columns": columns, "texts": texts}
     return json.dumps(whole, indent=2, ensure_ascii=True) + "\n"
 
 
-def _shaped(array: NDArray[Any]) -> dict[str, Any]:
+def picture_arrays(folder: Path) -> dict[str, Any]:
+    """The picture columns that are there, by name; see `gansmith.data.shard_set.picture_array`."""
+    if is_sharded(folder):
+        return {PICTURE_COLUMNS[0]: ShardedPictures(folder)}
+    return {
+        name: mapped(folder / f"{name}.npy") for name in PICTURE_COLUMNS if (folder / f"{name}.npy").exists()
+    }
+
+
+def _shaped(array: Any) -> dict[str, Any]:
     return {"dtype": str(array.dtype), "shape": list(array.shape)}
 
 

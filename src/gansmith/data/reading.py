@@ -144,7 +144,9 @@ def probe(raw: bytes) -> Header:
     try:
         picture = _header(raw)
         width, height = picture.size
-        if _orientation(picture) >= 5:
+        # A PNG's orientation may stand behind its pixels: to look there would be to decode it.
+        told = picture.format != "PNG" or "exif" in picture.info
+        if told and _orientation(picture) >= 5:
             width, height = height, width
         grey = picture.mode in ("1", "L", "LA", "La", "F") or picture.mode.startswith("I")
         return Header(width=width, height=height, grey=grey)
@@ -229,6 +231,11 @@ def _orientation(picture: ImageFile.ImageFile) -> int:
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
+def in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """The picture in another mode; itself where it is in that mode (Pillow would copy it)."""
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
 def _flattened(picture: Image.Image, profile: bytes) -> tuple[Image.Image, bytes]:
     """The picture in mode L, RGB or CMYK, opaque, eight bits; and the profile it is to be read by."""
     if picture.mode == "F" or picture.mode.startswith("I"):
@@ -239,8 +246,8 @@ def _flattened(picture: Image.Image, profile: bytes) -> tuple[Image.Image, bytes
         return Image.alpha_composite(white, picture).convert("RGB"), profile
     if picture.mode == "CMYK" and profile:
         return picture, profile
-    grey = picture.mode in ("1", "L")
-    return picture.convert("L" if grey else "RGB"), profile if picture.mode in ("L", "RGB", "P") else b""
+    kept = profile if picture.mode in ("L", "RGB", "P") else b""
+    return in_mode(picture, "L" if picture.mode in ("1", "L") else "RGB"), kept
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:

@@ -40,23 +40,33 @@ class ShardWriter:
         kind: PNG and WebP lose nothing; JPEG has quality 95 and full colour resolution.
         maxcount: pictures in a shard at most.
         maxsize: bytes of a shard at most, unless one picture alone has more.
+        first: number of the first shard.
+        fresh: whether the folder must hold no tar; else shards of the same numbers are replaced.
 
     Raises:
         DataError: the folder holds a tar, or a limit is below 1.
     """
 
     def __init__(
-        self, folder: Path, *, kind: Kind = "png", maxcount: int = 10_000, maxsize: int = 2**30
+        self,
+        folder: Path,
+        *,
+        kind: Kind = "png",
+        maxcount: int = 10_000,
+        maxsize: int = 2**30,
+        first: int = 0,
+        fresh: bool = True,
     ) -> None:
         if min(maxcount, maxsize) < 1:
             raise DataError(f"A shard holds at least 1. Received: maxcount={maxcount}, maxsize={maxsize}.")
-        if folder.is_dir() and any(folder.glob("*.tar")):
+        if fresh and folder.is_dir() and any(folder.glob("*.tar")):
             raise DataError(
                 f"Shards are written where there are none. Received: {folder}. Choose a new folder."
             )
         self._folder, self._kind, self._maxcount, self._maxsize = folder, kind, maxcount, maxsize
         self._keys: set[str] = set()
-        self._shards = self._count = self._size = 0  # The last two: of the shard being written.
+        self._shards = first
+        self._count = self._size = 0  # Of the shard being written.
         self._stack = ExitStack()
         self._tar: tarfile.TarFile | None = None
 

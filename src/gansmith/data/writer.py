@@ -26,6 +26,7 @@ class State:
     plan: dict[str, Any]  # Everything its bytes depend on.
     done: int = 0  # Pictures of the source.
     rows: int = 0  # Pictures in the set.
+    shards: int = 0  # Shards of the set that are whole, where its pictures lie in shards.
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -53,6 +54,7 @@ class SetWriter:
         groups: Sequence[int] | None = None,
     ) -> None:
         self._dest, self._state = dest, state
+        self._untold: list[Refused] = []  # Since the last note.
         self._columns: list[ArrayWriter | TextWriter] = []
         self._journal = Journal(dest / JOURNAL)
         # Written anew: its last line may have been torn. Before the columns, for they alone say nothing.
@@ -101,7 +103,17 @@ class SetWriter:
             column.flush()
         self._state.done, self._state.rows = done, self._index.rows
         self._state.refused += refused
-        self._journal.add(self._line(refused))
+        self._untold += refused
+        if self._settled():
+            self._note()
+
+    def _settled(self) -> bool:
+        """Whether all that was given is safely there."""
+        return True
+
+    def _note(self) -> None:
+        self._journal.add(self._line(self._untold))
+        self._untold = []
 
     def close(self) -> None:
         """Finish every file."""
@@ -116,7 +128,8 @@ class SetWriter:
 
     def _append(self, block: Block, measured: NDArray[Any], keep: list[int]) -> None:
         for place, column in enumerate(self._images):
-            column.append(np.stack([block.pixels[row][place] for row in keep]))
+            for row in keep:
+                column.append(block.pixels[row][place][None])
         self._seen.append(measured[keep])
         self._index.append(np.array([block.index[row] for row in keep], np.int64))
         self._names.append([block.names[row] for row in keep])
@@ -125,7 +138,12 @@ class SetWriter:
 
     def _line(self, refused: Sequence[Refused]) -> dict[str, Any]:
         told = [[item.name, item.reason] for item in refused]
-        return {"done": self._state.done, "rows": self._state.rows, "refused": told}
+        return {
+            "done": self._state.done,
+            "rows": self._state.rows,
+            "shards": self._state.shards,
+            "refused": told,
+        }
 
 
 class _Frames:

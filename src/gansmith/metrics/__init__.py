@@ -1,0 +1,1 @@
+"""Numbers about generators that can be believed and repeated."""
