@@ -176,7 +176,7 @@ def test_the_settings_that_differ_are_shown_and_only_they(run: Run) -> None:
         run.refuse_difference(other, DATA | {"name": "renamed"})
     lines = [line.strip() for line in str(caught.value).splitlines() if line.startswith("  ")]
     assert lines == [
-        "method.gamma: 0.03 -> 0.5",
+        "method.gamma: 0.1 -> 0.5",
         "optimisers.generator.lr: 0.0004 -> 0.5",
         "train.batch: 4 -> 8",
     ]

@@ -16,6 +16,7 @@ import click
 from gansmith import __version__
 from gansmith.arguments import Verb, given, with_lines
 from gansmith.cli_data import inspect_, prepare
+from gansmith.cli_evaluate import evaluate
 from gansmith.errors import GansmithError, nearest
 
 if TYPE_CHECKING:
@@ -355,6 +356,9 @@ def walk_(
         way = Sweep(coordinate=coordinate, frames=frames)
     walk(generator, parse_seeds(seeds), Path(out), way, Film(fps=fps))
     click.echo(f"A walk in {out}")
+
+
+cli.add_command(evaluate)
 
 
 def _open(model: str, code: str | None, device: str) -> Any:

@@ -63,6 +63,20 @@ class Average:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Evaluation while the run goes on; the checkpoint that is best by the first metric is kept."""
+
+    every: int = 0  # In images seen; 0: never.
+    metrics: str = "fid,kid,pr"
+    features: str = "inception"  # See `gansmith evaluate --help`.
+    samples: int = 2_000
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "every", prefix="train.evaluate.")
+        at_least(self, 2, "samples", prefix="train.evaluate.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """The numbers of the training loop. Everything that has a length is counted in images seen."""
 
@@ -76,6 +90,7 @@ class TrainConfig:
     picture_every: int = 5_000
     checkpoint_every: int = 10_000
     keep_checkpoints: int = 3
+    evaluate: EvaluateConfig = EvaluateConfig()
 
     def __post_init__(self) -> None:
         at_least(self, 1, "images", "batch", "keep_checkpoints", prefix="train.")

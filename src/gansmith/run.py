@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +15,10 @@ from gansmith.checkpoint import Checkpoint
 from gansmith.errors import CheckpointError, RunError, SettingError, StorageError
 from gansmith.recipe import Recipe
 from gansmith.settings import differences, dumps, from_json, to_json
-from gansmith.storage import alone, write_text
+from gansmith.storage import alone, whole_file, write_text
 
-_NOT_COMPARED = ("about:", "train.images:", "train.keep_checkpoints:")
-"""Settings that may differ on resume: words, how far to go, and how much to keep."""
+_NOT_COMPARED = ("about:", "train.images:", "train.keep_checkpoints:", "train.evaluate.")
+"""Settings that may differ on resume: words, how far to go, how much to keep, and what is measured."""
 
 
 class Run:
@@ -173,6 +174,17 @@ class Run:
         for old in self.checkpoint_files()[: -self.recipe.train.keep_checkpoints]:
             old.unlink(missing_ok=True)
         return path
+
+    def keep_best(self, checkpoint: Path) -> Path:
+        """Keep a copy of a checkpoint as ``best.safetensors``, whatever becomes of the others.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        best = self.path / "best.safetensors"
+        with whole_file(best) as part:
+            shutil.copyfile(checkpoint, part)
+        return best
 
     def set_aside(self, images: int) -> None:
         """Rename checkpoints beyond ``images``: they are damaged, and must not count as good ones."""

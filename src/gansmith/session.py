@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -26,6 +26,9 @@ from gansmith.recipe import Recipe
 from gansmith.run import Run
 from gansmith.showing import finish, samples
 from gansmith.trainer import Trainer
+
+if TYPE_CHECKING:
+    from gansmith.metrics.during import Examiner
 
 HELD_OUT = 256  # Held-out pictures that are measured with each grid.
 
@@ -141,6 +144,7 @@ class _Session:
         elif run.rows():
             run.forget_after(-1)  # Killed before its first checkpoint: it starts again.
         self.tensorboard = _tensorboard(run, self.trainer.images, console)
+        self.examiner = _examiner(run, data, loader)
 
     def _resume(self, checkpoint: Checkpoint, damaged: list[str]) -> None:
         for message in damaged:
@@ -195,6 +199,8 @@ class _Session:
             self._kept_going(self._picture)
         if self._passed(before, config.checkpoint_every):
             self._kept_going(self._checkpoint)
+        if self.examiner is not None and self._passed(before, config.evaluate.every):
+            self._kept_going(self._examine)
 
     def _passed(self, before: int, every: int) -> bool:
         return self.trainer.images // every > before // every
@@ -214,6 +220,16 @@ class _Session:
                 self._kept_going(self._picture)
             self._checkpoint()
         return finish(self.run, self.trainer, self.loader, self.console) if finished else {}
+
+    def _examine(self) -> None:
+        """Measure the pictures, and keep the weights where they are the best so far."""
+        assert self.examiner is not None
+        found = self.examiner.look(self.trainer)
+        self.console.say(self.examiner.summary(found))
+        if self.examiner.is_best(self.trainer.images):
+            if self.saved_at != self.trainer.images:
+                self._checkpoint()
+            self.run.keep_best(self.run.checkpoint_files()[-1])
 
     # ---- what is kept ---------------------------------------------------------------------------------
 
@@ -290,6 +306,14 @@ class _Session:
             self.run.path.name, self.recipe.name, None, self.trainer.images, marks.software_version()
         )
         marks.write_png(sheet, self.run.picture(self.trainer.images), origin)
+
+
+def _examiner(run: Run, data: DataSet, loader: Loader[Any]) -> "Examiner | None":
+    if run.recipe.train.evaluate.every == 0:
+        return None
+    from gansmith.metrics.during import Examiner  # Most runs do without, and start sooner.
+
+    return Examiner(run, data, loader)
 
 
 def _tensorboard(run: Run, images: int, console: Console) -> Any:

@@ -13,13 +13,15 @@ from gansmith.size import Size
 def rpgan(size: int, images: int, width: int = 64) -> Recipe:
     """The recipe at one size; ``images`` is the length its schedules are laid out for.
 
-    Small batches: in a run of minutes the number of steps matters more than the size of each.
+    Small batches: in a run of minutes the number of steps matters more than the size of each. Below 64 px
+    the penalty is stronger: with 0.03 a critic of flat drawings at 32 px won for good in one run of three.
     """
+    gamma = 0.03 if size >= 64 else 0.1
     adam = Adam(lr=4e-4, betas=(0.0, 0.99), schedule=Cosine(end=0.1))
     return Recipe(
         name=f"rpgan{size}",
         about=f"The default at {size} px: relativistic pairs, gentle penalties, cheap networks.",
-        method=RpGAN(generator_width=width, discriminator_width=width),
+        method=RpGAN(generator_width=width, discriminator_width=width, gamma=gamma),
         optimisers={"discriminator": adam, "generator": adam},
         data=DataConfig(size=Size(size, size), mirror=True),
         train=TrainConfig(

@@ -1,0 +1,122 @@
+"""The verb ``evaluate``: numbers about a model or pictures against pictures."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gansmith.arguments import Verb, given, to_size
+
+if TYPE_CHECKING:
+    from gansmith.metrics.evaluate import Evaluation
+    from gansmith.metrics.pictures import PictureSet
+    from gansmith.metrics.statistics import Statistics
+    from gansmith.recipe import DataConfig
+
+
+@click.command(cls=Verb)
+@click.argument("made", metavar="A", callback=given)
+@click.argument("real", metavar="B", callback=given)
+@click.option("--metrics", default="fid,kid,pr,prdc", show_default=True, metavar="A,B", help="See below.")
+@click.option(
+    "--features",
+    default="inception",
+    show_default=True,
+    help="inception, face, dino, clip, vgg, pixels or a FILE.py.",
+)
+@click.option("--weights", metavar="FILE", help="Weights of the feature network. [torch's cache]")
+@click.option(
+    "--resize",
+    type=click.Choice(["clean", "legacy"]),
+    default="clean",
+    show_default=True,
+    help="How pictures are brought to the feature network's size.",
+)
+@click.option(
+    "--samples", type=click.IntRange(2), default=50_000, show_default=True, help="Pictures at most."
+)
+@click.option("--size", callback=to_size, metavar="64|128x96", help="Compare at this size. [the model's]")
+@click.option("--save", metavar="FILE", help="Save the statistics of B, to be given in place of B.")
+@click.option("-o", "--out", metavar="DIR", help="Where curves and sheets go. [RUN/evaluation for a run]")
+@click.option("--no-cache", is_flag=True, help="Look at all pictures anew.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--json", "as_json", is_flag=True, help="The numbers for programs, alone on stdout.")
+def evaluate(made: str, real: str, as_json: bool, **asked: Any) -> None:
+    r"""Numbers about A against B, each with its interval and what it means.
+
+    A and B are a run, a checkpoint, pictures (a folder, zip, tar, prepared set or built-in name), or saved
+    statistics. A model and a folder of its pictures give the same numbers. Metrics: fid, fid_infinity, kid,
+    is, pr (precision and recall), prdc (density and coverage, too), prd (the curve), memorisation.
+
+    \b
+    gansmith evaluate runs/one my_pictures --metrics fid,kid,pr --samples 10000
+    gansmith evaluate runs/one my_pictures --features face --metrics fid,memorisation
+    gansmith evaluate made.zip real.zip --features pixels --metrics fid,swd --json
+    """
+    from gansmith.console import counter
+    from gansmith.devices import pick_device
+    from gansmith.metrics.evaluate import How, parse_metrics
+    from gansmith.metrics.evaluate import evaluate as start
+    from gansmith.metrics.networks import open_features
+    from gansmith.metrics.outputs import default_folder, write_outputs
+    from gansmith.metrics.statistics import cache_folder, save
+
+    metrics = parse_metrics(asked["metrics"])
+    device = pick_device(asked["device"])
+    network = open_features(
+        asked["features"], weights=asked["weights"], resize=asked["resize"], device=device
+    )
+    sides, config = _sides(made, real, asked)
+    cache = None if asked["no_cache"] else cache_folder()
+    parts = _parts(made, real, config) if "memorisation" in metrics and config is not None else None
+    found = start(sides[0], sides[1], network, metrics, parts=parts, how=How(progress=counter, cache=cache))
+    if asked["save"] is not None:
+        save(found.real, Path(asked["save"]))
+    folder = Path(asked["out"]) if asked["out"] else default_folder(made)
+    written = [] if folder is None else write_outputs(found, folder)
+    _tell(found, written, as_json)
+
+
+def _tell(found: "Evaluation", written: list[Path], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+        return
+    click.echo(found.as_text())
+    for path in written:
+        click.echo(f"  {path}")
+
+
+def _sides(
+    made: str, real: str, asked: dict[str, Any]
+) -> tuple[list["PictureSet | Statistics"], "DataConfig | None"]:
+    from gansmith.metrics.pictures import common_config, is_model, open_model, open_rows
+    from gansmith.metrics.statistics import is_statistics, load
+
+    saved = [is_statistics(Path(place)) for place in (made, real)]
+    places = [place for place, is_saved in zip((made, real), saved, strict=True) if not is_saved]
+    config = common_config(places, asked["size"]) if places else None
+    samples: int = asked["samples"]
+    sides: list[PictureSet | Statistics] = []
+    for place, is_saved in zip((made, real), saved, strict=True):
+        if is_saved:
+            sides.append(load(Path(place)))
+        elif is_model(place):
+            sides.append(open_model(place, samples, asked["device"]))
+        else:
+            assert config is not None
+            sides.append(open_rows(place, config, most=samples))
+    return sides, config
+
+
+def _parts(made: str, real: str, config: "DataConfig") -> "tuple[PictureSet, PictureSet] | None":
+    """The pictures a run was trained on, and those it held out."""
+    from gansmith.metrics.pictures import is_model, training_and_held_out
+    from gansmith.metrics.statistics import is_statistics
+    from gansmith.run import Run
+
+    if is_model(real) or is_statistics(Path(real)):
+        return None
+    path = Path(made)
+    seed = Run.open(path).recipe.train.seed if Run.is_run(path) else 0
+    return training_and_held_out(real, config, seed)

@@ -1,0 +1,197 @@
+"""Sets of pictures to be compared, wherever they come from: a model, files, or a prepared set."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from gansmith.data.builtin_names import is_builtin
+from gansmith.data.dataset import DataSet
+from gansmith.data.folder import nothing_found
+from gansmith.data.inspecting import SampleSource
+from gansmith.data.load import LazyDataSet
+from gansmith.data.mapped import open_prepared
+from gansmith.data.open import describe_source, open_data
+from gansmith.data.prepared import PreparedFolder
+from gansmith.data.sampler import split
+from gansmith.data.sources import open_source
+from gansmith.errors import DataError, SettingError
+from gansmith.generation import Generator, pictures
+from gansmith.models import open_generator
+from gansmith.recipe import DataConfig
+from gansmith.run import Run
+from gansmith.size import Size
+from gansmith.tensors import BytePictures
+
+_GENERATED = re.compile(r"(^|/)seed\d{6,}\.png$")
+
+
+@runtime_checkable
+class PictureSet(Protocol):
+    """Pictures of one size in a fixed order."""
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the pictures do."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batches(self, size: int) -> Iterator[BytePictures]:
+        """All pictures, ``size`` at a time, uint8 [n, 1 or 3, h, w]."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelPictures:
+    """What a generator makes of seeds 0, 1, 2, ...: the very pictures that `gansmith generate` writes."""
+
+    generator: Generator
+    name: str
+    fingerprint: str
+    count: int
+
+    @property
+    def images_seen(self) -> int | None:
+        """How long the generator was trained, in images, where that is known."""
+        return self.generator.images_seen
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batches(self, size: int) -> Iterator[BytePictures]:
+        """All pictures, in the order of their seeds."""
+        for _, part in pictures(self.generator, range(self.count), size):
+            yield part.cpu()
+
+
+@dataclass(frozen=True, eq=False)
+class DataPictures:
+    """Some rows of a data set."""
+
+    data: DataSet
+    name: str
+    fingerprint: str
+    rows: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, size: int) -> Iterator[BytePictures]:
+        """All pictures, in the order of the rows."""
+        for rows in torch.split(self.rows, size):
+            yield self.data.fetch(rows, ("images",))["images"]
+
+
+def open_model(model: str, count: int, device: str = "auto") -> ModelPictures:
+    """The first ``count`` pictures of a MODEL.
+
+    Raises:
+        CheckpointError, RunError: there is no such model.
+    """
+    generator = open_generator(model, device)
+    path = Path(model)
+    if path.is_dir():
+        newest = Run.open(path).checkpoint_files()[-1]
+    else:
+        newest = path
+    with newest.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ModelPictures(generator, model, f"model {digest} seeds 0-{count - 1}", count)
+
+
+def is_model(place: str) -> bool:
+    """Whether a name means a run or a checkpoint, and not pictures."""
+    path = Path(place)
+    return Run.is_run(path) or path.suffix.lower() in (".safetensors", ".pt", ".pth")
+
+
+def open_rows(place: str, config: DataConfig, *, most: int | None = None, seed: int = 0) -> DataPictures:
+    """Pictures of a DATA in one form; up to ``most``, a fair choice by ``seed``.
+
+    Raises:
+        DataError: there is nothing of that name, or no picture in it.
+    """
+    data = _opened(place, config)
+    count = len(data) if most is None else min(most, len(data))
+    rows = torch.arange(len(data))
+    if count < len(data):
+        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+        rows = order[:count].sort().values
+    form = f"{config.size} {config.channels} {config.fit} {config.box}"
+    return DataPictures(data, place, f"{data.fingerprint} {form} {count} of {len(data)} seed {seed}", rows)
+
+
+def training_and_held_out(place: str, config: DataConfig, seed: int) -> tuple[DataPictures, DataPictures]:
+    """The pictures a run trained on and those it held out, as its loader parts them."""
+    whole = open_rows(place, config)
+    held = whole.data.about.held_out
+    if held is not None and config.validation > 0 and bool(held.any()) and not bool(held.all()):
+        training, held_out = (~held).nonzero()[:, 0], held.nonzero()[:, 0]
+    else:
+        training, held_out = split(len(whole), config.validation, seed)
+    if min(len(training), len(held_out)) < 2:
+        raise DataError(
+            "Whether a generator copies shows beside held-out pictures. Received: "
+            f"{len(held_out)} of {len(whole)} held out (data.validation={config.validation}). "
+            "Train with a share held out, or leave memorisation out."
+        )
+    made = f"{whole.fingerprint} validation {config.validation} seed {seed}"
+    return (
+        replace(whole, rows=training, fingerprint=f"{made} training"),
+        replace(whole, rows=held_out, fingerprint=f"{made} held out"),
+    )
+
+
+def _opened(place: str, config: DataConfig) -> DataSet:
+    if is_builtin(place):
+        return open_data(place, config)
+    source = open_source(place, label=None)
+    if isinstance(source, PreparedFolder):
+        return open_prepared(source, config)
+    if any(_GENERATED.search(name) for name in source.names):  # The grid beside them is none of them.
+        rows = [row for row, name in enumerate(source.names) if name != "grid.png"]
+        source = SampleSource(source, rows)
+    if not len(source.names):
+        raise nothing_found(source)
+    return LazyDataSet(source, config)  # One pass is all that is needed: nothing is kept.
+
+
+def common_config(places: Sequence[str], size: Size | None) -> DataConfig:
+    """The form in which pictures are compared: a model's own, else the smallest of the usual sizes.
+
+    Raises:
+        DataError: there is nothing of a name, or no picture in it.
+        SettingError: a size is asked for, and a model has another.
+    """
+    for place in places:
+        if is_model(place):
+            config = _config_of_model(place)
+            if size is not None and size != config.size:
+                raise SettingError(
+                    f"A model's pictures have their own size, {config.size} for {place}. "
+                    f"Received: --size {size}."
+                )
+            return config
+    facts = [describe_source(place) for place in places]
+    smallest = min(facts, key=lambda fact: min(fact.median_width, fact.median_height))
+    channels = 1 if all(fact.all_grey for fact in facts) else 3
+    return DataConfig(size=size or Size(smallest.median_width, smallest.median_height), channels=channels)
+
+
+def _config_of_model(place: str) -> DataConfig:
+    path = Path(place)
+    if Run.is_run(path):
+        config = Run.open(path).recipe.data
+        return replace(config, channels=config.channels or 3)
+    spec = open_generator(place, "cpu").spec
+    return DataConfig(size=Size(spec.width, spec.height), channels=spec.channels)

@@ -1,0 +1,236 @@
+"""Evaluating as a person does: models, folders and saved statistics, good and bad."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from helpers import small_named
+from PIL import Image
+
+from gansmith.cli import cli
+from gansmith.data.dataset import MemoryDataSet
+from gansmith.data.open import open_data
+from gansmith.errors import DataError, GansmithError, SettingError
+from gansmith.metrics.evaluate import METRICS, How, evaluate, parse_metrics
+from gansmith.metrics.networks import open_features
+from gansmith.metrics.outputs import history, remember
+from gansmith.metrics.pictures import DataPictures, open_rows, training_and_held_out
+from gansmith.metrics.statistics import gather, is_statistics, load, save
+from gansmith.recipe import DataConfig
+from gansmith.session import train
+from gansmith.settings import override
+from gansmith.size import Size
+
+PIXELS = open_features("pixels")
+CONFIG = DataConfig(size=Size(16, 16), channels=3)
+
+
+def noise(count: int, seed: int = 0, level: int = 128) -> DataPictures:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 2 * level, (count, 3, 16, 16), dtype=torch.uint8, generator=generator)
+    data = MemoryDataSet("noise", {"images": images}, f"noise {count} {seed} {level}")
+    return DataPictures(data, f"noise {seed}", data.fingerprint, torch.arange(count))
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANSMITH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    """Sixty pictures in a folder."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    data = open_data("demo-faces:60", CONFIG).fetch(torch.arange(60))["images"]
+    for number, picture in enumerate(data):
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / f"{number:03d}.png")
+    return folder
+
+
+@pytest.fixture
+def trained(tmp_path: Path, faces: Path) -> Path:
+    recipe = override(
+        small_named("dcgan64", images=16, checkpoint_every=16, picture_every=16), "data.validation=0.2"
+    )
+    train(recipe, open_data(str(faces), recipe.data), tmp_path / "run", device="cpu")
+    return tmp_path / "run"
+
+
+def test_equal_sets_are_equal_by_every_metric() -> None:
+    names = [name for name in METRICS if name not in ("is", "memorisation")]
+    found = evaluate(noise(60), noise(60), PIXELS, names)
+    assert found.values["fid"].value == pytest.approx(0.0, abs=1e-6)
+    for name in ("precision", "recall", "density", "coverage"):
+        assert found.values[name].value == pytest.approx(1.0)
+    assert found.curves["prd"]
+    json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_the_batch_changes_no_number_and_other_pictures_do() -> None:
+    made, real = noise(70, 1), noise(50, 2)
+    one = evaluate(made, real, PIXELS, ("fid", "kid"), how=How(batch=7))
+    other = evaluate(made, real, PIXELS, ("fid", "kid"), how=How(batch=64))
+    assert one.values == other.values
+    worse = evaluate(noise(70, 1, level=60), real, PIXELS, ("fid",))
+    assert worse.values["fid"].value > 1.1 * one.values["fid"].value
+
+
+def test_statistics_are_kept_and_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = gather(noise(40), PIXELS, keep=True, cache=tmp_path)
+    seen: list[int] = []
+    monkeypatch.setattr(DataPictures, "batches", lambda self, size: seen.append(size) or iter(()))
+    again = gather(noise(40), PIXELS, keep=True, cache=tmp_path)
+    assert not seen
+    assert again.features is not None and first.features is not None
+    assert torch.equal(again.features, first.features)
+    assert torch.equal(again.moments.covariance, first.moments.covariance)
+    with pytest.raises(DataError):
+        gather(noise(40, seed=1), PIXELS, keep=True, cache=tmp_path)  # Other pictures: looked at anew.
+    assert seen
+
+
+def test_a_damaged_cache_is_no_cache(tmp_path: Path) -> None:
+    first = gather(noise(40), PIXELS, keep=True, cache=tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    assert torch.equal(gather(noise(40), PIXELS, keep=True, cache=tmp_path).moments.mean, first.moments.mean)
+
+
+def test_saved_statistics_stand_for_their_pictures(tmp_path: Path) -> None:
+    real = gather(noise(40), PIXELS, keep=False)
+    save(real, tmp_path / "real.safetensors")
+    assert is_statistics(tmp_path / "real.safetensors")
+    kept = load(tmp_path / "real.safetensors")
+    assert kept.about == {"channels": 3, "height": 16, "width": 16}
+    made = noise(40, 1)
+    assert evaluate(made, kept, PIXELS, ("fid",)).values == evaluate(made, noise(40), PIXELS, ("fid",)).values
+    with pytest.raises(DataError, match="holds only their mean and covariance"):
+        evaluate(made, kept, PIXELS, ("kid",))
+    other = replace(kept, network="another")
+    with pytest.raises(DataError, match="of one feature network"):
+        evaluate(made, other, PIXELS, ("fid",))
+
+
+@pytest.mark.parametrize("raw", [b"", b"not this", b"\x10\0\0\0\0\0\0\0{}"])
+def test_damaged_statistics_are_told(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "x.safetensors").write_bytes(raw)
+    assert not is_statistics(tmp_path / "x.safetensors")
+    with pytest.raises(DataError, match="does not hold statistics"):
+        load(tmp_path / "x.safetensors")
+
+
+def test_one_picture_or_constant_pictures() -> None:
+    with pytest.raises(DataError, match="Two pictures or more"):
+        evaluate(noise(1), noise(40), PIXELS, ("fid",))
+    flat = MemoryDataSet("flat", {"images": torch.full((40, 3, 16, 16), 9, dtype=torch.uint8)})
+    constant = DataPictures(flat, "flat", "flat", torch.arange(40))
+    found = evaluate(constant, noise(40), PIXELS, ("fid", "kid", "prdc"))
+    assert all(math.isfinite(value.value) for value in found.values.values())
+    assert found.values["recall"].value == 0.0
+
+
+def test_names_of_metrics() -> None:
+    assert parse_metrics(" FID, kid,fid ") == ("fid", "kid")
+    with pytest.raises(SettingError, match="Did you mean 'kid'"):
+        parse_metrics("kdi")
+    with pytest.raises(SettingError, match="one or more of"):
+        parse_metrics(" , ")
+
+
+def test_the_verb_on_a_run_and_on_a_folder_of_its_pictures(
+    trained: Path, faces: Path, tmp_path: Path
+) -> None:
+    words = ("--features", "pixels", "--metrics", "fid,pr,prd", "--samples", 40)
+    told = run("evaluate", trained, faces, *words)
+    assert "fid" in told.stdout and "intervals" in told.stdout
+    assert (trained / "evaluation" / "prd.png").exists()
+    assert (
+        history(trained)[0]["fid"]["value"]
+        == json.loads((trained / "evaluation" / "evaluation.json").read_text())["values"]["fid"]["value"]
+    )
+    run("generate", trained, "-o", tmp_path / "made", "--seeds", "0-39")
+    numbers = [
+        json.loads(run("evaluate", place, faces, *words, "--json", "-o", tmp_path / "out").stdout)["values"]
+        for place in (trained, tmp_path / "made")
+    ]
+    assert numbers[0] == numbers[1]
+
+
+def test_memorisation_of_a_run_uses_its_own_split(trained: Path, faces: Path) -> None:
+    words = ("--features", "pixels", "--metrics", "memorisation", "--samples", 30)
+    told = run("evaluate", trained, faces, *words)
+    assert "copying_z" in told.stdout and "copying" in told.stdout
+    assert (trained / "evaluation" / "nearest.png").exists()
+
+
+def test_without_held_out_pictures_copying_cannot_be_told(faces: Path, tmp_path: Path) -> None:
+    recipe = small_named("dcgan64", images=16)
+    train(recipe, open_data(str(faces), recipe.data), tmp_path / "all", device="cpu")
+    with pytest.raises(DataError, match="held-out pictures"):
+        run("evaluate", tmp_path / "all", faces, "--features", "pixels", "--metrics", "memorisation")
+
+
+def test_copies_are_told(faces: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, validation=0.3)
+    training, _ = training_and_held_out(str(faces), config, 0)
+    (tmp_path / "copies").mkdir()
+    for row in training.rows.tolist():
+        (tmp_path / "copies" / f"{row}.png").write_bytes((faces / f"{row:03d}.png").read_bytes())
+    made = open_rows(str(tmp_path / "copies"), config)
+    parts = training_and_held_out(str(faces), config, 0)
+    found = evaluate(made, open_rows(str(faces), config), PIXELS, ("memorisation",), parts=parts)
+    assert found.values["copying_z"].value < -3 and "It copies" in found.values["copying_z"].note
+    assert found.values["copying_ratio"].value == 0.0
+    assert len(found.pairs) == 16 and all(np.array_equal(*pair) for pair in found.pairs)
+
+
+def test_save_and_evaluate_against_what_was_saved(trained: Path, faces: Path, tmp_path: Path) -> None:
+    words = ("--features", "pixels", "--metrics", "fid", "--samples", 40, "--json")
+    first = run("evaluate", trained, faces, *words, "--save", tmp_path / "real.safetensors")
+    second = run("evaluate", trained, tmp_path / "real.safetensors", *words)
+    assert json.loads(first.stdout)["values"] == json.loads(second.stdout)["values"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("nothing-there", "FACES"), "does not exist"),
+        (("RUN", "FACES", "--metrics", "fud"), "Did you mean 'fid'"),
+        (("RUN", "FACES", "--features", "pixel"), "Did you mean 'pixels'"),
+        (("RUN", "FACES", "--size", "32"), "have their own size"),
+        (("RUN", "EMPTY"), "No pictures"),
+        (("FACES", "FACES", "--metrics", "is"), "network that tells classes apart"),
+    ],
+)
+def test_mistakes_are_told(trained: Path, faces: Path, tmp_path: Path, words: Any, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    known = {"RUN": str(trained), "FACES": str(faces), "EMPTY": str(tmp_path / "empty")}
+    given = [known.get(word, word) for word in words]
+    if "--features" not in given:
+        given += ["--features", "pixels"]
+    with pytest.raises(GansmithError, match=message):
+        run("evaluate", *given)
+
+
+def test_history_keeps_the_newest_numbers_of_each_position(tmp_path: Path) -> None:
+    first = evaluate(noise(40, 1), noise(40), PIXELS, ("fid",))
+    second = evaluate(noise(40, 2), noise(40), PIXELS, ("fid",))
+    remember(tmp_path, 20, first)
+    remember(tmp_path, 10, first)
+    remember(tmp_path, 20, second)
+    file = tmp_path / "metrics.jsonl"
+    file.write_text(file.read_text() + "damaged")
+    rows = history(tmp_path)
+    assert [row["images"] for row in rows] == [10, 20]
+    assert rows[1]["fid"]["value"] == second.values["fid"].value
