@@ -17,6 +17,7 @@ from gansmith import __version__
 from gansmith.arguments import Verb, given, with_lines
 from gansmith.cli_data import inspect_, prepare
 from gansmith.cli_evaluate import evaluate
+from gansmith.cli_report import compare, report
 from gansmith.errors import GansmithError, nearest
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def cli() -> None:
     gansmith train my_pictures --run runs/one         your pictures; the same command resumes
     gansmith generate runs/one -o out --seeds 0-63    new pictures
     gansmith walk runs/one -o walk.gif                a walk from picture to picture
+    gansmith evaluate runs/one my_pictures            numbers, with intervals
+    gansmith report runs/one                          a page to look at
     """
 
 
@@ -359,6 +362,8 @@ def walk_(
 
 
 cli.add_command(evaluate)
+cli.add_command(report)
+cli.add_command(compare)
 
 
 def _open(model: str, code: str | None, device: str) -> Any:

@@ -9,7 +9,7 @@ import click
 from gansmith.arguments import Verb, given, to_size
 
 if TYPE_CHECKING:
-    from gansmith.metrics.evaluate import Evaluation
+    from gansmith.metrics.evaluate import Beside, Evaluation
     from gansmith.metrics.pictures import PictureSet
     from gansmith.metrics.statistics import Statistics
     from gansmith.recipe import DataConfig
@@ -47,7 +47,8 @@ def evaluate(made: str, real: str, as_json: bool, **asked: Any) -> None:
 
     A and B are a run, a checkpoint, pictures (a folder, zip, tar, prepared set or built-in name), or saved
     statistics. A model and a folder of its pictures give the same numbers. Metrics: fid, fid_infinity, kid,
-    is, pr (precision and recall), prdc (density and coverage, too), prd (the curve), memorisation.
+    is, pr (precision and recall), prdc (density and coverage, too), prd (the curve), swd, ms_ssim, ppl,
+    memorisation, separation (what the run's own critic says of held-out pictures and of its own).
 
     \b
     gansmith evaluate runs/one my_pictures --metrics fid,kid,pr --samples 10000
@@ -69,8 +70,8 @@ def evaluate(made: str, real: str, as_json: bool, **asked: Any) -> None:
     )
     sides, config = _sides(made, real, asked)
     cache = None if asked["no_cache"] else cache_folder()
-    parts = _parts(made, real, config) if "memorisation" in metrics and config is not None else None
-    found = start(sides[0], sides[1], network, metrics, parts=parts, how=How(progress=counter, cache=cache))
+    beside = _beside(made, real, config, metrics, sides, asked["device"])
+    found = start(sides[0], sides[1], network, metrics, beside=beside, how=How(progress=counter, cache=cache))
     if asked["save"] is not None:
         save(found.real, Path(asked["save"]))
     folder = Path(asked["out"]) if asked["out"] else default_folder(made)
@@ -107,6 +108,33 @@ def _sides(
             assert config is not None
             sides.append(open_rows(place, config, most=samples))
     return sides, config
+
+
+def _beside(
+    made: str,
+    real: str,
+    config: "DataConfig | None",
+    metrics: tuple[str, ...],
+    sides: "list[PictureSet | Statistics]",
+    device: str,
+) -> "Beside":
+    """What some of the metrics need besides two sets of pictures."""
+    import torch
+
+    from gansmith.metrics.evaluate import Beside
+    from gansmith.metrics.pictures import ModelPictures
+    from gansmith.models import open_judge
+
+    parts = None
+    if config is not None and {"memorisation", "separation"} & set(metrics):
+        parts = _parts(made, real, config)
+    model = sides[0] if isinstance(sides[0], ModelPictures) else None
+    scores = None
+    if "separation" in metrics and model is not None and parts is not None:
+        judge = open_judge(made, device)
+        ours, theirs = ([judge(part) for part in side.batches(64)] for side in (model, parts[1]))
+        scores = (torch.cat(ours), torch.cat(theirs))
+    return Beside(parts, None if model is None else model.generator, scores)
 
 
 def _parts(made: str, real: str, config: "DataConfig") -> "tuple[PictureSet, PictureSet] | None":

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gansmith.data.normalise import Scale
 from gansmith.noise import Noise
 from gansmith.progress import Progress
-from gansmith.tensors import Images, Latents, Scalar
+from gansmith.tensors import Images, Latents, Scalar, Scores
 
 __all__ = [
     "Batch",
@@ -133,6 +133,10 @@ class Method(ABC, Generic[N, B, P]):
         Called now and then on a copy of the networks, without gradients; it cannot disturb training.
         """
         return {}
+
+    def scores(self, networks: N, images: Images) -> Scores | None:
+        """How real a method's own critic finds pictures, for measuring it; None where there is none."""
+        return None
 
     def size_at(self, spec: ImageSpec, progress: Progress) -> tuple[int, int]:
         """(height, width) of the pictures to train on now; smaller than the spec while a method grows."""

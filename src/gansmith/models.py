@@ -2,15 +2,17 @@
 
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gansmith.averages import WeightAverage, bundle_for_pictures
 from gansmith.checkpoint import Checkpoint
+from gansmith.data.loader import to_float
 from gansmith.devices import pick_device
 from gansmith.errors import CheckpointError, GansmithError, RunError, SettingError, nearest
 from gansmith.foreign import foreign_generator
@@ -19,6 +21,7 @@ from gansmith.method import Networks
 from gansmith.recipe import Recipe
 from gansmith.run import Run
 from gansmith.settings import from_json, know
+from gansmith.tensors import BytePictures, Scores
 
 
 def open_generator(model: str, device: str = "auto") -> Generator:
@@ -63,6 +66,29 @@ def build_networks(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Networks:
             reason = str(error).strip().splitlines()[-1].strip()
             raise CheckpointError(f"The checkpoint does not fit its own recipe: {reason}") from error
     return bundle_for_pictures(networks, average)
+
+
+def open_judge(model: str, device: str = "auto") -> Callable[[BytePictures], Scores]:
+    """What a MODEL's own critic says of pictures: uint8 [n, c, h, w] -> one score each, more for more real.
+
+    Raises:
+        CheckpointError, RunError: there is no such model.
+        SettingError: it has no critic.
+    """
+    path, where = Path(model), pick_device(device)
+    checkpoint = _checkpoint(path)
+    recipe: Recipe = from_json(checkpoint.facts["recipe"], Recipe)
+    networks = build_networks(recipe, checkpoint.tensors).to(where).eval()
+    spec = recipe.spec()
+
+    def judge(pictures: BytePictures) -> Scores:
+        with torch.inference_mode():
+            scores = recipe.method.scores(networks, spec.to_network(to_float(pictures.to(where))))
+        if scores is None:
+            raise SettingError(f"{recipe.name} has no critic whose scores could be measured.")
+        return scores.cpu()
+
+    return judge
 
 
 def borrowed_weights(borrow: Mapping[str, str]) -> dict[str, Tensor]:

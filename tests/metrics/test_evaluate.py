@@ -17,7 +17,7 @@ from gansmith.cli import cli
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.open import open_data
 from gansmith.errors import DataError, GansmithError, SettingError
-from gansmith.metrics.evaluate import METRICS, How, evaluate, parse_metrics
+from gansmith.metrics.evaluate import METRICS, Beside, How, evaluate, parse_metrics
 from gansmith.metrics.networks import open_features
 from gansmith.metrics.outputs import history, remember
 from gansmith.metrics.pictures import DataPictures, open_rows, training_and_held_out
@@ -68,7 +68,7 @@ def trained(tmp_path: Path, faces: Path) -> Path:
 
 
 def test_equal_sets_are_equal_by_every_metric() -> None:
-    names = [name for name in METRICS if name not in ("is", "memorisation")]
+    names = [name for name in METRICS if name not in ("is", "memorisation", "ppl", "separation")]
     found = evaluate(noise(60), noise(60), PIXELS, names)
     assert found.values["fid"].value == pytest.approx(0.0, abs=1e-6)
     for name in ("precision", "recall", "density", "coverage"):
@@ -189,7 +189,7 @@ def test_copies_are_told(faces: Path, tmp_path: Path) -> None:
         (tmp_path / "copies" / f"{row}.png").write_bytes((faces / f"{row:03d}.png").read_bytes())
     made = open_rows(str(tmp_path / "copies"), config)
     parts = training_and_held_out(str(faces), config, 0)
-    found = evaluate(made, open_rows(str(faces), config), PIXELS, ("memorisation",), parts=parts)
+    found = evaluate(made, open_rows(str(faces), config), PIXELS, ("memorisation",), beside=Beside(parts))
     assert found.values["copying_z"].value < -3 and "It copies" in found.values["copying_z"].note
     assert found.values["copying_ratio"].value == 0.0
     assert len(found.pairs) == 16 and all(np.array_equal(*pair) for pair in found.pairs)
@@ -234,3 +234,27 @@ def test_history_keeps_the_newest_numbers_of_each_position(tmp_path: Path) -> No
     rows = history(tmp_path)
     assert [row["images"] for row in rows] == [10, 20]
     assert rows[1]["fid"]["value"] == second.values["fid"].value
+
+
+def test_metrics_of_pictures_models_and_critics(trained: Path, faces: Path) -> None:
+    pytest.importorskip("torchmetrics")
+    words = ("--features", "pixels", "--metrics", "swd,ms_ssim,ppl,separation", "--samples", 20, "--json")
+    found = json.loads(run("evaluate", trained, faces, *words).stdout)["values"]
+    for name in ("swd", "swd_16", "ms_ssim", "ppl", "accuracy", "auc"):
+        assert math.isfinite(found[name]["value"]), name
+    assert 0 <= found["auc"]["value"] <= 1
+    same = json.loads(run("evaluate", faces, faces, *words[:2], "--metrics", "swd", "--json").stdout)
+    assert same["values"]["swd"]["value"] == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize(("metric", "message"), [("ppl", "Give a run"), ("separation", "Give a run as A")])
+def test_metrics_of_models_need_a_model(faces: Path, metric: str, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        run("evaluate", faces, faces, "--features", "pixels", "--metrics", metric)
+
+
+@pytest.mark.parametrize("metric", ["swd", "ms_ssim"])
+def test_metrics_of_pictures_need_pictures(tmp_path: Path, metric: str) -> None:
+    statistics = gather(noise(40), PIXELS, keep=True)
+    with pytest.raises(DataError, match="looks at pictures"):
+        evaluate(statistics, statistics, PIXELS, (metric,))

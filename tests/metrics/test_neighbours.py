@@ -103,7 +103,7 @@ def test_the_metrics_are_their_definitions_in_float64(name: str, memory: int) ->
     assert values(made.double(), real, memory=memory) == pytest.approx(plain(made, real), abs=1e-9)
 
 
-@pytest.mark.parametrize("memory", [2000, 20_000, 2**24])
+@pytest.mark.parametrize("memory", [4000, 20_000, 2**24])
 def test_blocks_of_any_size_find_the_same_radii(memory: int) -> None:
     rows = normal(57, 5, 0)
     space = Space.of((rows,), memory)

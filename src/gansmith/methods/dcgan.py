@@ -12,7 +12,7 @@ from gansmith.errors import at_least
 from gansmith.losses.adversarial import Adversarial, Logistic, accuracy
 from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
 from gansmith.nets.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
-from gansmith.tensors import Images, Latents
+from gansmith.tensors import Images, Latents, Scores
 
 Prior = Literal["normal", "uniform", "unit"]
 
@@ -94,6 +94,10 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
     def measure(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
         scores = networks.discriminator(batch.images)
         return {"accuracy": accuracy(scores, real=True), "D(x)": scores.sigmoid().mean()}
+
+    def scores(self, networks: Pair, images: Images) -> Scores:
+        found: Scores = networks.discriminator(images)
+        return found
 
     def latents(self, noise: Noise) -> Latents:
         return draw_latents(noise, self.latent, self.prior)

@@ -114,6 +114,10 @@ class RpGAN(NoiseToImage[Pair, ImageBatch]):
         fake = networks.discriminator(networks.generator(self.latents(noise)))
         return {"accuracy": accuracy(real - fake.mean(), real=True), "margin": (real - fake).mean()}
 
+    def scores(self, networks: Pair, images: Images) -> Scores:
+        found: Scores = networks.discriminator(images)
+        return found
+
     def latents(self, noise: Noise) -> Latents:
         return noise.normal(self.latent)
 

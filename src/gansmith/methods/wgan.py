@@ -12,7 +12,7 @@ from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import Wasserstein
 from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
 from gansmith.nets.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
-from gansmith.tensors import Images, Latents
+from gansmith.tensors import Images, Latents, Scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +72,10 @@ class WGAN(NoiseToImage[Pair, ImageBatch]):
         real = networks.discriminator(batch.images)
         fake = networks.discriminator(networks.generator(self.latents(noise)))
         return {"distance": real.mean() - fake.mean()}
+
+    def scores(self, networks: Pair, images: Images) -> Scores:
+        found: Scores = networks.discriminator(images)
+        return found
 
     def latents(self, noise: Noise) -> Latents:
         return noise.normal(self.latent)

@@ -70,6 +70,10 @@ class WGANGP(NoiseToImage[Pair, ImageBatch]):
         fake = networks.discriminator(networks.generator(self.latents(noise)))
         return {"distance": real.mean() - fake.mean()}
 
+    def scores(self, networks: Pair, images: Images) -> Scores:
+        found: Scores = networks.discriminator(images)
+        return found
+
     def latents(self, noise: Noise) -> Latents:
         return noise.normal(self.latent)
 

@@ -6,20 +6,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gansmith.errors import DataError, SettingError, nearest
+from gansmith.generation import Generator
 from gansmith.metrics.features import FeatureNetwork
 from gansmith.metrics.frechet import fid, fid_infinity
 from gansmith.metrics.inception_score import inception_score
 from gansmith.metrics.kernel import kid
+from gansmith.metrics.laplacian import PatchCollector, Patches
 from gansmith.metrics.memorisation import Memorisation, memorisation
 from gansmith.metrics.neighbours import neighbours
+from gansmith.metrics.perceptual import FeatureDistance
 from gansmith.metrics.pictures import PictureSet
+from gansmith.metrics.pixels import ms_ssim, swd
 from gansmith.metrics.prd import prd
-from gansmith.metrics.statistics import Statistics, gather
+from gansmith.metrics.separation import separation
+from gansmith.metrics.smoothness import ppl
+from gansmith.metrics.statistics import Statistics, Watcher, gather
 from gansmith.metrics.values import Result, Value
+from gansmith.tensors import BytePictures
+
+_DIVERSITY = 2000  # Made pictures that ms_ssim looks at.
+_PATHS = 2000  # That ppl walks along, at most.
 
 MEANINGS = {
     "fid": "distance of mean and spread of features from the real ones; 0 is equal, smaller is better",
@@ -34,6 +45,11 @@ MEANINGS = {
     "prd_f_8": "variety, by the precision-recall curve; 1 is best",
     "copying_z": "below -3 the pictures are nearer to training pictures than held-out ones are: copies",
     "copying_ratio": "median distance to training pictures, over that of held-out ones; near 1 is honest",
+    "swd": "distance of patches at all levels of detail, x 1000; smaller is better, never quite 0",
+    "ms_ssim": "how alike the pictures are to each other; compare with real ones, larger is less variety",
+    "ppl": "how far pictures move for a small step in the latent; smaller is smoother",
+    "accuracy": "how well the run's own critic tells real from made; 0.5 is chance",
+    "auc": "chance that the critic puts a real picture above a made one; 0.5 is chance",
     "repeated": "share of made pictures that look like another made one; 0 is best",
 }
 """What each number means, in plain words."""
@@ -53,6 +69,10 @@ class Inputs:
 
     made: Statistics
     real: Statistics
+    patches: tuple[Patches, ...] = ()  # Of made and of real pictures.
+    pictures: BytePictures | None = None  # Some of the made ones.
+    network: FeatureNetwork | None = None
+    beside: "Beside" = field(default_factory=lambda: Beside())
     parts: tuple[Statistics, ...] = ()  # Of training and held-out pictures.
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     found: list[Memorisation] = field(default_factory=list)
@@ -97,6 +117,38 @@ def _curve(inputs: Inputs) -> Result:
     return found.values
 
 
+def _wasserstein(inputs: Inputs) -> Result:
+    if not inputs.patches:
+        raise DataError("swd looks at pictures. Received: saved statistics. Give the pictures themselves.")
+    return swd(*inputs.patches)
+
+
+def _diversity(inputs: Inputs) -> Result:
+    if inputs.pictures is None:
+        raise DataError("ms_ssim looks at pictures. Received: saved statistics. Give the pictures.")
+    return {"ms_ssim": ms_ssim(inputs.pictures)}
+
+
+def _path_length(inputs: Inputs) -> Result:
+    generator = inputs.beside.generator
+    if generator is None:
+        raise SettingError(
+            "ppl walks through a model's latents. Received: pictures as A. Give a run or a checkpoint."
+        )
+    assert inputs.network is not None
+    return {"ppl": ppl(generator, FeatureDistance(inputs.network), samples=min(inputs.made.count, _PATHS))}
+
+
+def _separation(inputs: Inputs) -> Result:
+    scores = inputs.beside.scores
+    if scores is None:
+        raise SettingError(
+            "separation asks a run's own critic about its pictures and held-out ones. Give a run as A, and "
+            "the data it was trained on as B."
+        )
+    return separation(*scores)
+
+
 def _memorisation(inputs: Inputs) -> Result:
     if not inputs.parts:
         raise DataError(
@@ -124,6 +176,10 @@ METRICS: Mapping[str, Metric] = {
     "prdc": Metric(_neighbours("precision", "recall", "density", "coverage")),
     "prd": Metric(_curve),
     "memorisation": Metric(_memorisation),
+    "swd": Metric(_wasserstein, features=False),
+    "ms_ssim": Metric(_diversity, features=False),
+    "ppl": Metric(_path_length, features=False),
+    "separation": Metric(_separation, features=False),
 }
 """What can be asked for with --metrics."""
 
@@ -166,6 +222,15 @@ class Evaluation:
         return "\n".join([*lines, *(f"Note: {note}" for note in notes)])
 
 
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What some metrics need besides two sets of pictures."""
+
+    parts: tuple[PictureSet, PictureSet] | None = None  # Training and held-out ones, for memorisation.
+    generator: Generator | None = None  # For ppl.
+    scores: tuple[Tensor, Tensor] | None = None  # Of made and of held-out pictures, for separation.
+
+
 @dataclass(frozen=True)
 class How:
     """What changes no number."""
@@ -196,7 +261,7 @@ def evaluate(
     network: FeatureNetwork,
     metrics: Sequence[str],
     *,
-    parts: tuple[PictureSet, PictureSet] | None = None,
+    beside: "Beside | None" = None,
     how: How | None = None,
 ) -> Evaluation:
     """The metrics of ``made`` pictures against ``real`` ones.
@@ -206,19 +271,31 @@ def evaluate(
         real: likewise.
         network: turns pictures into features.
         metrics: names from `METRICS`.
-        parts: training and held-out pictures, for ``memorisation``.
+        beside: what some metrics need besides.
         how: batch, progress and cache.
 
     Raises:
         DataError: too few pictures, or statistics of another feature network.
     """
     keep = any(METRICS[name].features for name in metrics)
-    how = how or How()
-    sides = [_statistics(side, network, keep, how) for side in (made, real)]
+    how, beside = how or How(), beside or Beside()
+    watching = [_Watching(side, metrics) for side in (made, real)]
+    sides = [
+        _statistics(side, network, keep, how, watched)
+        for side, watched in zip((made, real), watching, strict=True)
+    ]
     known: tuple[Statistics, ...] = ()
-    if parts is not None and "memorisation" in metrics:
-        known = tuple(_statistics(part, network, True, how) for part in parts)
-    inputs = Inputs(sides[0], sides[1], known)
+    if beside.parts is not None and "memorisation" in metrics:
+        known = tuple(_statistics(part, network, True, how) for part in beside.parts)
+    inputs = Inputs(
+        sides[0],
+        sides[1],
+        tuple(watched.patches.patches() for watched in watching if watched.patches is not None),
+        watching[0].pictures(),
+        network,
+        beside,
+        known,
+    )
     values: dict[str, Value] = {}
     for name in metrics:
         values |= METRICS[name].compute(inputs)
@@ -236,7 +313,7 @@ def evaluate(
     images = getattr(made, "images_seen", None)
     if images is not None:
         about["images"] = images
-    pairs = _pairs(made, parts[0], inputs.found) if parts is not None else []
+    pairs = [] if beside.parts is None else _pairs(made, beside.parts[0], inputs.found)
     return Evaluation(values, about, inputs.curves, inputs.made, inputs.real, pairs)
 
 
@@ -264,7 +341,37 @@ def _picked(pictures: PictureSet, rows: Sequence[int]) -> dict[int, NDArray[np.u
     return picked
 
 
-def _statistics(side: PictureSet | Statistics, network: FeatureNetwork, keep: bool, how: How) -> Statistics:
+class _Watching:
+    """What looks at pictures themselves in the one pass over a set."""
+
+    def __init__(self, side: PictureSet | Statistics, metrics: Sequence[str]) -> None:
+        self.patches: PatchCollector | None = None
+        if not isinstance(side, Statistics) and "swd" in metrics:
+            self.patches = PatchCollector(len(side))
+        self._keep = not isinstance(side, Statistics) and "ms_ssim" in metrics
+        self._kept: list[BytePictures] = []
+
+    def watchers(self) -> list[Watcher]:
+        """What wants to see every batch."""
+        found: list[Watcher] = [] if self.patches is None else [self.patches.add]
+        return [*found, self._add] if self._keep else found
+
+    def pictures(self) -> BytePictures | None:
+        """The first pictures, where they are kept."""
+        return torch.cat(self._kept) if self._kept else None
+
+    def _add(self, part: BytePictures) -> None:
+        if sum(map(len, self._kept)) < _DIVERSITY:
+            self._kept.append(part)
+
+
+def _statistics(
+    side: PictureSet | Statistics,
+    network: FeatureNetwork,
+    keep: bool,
+    how: How,
+    watching: _Watching | None = None,
+) -> Statistics:
     if isinstance(side, Statistics):
         if side.network != network.fingerprint:
             raise DataError(
@@ -275,4 +382,7 @@ def _statistics(side: PictureSet | Statistics, network: FeatureNetwork, keep: bo
     if len(side) < 2:
         raise DataError(f"Two pictures or more are needed. Received: {len(side)} in {side.name}.")
     told = None if how.progress is None else how.progress(f"Looking at {side.name}")
-    return gather(side, network, keep=keep, batch=how.batch, progress=told, cache=how.cache)
+    watchers = () if watching is None else watching.watchers()
+    return gather(
+        side, network, keep=keep, batch=how.batch, watchers=watchers, progress=told, cache=how.cache
+    )

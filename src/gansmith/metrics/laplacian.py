@@ -144,7 +144,8 @@ class PatchCollector:
         corners = draws.integers(0, reach, (count * self._per_picture, 2, 1))[:, :, 0]
         owner = torch.arange(count).repeat_interleave(self._per_picture)
         every = level.unfold(2, PATCH, 1).unfold(3, PATCH, 1)  # A view of all patches there are.
-        cut = every[owner, :, *torch.from_numpy(corners).unbind(1)].flatten(1)
+        top, left = torch.from_numpy(corners).T
+        cut = every[owner, :, top, left].flatten(1)
         if side not in self._stores:
             self._stores[side] = torch.empty(self._most * self._per_picture, cut.shape[1])
         first = self._kept * self._per_picture

@@ -115,7 +115,7 @@ def _check(*kinds: Rows) -> None:
     for rows in kinds:
         if len(rows) < 2 or rows.shape[1] != kinds[0].shape[1]:
             raise DataError(
-                "Memorisation needs two or more made, training and held-out pictures, all in the same features. "
+                "Memorisation needs two or more made, training and held-out pictures in the same features. "
                 f"Received: {', '.join('x'.join(map(str, kind.shape)) for kind in kinds)}."
             )
         if not bool(rows.isfinite().all()):

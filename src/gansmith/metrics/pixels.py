@@ -60,9 +60,9 @@ def swd(made: Patches, real: Patches, *, seed: int = 0, directions: int = 512) -
     draws = torch.Generator().manual_seed(seed)
     found, flat = [], []
     for side in made.levels:
-        (a, flat_a), (b, flat_b) = (_normalised(patches.levels[side]) for patches in (made, real))
-        flat += [side] if flat_a or flat_b else []
-        found.append(_level((a, made), (b, real), draws, directions))
+        sets = [_Rows(patches.levels[side], patches.per_picture) for patches in (made, real)]
+        flat += [side] if any(rows.is_flat() for rows in sets) else []
+        found.append(_level(sets, draws, directions))
     note = sentences(few(made.pictures, real.pictures), _flat(flat))
     levels = {f"swd_{side}": level for side, level in zip(made.levels, found, strict=True)}
     enough = min(made.pictures, real.pictures) >= 2 * _GROUPS
@@ -81,13 +81,38 @@ def _check_levels(made: Patches, real: Patches) -> None:
         )
 
 
-def _normalised(patches: Tensor) -> tuple[Tensor, bool]:
-    """Each channel with mean 0 and spread 1, and whether a channel has no spread; it is left at 0."""
-    channels = patches.view(len(patches), -1, PATCH**2)
-    mean = channels.mean((0, 2), keepdim=True)
-    spread = channels.std((0, 2), correction=0, keepdim=True)
-    flat = spread < _FLAT
-    return ((channels - mean) / spread.masked_fill(flat, torch.inf)).flatten(1), bool(flat.any())
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Patches of one level, those of a picture together."""
+
+    patches: Tensor
+    per_picture: int
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def is_flat(self) -> bool:
+        return bool((self._by_channel().std((0, 2), correction=0) < _FLAT).any())
+
+    def normalised(self) -> Tensor:
+        """Each channel with mean 0 and spread 1; one without a spread is 0."""
+        channels = self._by_channel()
+        mean = channels.mean((0, 2), keepdim=True)
+        spread = channels.std((0, 2), correction=0, keepdim=True)
+        return ((channels - mean) / spread.masked_fill(spread < _FLAT, torch.inf)).flatten(1)
+
+    def group(self, number: int) -> "_Rows":
+        """The patches of every eighth picture; all, where there are too few pictures."""
+        chosen = torch.arange(len(self)) // self.per_picture % _GROUPS == number
+        return _Rows(self.patches[chosen], self.per_picture) if bool(chosen.any()) else self
+
+    def thinned(self, most: int, draws: torch.Generator) -> "_Rows":
+        if len(self) <= most:
+            return self
+        return _Rows(self.patches[torch.randperm(len(self), generator=draws)[:most]], 1)
+
+    def _by_channel(self) -> Tensor:
+        return self.patches.view(len(self), -1, PATCH**2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,41 +136,27 @@ def _mean(levels: list[_Level]) -> _Level:
     return _Level(sum(level.value for level in levels) / count, groups, error)
 
 
-def _level(
-    made: tuple[Tensor, Patches], real: tuple[Tensor, Patches], draws: torch.Generator, directions: int
-) -> _Level:
-    ways = torch.randn(directions, made[0].shape[1], generator=draws)
+def _level(sets: list[_Rows], draws: torch.Generator, directions: int) -> _Level:
+    ways = torch.randn(directions, sets[0].patches.shape[1], generator=draws)
     ways = ways / ways.norm(dim=1, keepdim=True)
-    all_ways = _distances([made[0], real[0]], ways, draws)
+    every = _distances(sets, ways, draws)
+    some = ways[: directions // _GROUPS]
     groups = [
-        _distances([_group(number, *part) for part in (made, real)], ways[: directions // _GROUPS], draws)
+        float(_distances([rows.group(number) for rows in sets], some, draws).mean())
         for number in range(_GROUPS)
     ]
-    error = float(all_ways.std(ddof=1)) / directions**0.5
-    return _Level(float(all_ways.mean()), np.array([group.mean() for group in groups]), error)
+    return _Level(float(every.mean()), np.array(groups), float(every.std(ddof=1)) / directions**0.5)
 
 
-def _group(number: int, rows: Tensor, patches: Patches) -> Tensor:
-    """The patches of every eighth picture; where there are too few pictures, all."""
-    chosen = torch.arange(len(rows)) // patches.per_picture % _GROUPS == number
-    return rows[chosen] if patches.pictures >= _GROUPS else rows
-
-
-def _distances(sets: list[Tensor], ways: Tensor, draws: torch.Generator) -> NDArray[np.float64]:
+def _distances(sets: list[_Rows], ways: Tensor, draws: torch.Generator) -> NDArray[np.float64]:
     """Along each direction the mean distance of sorted projections, x 1000."""
     least = min(map(len, sets))
-    sets = [_thinned(rows, least, draws) for rows in sets]
+    ours, theirs = (rows.thinned(least, draws).normalised() for rows in sets)
     found = []
     for some in torch.split(ways, _AT_ONCE):
-        first, second = (np.sort((some @ rows.T).numpy(), axis=1) for rows in sets)
+        first, second = (np.sort((some @ rows.T).numpy(), axis=1) for rows in (ours, theirs))
         found.append(np.abs(first - second).mean(1, dtype=np.float64))
     return np.concatenate(found) * _FACTOR
-
-
-def _thinned(rows: Tensor, most: int, draws: torch.Generator) -> Tensor:
-    if len(rows) <= most:
-        return rows
-    return rows[torch.randperm(len(rows), generator=draws)[:most]]
 
 
 def _flat(sides: list[int]) -> str:
