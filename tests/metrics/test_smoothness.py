@@ -1,5 +1,6 @@
 """Perceptual path length of generators whose paths are known in closed form."""
 
+import re
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -102,7 +103,7 @@ def test_a_feature_network_stands_in_for_lpips_and_is_named():
 )
 def test_the_note_says_which_distance_it_was(name, words):
     note = ppl(Sphere().generator(), Euclid(name), samples=20).note
-    assert __import__("re").search(words, note)
+    assert re.search(words, note)
 
 
 def test_large_pictures_are_averaged_down():

@@ -56,13 +56,15 @@ def finish(source: Source, dest: Path, state: State, form: Form, landmark_names:
 
 def report_of(source: Source, form: Form, measured: Measured, refused: Sequence[Refused]) -> Report:
     """What is told of a prepared set; ``refused`` includes what was found while listing."""
+    aligned = bool(np.isfinite(measured.seen["face"]).any())
     return build(
         source.name,
         measured,
         count=len(source.names) + len(source.refused),
         refused=refused,
         split=split_of(measured.facts, len(measured.names)),
-        goal=Goal(None, form.size.width, form.size.height, 0, form.channels, form.fit),
+        # What an aligned face loses is decided by its template, not by the shape of its picture.
+        goal=Goal(None, form.size.width, form.size.height, 0, form.channels, "pad" if aligned else form.fit),
     )
 
 

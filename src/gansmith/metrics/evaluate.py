@@ -1,5 +1,6 @@
 """All numbers about two sets of pictures from one pass over each."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -199,7 +200,12 @@ class Evaluation:
         """Plain JSON."""
         return {
             "values": {
-                name: {"value": value.value, "low": value.low, "high": value.high, "note": value.note}
+                name: {
+                    "value": _finite(value.value),
+                    "low": _finite(value.low),
+                    "high": _finite(value.high),
+                    "note": value.note,
+                }
                 for name, value in self.values.items()
             },
             "about": dict(self.about),
@@ -220,6 +226,11 @@ class Evaluation:
         counts = f"{self.made.count:,} and {self.real.count:,} pictures"
         lines += ["", f"{counts}, features {self.about['features']}; intervals hold with 95 %."]
         return "\n".join([*lines, *(f"Note: {note}" for note in notes)])
+
+
+def _finite(number: float | None) -> float | None:
+    """None for what JSON has no word for."""
+    return number if number is not None and math.isfinite(number) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gansmith.errors import DataError
-from gansmith.metrics._common import sentences
 from gansmith.metrics.extractor import check_pictures
 from gansmith.metrics.packages import start
 from gansmith.metrics.perceptual import PictureDistance
@@ -71,7 +70,7 @@ def lpips(made: Pictures, real: Pictures, distance: PictureDistance, *, seed: in
     scores = each_lpips(made, real, distance)
     side = min(made.shape[2:])
     small = f"LPIPS was made for pictures of {_USUAL_LPIPS} pixels and more; these have {side}."
-    return mean_value(scores, seed, sentences(small if side < _USUAL_LPIPS else ""))
+    return mean_value(scores, seed, small if side < _USUAL_LPIPS else "")
 
 
 def each_psnr(made: Pictures, real: Pictures) -> Scores:
