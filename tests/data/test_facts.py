@@ -144,7 +144,7 @@ def test_an_unknown_label_names_the_nearest_column():
 
 
 def test_a_chosen_label_with_too_many_values_is_refused(monkeypatch):
-    monkeypatch.setattr("gansmith.data.facts._CHOSEN_CLASSES_AT_MOST", 3)
+    monkeypatch.setattr("gansmith.data.settle._CHOSEN_CLASSES_AT_MOST", 3)
     files = {"x.csv": table("file,serial,identity", [(name, name, name) for name in pictures(4)])}
     with pytest.raises(DataError, match=r"at most 3 different values. Received: data.label='serial' with 4"):
         find(pictures(4), files, label="serial")

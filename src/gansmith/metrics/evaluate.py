@@ -20,17 +20,20 @@ from gansmith.metrics.kernel import kid
 from gansmith.metrics.laplacian import PatchCollector, Patches
 from gansmith.metrics.memorisation import Memorisation, memorisation
 from gansmith.metrics.neighbours import neighbours
-from gansmith.metrics.perceptual import FeatureDistance
+from gansmith.metrics.paired import each_lpips, each_psnr, each_ssim, psnr_value
+from gansmith.metrics.perceptual import FeatureDistance, open_lpips
 from gansmith.metrics.pictures import PictureSet
 from gansmith.metrics.pixels import ms_ssim, swd
 from gansmith.metrics.prd import prd
-from gansmith.metrics.separation import separation
+from gansmith.metrics.resampling import mean_value
+from gansmith.metrics.separation import roc, separation
 from gansmith.metrics.smoothness import ppl
 from gansmith.metrics.statistics import Statistics, Watcher, gather
 from gansmith.metrics.values import Result, Value
 from gansmith.tensors import BytePictures
 
 _DIVERSITY = 2000  # Made pictures that ms_ssim looks at.
+_PAIRS = 64  # Pictures compared at a time.
 _PATHS = 2000  # That ppl walks along, at most.
 
 MEANINGS = {
@@ -51,6 +54,9 @@ MEANINGS = {
     "ppl": "how far pictures move for a small step in the latent; smaller is smoother",
     "accuracy": "how well the run's own critic tells real from made; 0.5 is chance",
     "auc": "chance that the critic puts a real picture above a made one; 0.5 is chance",
+    "psnr": "likeness of pairs in decibels; larger is better",
+    "ssim": "likeness of structure of pairs; 1 is equal",
+    "lpips": "perceptual distance of pairs; 0 is equal",
     "repeated": "share of made pictures that look like another made one; 0 is best",
 }
 """What each number means, in plain words."""
@@ -72,6 +78,7 @@ class Inputs:
     real: Statistics
     patches: tuple[Patches, ...] = ()  # Of made and of real pictures.
     pictures: BytePictures | None = None  # Some of the made ones.
+    pairs: tuple[PictureSet, PictureSet] | None = None  # Both sets, where neither is saved statistics.
     network: FeatureNetwork | None = None
     beside: "Beside" = field(default_factory=lambda: Beside())
     parts: tuple[Statistics, ...] = ()  # Of training and held-out pictures.
@@ -147,7 +154,39 @@ def _separation(inputs: Inputs) -> Result:
             "separation asks a run's own critic about its pictures and held-out ones. Give a run as A, and "
             "the data it was trained on as B."
         )
+    found = roc(*scores)
+    points = zip(found.false_positive.tolist(), found.true_positive.tolist(), strict=True)
+    inputs.curves["roc"] = list(points)
     return separation(*scores)
+
+
+def _paired(name: str) -> Callable[[Inputs], Result]:
+    def compute(inputs: Inputs) -> Result:
+        if inputs.pairs is None:
+            raise DataError(f"{name} looks at pictures. Received: saved statistics. Give the pictures.")
+        made, real = inputs.pairs
+        if len(made) != len(real):
+            raise DataError(
+                f"{name} compares the first picture of A with the first of B, and so on. Received: "
+                f"{len(made)} and {len(real)} pictures. Give two folders with the same file names."
+            )
+        return {name: _pair_scores(name, made, real)}
+
+    return compute
+
+
+def _pair_scores(name: str, made: PictureSet, real: PictureSet) -> Value:
+    """The mean over pairs, a batch at a time."""
+    if name == "lpips":
+        distance = open_lpips()
+    of_pair: dict[str, Callable[[BytePictures, BytePictures], Tensor]] = {
+        "psnr": each_psnr,
+        "ssim": each_ssim,
+        "lpips": lambda a, b: each_lpips(a, b, distance),
+    }
+    score = of_pair[name]
+    scores = torch.cat([score(a, b) for a, b in zip(made.batches(_PAIRS), real.batches(_PAIRS), strict=True)])
+    return psnr_value(scores) if name == "psnr" else mean_value(scores)
 
 
 def _memorisation(inputs: Inputs) -> Result:
@@ -181,6 +220,9 @@ METRICS: Mapping[str, Metric] = {
     "ms_ssim": Metric(_diversity, features=False),
     "ppl": Metric(_path_length, features=False),
     "separation": Metric(_separation, features=False),
+    "psnr": Metric(_paired("psnr"), features=False),
+    "ssim": Metric(_paired("ssim"), features=False),
+    "lpips": Metric(_paired("lpips"), features=False),
 }
 """What can be asked for with --metrics."""
 
@@ -303,6 +345,7 @@ def evaluate(
         sides[1],
         tuple(watched.patches.patches() for watched in watching if watched.patches is not None),
         watching[0].pictures(),
+        None if isinstance(made, Statistics) or isinstance(real, Statistics) else (made, real),
         network,
         beside,
         known,

@@ -14,7 +14,8 @@ from gansmith.metrics.evaluate import Evaluation
 from gansmith.run import Run
 from gansmith.storage import whole_file, write_text
 
-RESULT, CURVE, NEAREST, HISTORY = "evaluation.json", "prd.png", "nearest.png", "metrics.jsonl"
+RESULT, CURVE, ROC, NEAREST = "evaluation.json", "prd.png", "roc.png", "nearest.png"
+HISTORY = "metrics.jsonl"
 _GREY, _BLUE = "#888888", "#2a6fb0"
 
 
@@ -36,6 +37,9 @@ def write_outputs(found: Evaluation, folder: Path) -> list[Path]:
     if "prd" in found.curves:
         written.append(folder / CURVE)
         _draw_curve(found.curves["prd"], written[-1])
+    if "roc" in found.curves:
+        written.append(folder / ROC)
+        _draw_roc(found.curves["roc"], written[-1])
     if found.pairs:
         written.append(folder / NEAREST)
         _draw_pairs(found.pairs, written[-1])
@@ -75,14 +79,31 @@ def history(run: Path) -> list[dict[str, Any]]:
 
 
 def _draw_curve(curve: Sequence[tuple[float, float]], path: Path) -> None:
+    points = [(recall, precision) for precision, recall in curve]
+    _draw(
+        points,
+        path,
+        ("recall (variety)", "precision (quality)", "Precision and recall (Sajjadi 2018)"),
+        (1, 0),
+    )
+
+
+def _draw_roc(curve: Sequence[tuple[float, float]], path: Path) -> None:
+    _draw(curve, path, ("made pictures called real", "real pictures called real", "The run's critic"), (0, 1))
+
+
+def _draw(
+    points: Sequence[tuple[float, float]], path: Path, words: tuple[str, str, str], diagonal: tuple[int, int]
+) -> None:
+    """A curve in the unit square; ``diagonal``: heights of a dotted line at the left and right."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2, 4.2), dpi=120)
     axes = figure.add_subplot()
-    axes.plot([recall for _, recall in curve], [precision for precision, _ in curve], color=_BLUE)
-    axes.plot([0, 1], [1, 0], color=_GREY, linewidth=0.6, linestyle=":")
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall (variety)", ylabel="precision (quality)")
-    axes.set_title("Precision and recall (Sajjadi 2018)", fontsize=10)
+    axes.plot([x for x, _ in points], [y for _, y in points], color=_BLUE)
+    axes.plot([0, 1], diagonal, color=_GREY, linewidth=0.6, linestyle=":")
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel=words[0], ylabel=words[1])
+    axes.set_title(words[2], fontsize=10)
     axes.grid(alpha=0.25)
     figure.tight_layout()
     raw = io.BytesIO()
