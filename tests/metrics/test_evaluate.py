@@ -252,7 +252,7 @@ def test_metrics_of_pictures_models_and_critics(trained: Path, faces: Path) -> N
     assert same["ssim"]["value"] == pytest.approx(1.0, abs=1e-6)
     assert same["psnr"]["value"] is None  # Infinite: JSON has no word for it.
     with pytest.raises(DataError, match="first picture of A with the first of B"):
-        run("evaluate", trained, faces, *words[:2], "--metrics", "ssim", "--samples", 20)
+        run("evaluate", "demo-faces:9", faces, *words[:2], "--metrics", "ssim", "--size", 16)
 
 
 @pytest.mark.parametrize(("metric", "message"), [("ppl", "Give a run"), ("separation", "Give a run as A")])
