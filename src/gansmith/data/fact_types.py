@@ -1,0 +1,46 @@
+"""What is known of pictures besides their pixels, and what files could not be used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file, or a part of one, that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What is known of n pictures, one row each; None where nothing is known."""
+
+    labels: NDArray[np.int64] | None = None  # [n], from 0.
+    label_names: tuple[str, ...] = ()  # What label 0, 1, ... is called.
+    attributes: NDArray[np.uint8] | None = None  # [n, attributes], 0 or 1.
+    attribute_names: tuple[str, ...] = ()
+    captions: tuple[str, ...] | None = None  # Empty where a picture has none.
+    landmarks: NDArray[np.float32] | None = None
+    """[n, points, 2]: x, y in pixels of the upright picture; the first pixel's middle is (0.5, 0.5).
+
+    NaN where a picture has none.
+    """
+    landmark_names: tuple[str, ...] = ()  # What point 0, 1, ... is called; empty where nobody said.
+    held_out: NDArray[np.bool_] | None = None  # [n]: the owner's own split, where there is one.
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> "Facts":
+        """The facts of some pictures, in the order asked for."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        taken: dict[str, object] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, np.ndarray):
+                value = value[chosen]
+            elif item.name == "captions" and value is not None:
+                value = tuple(value[row] for row in chosen)
+            taken[item.name] = value
+        return Facts(**taken)  # type: ignore[arg-type]
