@@ -92,6 +92,8 @@ def test_pairs_and_a_box(photos: Path, tmp_path: Path) -> None:
         (("--fit", "box=5,5,5,9"), "left < right"),
         (("--size", "big"), "128x96"),
         (("--every-face",), "goes with --align faces"),
+        (("--margin", "0.1"), "goes with --align faces"),
+        (("--swap",), "goes with --pairs folders"),
         (("--pairs", "folders", "--between", "cat"), "names two folders"),
         (("--pairs", "folders", "--between", "cat,cow"), "Did you mean|no folder"),
         (("--workers", 0), "At least one worker"),
@@ -102,6 +104,32 @@ def test_mistakes_are_told(photos: Path, tmp_path: Path, words: tuple[object, ..
     with pytest.raises((SettingError, DataError), match=message):
         run("prepare", photos, tmp_path / "set", *words)
     assert not (tmp_path / "set" / "set.json").exists()
+
+
+def test_nothing_is_written_into_data_and_unfinished_sets_and_runs_are_no_data(
+    photos: Path, tmp_path: Path
+) -> None:
+    picture = photos / "dog" / "0.png"
+    before = picture.read_bytes()
+    with pytest.raises(SettingError, match="never written to"):
+        run("inspect", photos, "--sheet", picture)
+    assert picture.read_bytes() == before
+    with pytest.raises(SettingError, match="At least one worker"):
+        run("inspect", photos, "--workers", 0)
+    run("prepare", photos, tmp_path / "set", "--size", 8, "--workers", 1)
+    (tmp_path / "set" / "set.json").rename(tmp_path / "set" / "unfinished.jsonl")
+    with pytest.raises(DataError, match="once it is finished"):
+        run("inspect", tmp_path / "set")
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "recipe.json").write_text("{}")
+    with pytest.raises(DataError, match="a run"):
+        run("inspect", tmp_path / "run")
+
+
+@pytest.mark.parametrize("setting", ["data.pairs=beside", "data.swap=true", "data.domains=cat,dog"])
+def test_pairs_and_domains_are_for_methods_that_train_on_them(photos: Path, setting: str) -> None:
+    with pytest.raises(DataError, match="trains on images"):
+        run("train", photos, "--dry-run", "--recipe", "rpgan8", "--set", setting)
 
 
 def test_help_keeps_the_lines_of_its_examples() -> None:

@@ -260,10 +260,11 @@ def _train(data: str, recipe: "Recipe", run: Path, device: str) -> "Outcome":
 def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
     from dataclasses import replace
 
-    from gansmith.data.open import describe_source
+    from gansmith.data.open import describe_source, refuse_unused
     from gansmith.describe import describe
     from gansmith.settings import flat
 
+    refuse_unused(recipe.data, recipe.method.batch_type._fields)
     facts = describe_source(data)
     if recipe.data.channels is None:
         recipe = replace(recipe, data=replace(recipe.data, channels=1 if facts.all_grey else 3))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from gansmith.arguments import Verb, given, to_fit, to_size, to_two
 from gansmith.errors import SettingError
@@ -118,13 +119,23 @@ def _options(asked: dict[str, Any]) -> "Options":
 
     fit, box = to_fit(asked["fit"])
     channels = None if asked["channels"] is None else int(asked["channels"])
-    for name in ("every_face", "least_face"):
-        if asked[name] and not asked["align"]:
-            raise SettingError(f"--{name.replace('_', '-')} goes with --align faces. Received: no --align.")
+    _refuse_alone(("every_face", "template", "margin", "least_face", "least_score"), asked, "align", "faces")
+    _refuse_alone(("between", "swap"), asked, "pairs", "folders")
     faces = _faces(asked) if asked["align"] else None
     return Options(
         size=asked["size"], channels=channels, fit=fit, box=box, faces=faces, shards=asked["shards"]
     )
+
+
+def _refuse_alone(names: tuple[str, ...], asked: dict[str, Any], partner: str, example: str) -> None:
+    """An option that means nothing without another is a slip, not a wish."""
+    context = click.get_current_context()
+    for name in names:
+        given_by_user = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given_by_user and not asked[partner]:
+            raise SettingError(
+                f"--{name.replace('_', '-')} goes with --{partner} {example}. Received: no --{partner}."
+            )
 
 
 def _faces(asked: dict[str, Any]) -> "Faces":
@@ -181,7 +192,10 @@ def inspect_(
     from gansmith.data.inspecting import inspect, write_sheet
     from gansmith.data.report import as_json as tree
     from gansmith.data.report import as_text
+    from gansmith.storage import refuse_inside_data
 
+    if sheet is not None:
+        refuse_inside_data(Path(sheet), data)
     source = _source(data, {"label": label})
     found = inspect(source, _goal(data, recipe), most=sample, workers=workers)
     if sheet is not None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gansmith.arguments import Verb, given, to_size
+from gansmith.errors import SettingError
 
 if TYPE_CHECKING:
-    from gansmith.metrics.evaluate import Beside, Evaluation
+    from gansmith.metrics.evaluate import Beside
     from gansmith.metrics.pictures import PictureSet
     from gansmith.metrics.statistics import Statistics
     from gansmith.recipe import DataConfig
@@ -60,10 +61,11 @@ def evaluate(made: str, real: str, as_json: bool, **asked: Any) -> None:
     from gansmith.metrics.evaluate import How, parse_metrics
     from gansmith.metrics.evaluate import evaluate as start
     from gansmith.metrics.networks import open_features
-    from gansmith.metrics.outputs import default_folder, write_outputs
+    from gansmith.metrics.outputs import write_outputs
     from gansmith.metrics.statistics import cache_folder, save
 
     metrics = parse_metrics(asked["metrics"])
+    folder = _places(made, real, asked)
     device = pick_device(asked["device"])
     network = open_features(
         asked["features"], weights=asked["weights"], resize=asked["resize"], device=device
@@ -72,20 +74,35 @@ def evaluate(made: str, real: str, as_json: bool, **asked: Any) -> None:
     cache = None if asked["no_cache"] else cache_folder()
     beside = _beside(made, real, config, metrics, sides, asked["device"])
     found = start(sides[0], sides[1], network, metrics, beside=beside, how=How(progress=counter, cache=cache))
+    # The numbers first: a disk that refuses must not cost them.
+    click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.as_text())
     if asked["save"] is not None:
         save(found.real, Path(asked["save"]))
-    folder = Path(asked["out"]) if asked["out"] else default_folder(made)
     written = [] if folder is None else write_outputs(found, folder)
-    _tell(found, written, as_json)
-
-
-def _tell(found: "Evaluation", written: list[Path], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(found.as_json(), indent=2))
-        return
-    click.echo(found.as_text())
-    for path in written:
+    for path in written if not as_json else ():
         click.echo(f"  {path}")
+
+
+def _places(made: str, real: str, asked: dict[str, Any]) -> Path | None:
+    """The folder for curves and sheets, once it is sure that nothing of the user's is overwritten."""
+    from gansmith.metrics.outputs import default_folder
+    from gansmith.metrics.pictures import is_model
+    from gansmith.metrics.statistics import is_statistics
+    from gansmith.storage import refuse_inside_data
+
+    folder = Path(asked["out"]) if asked["out"] else default_folder(made)
+    pictures = [place for place in (made, real) if not is_model(place)]
+    if asked["save"] is not None:
+        path = Path(asked["save"])
+        refuse_inside_data(path, made, real)
+        if path.suffix != ".safetensors" or (path.exists() and not is_statistics(path)):
+            there = "which is something else" if path.exists() else "of another kind"
+            raise SettingError(f"Statistics are saved to a .safetensors file. Received: {path}, {there}.")
+    if folder is not None:
+        refuse_inside_data(folder, *pictures)
+        if folder.exists() and not folder.is_dir():
+            raise SettingError(f"Curves and sheets go into a folder. Received: {folder}, which is a file.")
+    return folder
 
 
 def _sides(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from gansmith.errors import GansmithError, StorageError
+from gansmith.errors import GansmithError, SettingError, StorageError
 
 
 def storage_error(path: Path, problem: OSError, so_far: str = "") -> StorageError:
@@ -21,6 +21,24 @@ def storage_error(path: Path, problem: OSError, so_far: str = "") -> StorageErro
     else:
         reason = problem.strerror or str(problem)
     return StorageError(f"Cannot write {path}: {reason}.{' ' if so_far else ''}{so_far}")
+
+
+def refuse_inside_data(path: Path, *places: str) -> None:
+    """Raise where a file to be written is, or lies in, what pictures are read from.
+
+    Args:
+        path: of the file or folder to be written.
+        places: what the user named as data; names that are no paths do not count.
+
+    Raises:
+        SettingError: it would change the data.
+    """
+    for place in places:
+        data = Path(place).expanduser()
+        if data.exists() and path.resolve().is_relative_to(data.resolve()):
+            raise SettingError(
+                f"Data are never written to. Received: {path} to be written, in {data}. Choose another place."
+            )
 
 
 @contextmanager

@@ -108,9 +108,9 @@ def test_a_prepared_set_is_reported_on_without_decoding(tmp_path, monkeypatch):
     assert found.report.name == str(tmp_path / "dest")
     assert found.report.labels == (("0", 15), ("1", 14))  # Of the 29 that are in the set.
     assert found.report.split == (28, 1, 0)
-    assert [picture.shape for picture in found.pictures] == [(3, 8, 8)] * 29
+    assert [picture.shape for picture in found.pictures] == [(3, 48, 48)] * 29
     pixels = np.load(tmp_path / "dest" / "images.npy")
-    assert np.array_equal(found.pictures[5], pixels[5].transpose(2, 0, 1))
+    assert np.array_equal(found.pictures[5][:, ::6, ::6], pixels[5].transpose(2, 0, 1))  # Shown larger.
     assert snapshot(tmp_path / "dest") == before
 
 
@@ -153,7 +153,7 @@ def test_a_sheet_has_64_pictures_at_most_and_small_ones(tmp_path):
     found = inspect(FolderSource(tmp_path / "source"))
     assert len(found.pictures) == 64
     pictures = [np.zeros((200, 100, 3), np.uint8), np.zeros((20, 10, 1), np.uint8)]
-    assert [finish.small(picture).shape for picture in pictures] == [(3, 96, 48), (1, 20, 10)]
+    assert [finish.small(picture).shape for picture in pictures] == [(3, 96, 48), (1, 40, 20)]
 
 
 @pytest.mark.parametrize("name", ["sheet.jpg", "sheet", "sheet.png.txt"])

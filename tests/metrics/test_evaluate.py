@@ -156,10 +156,11 @@ def test_the_verb_on_a_run_and_on_a_folder_of_its_pictures(
     told = run("evaluate", trained, faces, *words)
     assert "fid" in told.stdout and "intervals" in told.stdout
     assert (trained / "evaluation" / "prd.png").exists()
-    assert (
-        history(trained)[0]["fid"]["value"]
-        == json.loads((trained / "evaluation" / "evaluation.json").read_text())["values"]["fid"]["value"]
-    )
+    kept = json.loads((trained / "evaluation" / "evaluation.json").read_text())
+    assert kept["about"]["images"] == 16 and kept["about"]["versions"]["torch"] == torch.__version__
+    run("evaluate", trained, faces, *words[:2], "--metrics", "fid", "--samples", 40)
+    assert not (trained / "evaluation" / "prd.png").exists()  # Of another evaluation than the newest.
+    assert len((trained / "evaluation" / "evaluations.jsonl").read_text().splitlines()) == 2
     run("generate", trained, "-o", tmp_path / "made", "--seeds", "0-39")
     numbers = [
         json.loads(run("evaluate", place, faces, *words, "--json", "-o", tmp_path / "out").stdout)["values"]
@@ -224,9 +225,47 @@ def test_mistakes_are_told(trained: Path, faces: Path, tmp_path: Path, words: An
         run("evaluate", *given)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--save", "FACES/000.png"), "never written to"),
+        (("--save", "faces.zip"), r"a \.safetensors file"),
+        (("-o", "FACES"), "never written to"),
+        (("-o", "FACES/new"), "never written to"),
+        (("-o", "FILE"), "which is a file"),
+    ],
+)
+def test_nothing_of_the_users_is_overwritten(
+    trained: Path, faces: Path, tmp_path: Path, words: tuple[str, str], message: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    before = {path.name: path.read_bytes() for path in faces.iterdir()}
+    option, place = words
+    place = place.replace("FACES", str(faces)).replace("FILE", str(tmp_path / "file"))
+    with pytest.raises(SettingError, match=message):
+        run("evaluate", trained, faces, "--features", "pixels", "--metrics", "fid", option, place)
+    assert {path.name: path.read_bytes() for path in faces.iterdir()} == before
+
+
+def test_statistics_of_another_size_and_pairs_are_refused(faces: Path, tmp_path: Path) -> None:
+    words = ("--features", "pixels", "--metrics", "fid")
+    run("evaluate", faces, faces, *words, "--size", 8, "--save", tmp_path / "small.safetensors")
+    with pytest.raises(DataError, match=r"16x16 .* and 8x8"):
+        run("evaluate", faces, tmp_path / "small.safetensors", *words)
+    (tmp_path / "pairs").mkdir()
+    for side in ("a", "b"):
+        (tmp_path / "pairs" / side).mkdir()
+        for name in ("000.png", "001.png", "002.png"):
+            (tmp_path / "pairs" / side / name).write_bytes((faces / name).read_bytes())
+    run("prepare", tmp_path / "pairs", tmp_path / "set", "--pairs", "folders", "--workers", 1)
+    with pytest.raises(DataError, match="Single pictures are compared"):
+        run("evaluate", tmp_path / "set", faces, *words)
+
+
 def test_history_keeps_the_newest_numbers_of_each_position(tmp_path: Path) -> None:
     first = evaluate(noise(40, 1), noise(40), PIXELS, ("fid",))
     second = evaluate(noise(40, 2), noise(40), PIXELS, ("fid",))
+    other = evaluate(noise(40, 2), noise(40, 3), PIXELS, ("fid",))
     remember(tmp_path, 20, first)
     remember(tmp_path, 10, first)
     remember(tmp_path, 20, second)
@@ -235,6 +274,9 @@ def test_history_keeps_the_newest_numbers_of_each_position(tmp_path: Path) -> No
     rows = history(tmp_path)
     assert [row["images"] for row in rows] == [10, 20]
     assert rows[1]["fid"]["value"] == second.values["fid"].value
+    remember(tmp_path, 30, other)  # Against other pictures: not to be mixed with the rest.
+    assert [row["images"] for row in history(tmp_path)] == [30]
+    assert len(list(tmp_path.glob("metrics-*.jsonl"))) == 1
 
 
 def test_metrics_of_pictures_models_and_critics(trained: Path, faces: Path) -> None:

@@ -24,7 +24,7 @@ from gansmith.storage import write_text
 CONTACT_SHEET, DUPLICATES = "contact.png", "duplicates.png"
 _SHOWN = 64  # Pictures on the contact sheet.
 _GROUPS = 16  # Groups of look-alikes on theirs.
-_SIDE = 96  # In pixels: larger pictures are shown smaller.
+_SIDE, _LEAST = 96, 48  # In pixels: larger pictures are shown smaller, small ones larger.
 _SHARE, _SEED = 0.05, 0  # What training holds out unless it is told otherwise.
 
 
@@ -122,6 +122,9 @@ def small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """uint8 [height, width, channels] -> [channels, height, width] of at most 96 pixels a side."""
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
+    times = _LEAST // max(image.size)
+    if times > 1:  # Digits and icons are to be seen, too.
+        image = image.resize((times * image.width, times * image.height), Image.Resampling.NEAREST)
     array = np.asarray(image)
     return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
 

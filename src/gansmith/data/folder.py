@@ -3,6 +3,7 @@
 import hashlib
 import lzma
 import os
+import re
 import stat
 import struct
 import threading
@@ -206,9 +207,7 @@ class ZipReader:
                 raise DataError(
                     f"A zip of pictures was expected. Received: {self.path} ({error})."
                 ) from error
-            files = {
-                info.filename.replace("\\", "/"): info for info in self._open.infolist() if not info.is_dir()
-            }
+            files = {inside(info.filename): info for info in self._open.infolist() if not info.is_dir()}
             self._found = _unwrapped({name: info for name, info in files.items() if not hidden(name)})
         return self._found
 
@@ -245,6 +244,16 @@ class ZipSource(Files):
             else:
                 listing.add(name, info.file_size)
         super().__init__(str(path), listing, reader, label)
+
+
+def inside(name: str) -> str:
+    """The name of a file in an archive without what leads out of it, such as a leading slash or '..'."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    if ".." in parts:
+        parts = parts[len(parts) - parts[::-1].index("..") :]
+    if parts and re.fullmatch("[A-Za-z]:", parts[0]):
+        parts = parts[1:]
+    return "/".join(parts)
 
 
 def hidden(name: str) -> bool:
@@ -318,10 +327,19 @@ def nothing_found(source: Source) -> DataError:
     return DataError(f"{looked}; found {found}: {names}. {advice}")
 
 
+_REMEDIES = {
+    "no face was found": "Leave --align out, or look for smaller faces with --least-face.",
+    "reaches outside": "Choose a box that lies in the pictures.",
+}
+"""Part of a reason -> what helps where it is everybody's."""
+
+
 def none_usable(name: str, refused: Sequence[Refused]) -> DataError:
     """What to tell somebody none of whose pictures can be used."""
     shown = "; ".join(f"{entry.name}: {entry.reason}" for entry in refused[:_SHOWN])
     more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
-    return DataError(
-        f"None of the pictures in {name} can be used. {shown}{more}. Give pictures that open in a viewer."
-    )
+    remedy = "Give pictures that open in a viewer."
+    for part, advice in _REMEDIES.items():
+        if refused and all(part in entry.reason for entry in refused):
+            remedy = advice
+    return DataError(f"None of the pictures in {name} can be used. {shown}{more}. {remedy}")

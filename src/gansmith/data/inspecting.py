@@ -80,6 +80,8 @@ def inspect(
     seen: list[Any] = []
     shown: list[NDArray[np.uint8]] = []
     refused = list(source.refused)
+    if workers is not None and workers < 1:
+        raise SettingError(f"At least one worker is needed. Received: {workers}. Leave --workers out.")
     if workers is None:
         workers = cores() if count > _POOL else 1
     for _, block in blocks(SampleSource(source, rows), job, 0, workers):

@@ -52,6 +52,7 @@ def open_data(
         DataError: there is nothing of that name, or no picture in it.
         MissingPackageError: the built-in set needs an optional package.
     """
+    refuse_unused(config, fields)
     if is_builtin(data):
         return open_builtin(data, config, progress=progress)
     source = open_source(data, label=config.label)
@@ -61,6 +62,27 @@ def open_data(
         kind = config.pairs or guess(source, all_wide(source))
         source = PairSource(source, kind, config.between, config.swap)
     return load(source, config, progress=progress)
+
+
+def refuse_unused(config: DataConfig, fields: Sequence[str]) -> None:
+    """Raise where settings ask for pairs or domains and the method trains on neither.
+
+    Raises:
+        DataError: they do.
+    """
+    asked = {"pairs": config.pairs, "between": config.between, "swap": config.swap or None}
+    for name, value in asked.items():
+        if value is not None and not set(PAIR) <= set(fields):
+            raise DataError(
+                f"data.{name} is for methods that train on pairs, source and target. Received: "
+                f"data.{name}={value} for a method that trains on {', '.join(fields)}. Leave it out, or "
+                "choose another recipe."
+            )
+    if config.domains is not None and not {"a", "b"} <= set(fields):
+        raise DataError(
+            "data.domains is for methods that translate between two domains. Received: it for a method that "
+            f"trains on {', '.join(fields)}. Leave it out, or choose another recipe."
+        )
 
 
 def all_wide(source: Source) -> bool:

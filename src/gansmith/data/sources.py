@@ -14,6 +14,7 @@ from gansmith.data.reading import suffixes
 from gansmith.data.shards import ShardSource, is_tar, open_tar
 from gansmith.data.tar import TarSource
 from gansmith.data.video import VIDEO_SUFFIXES, Sampling, VideoSource
+from gansmith.data.writer import JOURNAL
 from gansmith.errors import DataError, nearest
 
 _RULE = "DATA is a folder of pictures, a zip or tar of them, a video, or a built-in data set"
@@ -62,6 +63,13 @@ def _folder(path: Path, label: str | None, sampling: Sampling) -> Source:
     """A prepared set, an owner's layout, loose pictures; only without these tables, tars, videos."""
     if is_prepared(path):
         return PreparedFolder(path)
+    if (path / JOURNAL).is_file():
+        raise DataError(
+            f"A prepared set is used once it is finished. Received: {path}, which is not. Give the command "
+            "that began it again: it goes on where it was."
+        )
+    if (path / "recipe.json").is_file() and (path / "checkpoints").is_dir():
+        raise DataError(f"DATA is pictures. Received: {path}, a run. Give what it was trained on.")
     published = open_published(path, label=label)
     if published is not None:
         return published

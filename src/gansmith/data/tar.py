@@ -10,7 +10,6 @@ some microseconds here), and because what lies before a damage must stay usable.
 Format: POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format".
 """
 
-import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from gansmith.data.facts import Refused
-from gansmith.data.folder import Files, Listing, hidden
+from gansmith.data.folder import Files, Listing, hidden, inside
 from gansmith.data.unpack import plain
 from gansmith.errors import DataError
 
@@ -310,7 +309,7 @@ def _entry(head: _Head, said: Mapping[bytes, bytes], offset: int) -> Entry:
     link = _text(said.get(b"linkpath") or head.link)
     kind = b"S" if any(key.startswith(b"GNU.sparse.") for key in said) else head.kind
     refused = "" if kind in _FILES else _WHY_NOT.get(kind, "an entry of a kind that is not known")
-    name = _inside(_text(raw))
+    name = inside(_text(raw))
     if not name:
         name, refused = f"(byte {offset:,})", "it has no name"
     return Entry(name, offset, head.size, refused.replace("{link}", link))
@@ -318,13 +317,3 @@ def _entry(head: _Head, said: Mapping[bytes, bytes], offset: int) -> Entry:
 
 def _text(raw: bytes) -> str:
     return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-
-
-def _inside(name: str) -> str:
-    """The name as tar extracts it: without what leads out, such as a leading slash or '..'."""
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-    if ".." in parts:
-        parts = parts[len(parts) - parts[::-1].index("..") :]
-    if parts and re.fullmatch("[A-Za-z]:", parts[0]):
-        parts = parts[1:]
-    return "/".join(parts)

@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gansmith import __version__
 from gansmith.errors import DataError, SettingError, nearest
 from gansmith.generation import Generator
 from gansmith.metrics.features import FeatureNetwork
 from gansmith.metrics.frechet import fid, fid_infinity
 from gansmith.metrics.inception_score import inception_score
-from gansmith.metrics.kernel import kid
+from gansmith.metrics.kernel import SUBSET_SIZE, kid
 from gansmith.metrics.laplacian import PatchCollector, Patches
 from gansmith.metrics.memorisation import Memorisation, memorisation
 from gansmith.metrics.neighbours import neighbours
@@ -62,6 +63,23 @@ MEANINGS = {
 """What each number means, in plain words."""
 
 
+_WITHOUT_CLASSES = frozenset(("pixels", "face", "dino", "clip", "vgg"))
+_NO_CLASSES = (
+    "The Inception score needs a network that tells classes apart. Use --features inception, or leave is out."
+)
+_NEEDS = {
+    "ppl": "ppl walks through a model's latents. Received: pictures as A. Give a run.",
+    "separation": (
+        "separation asks a run's own critic about its pictures and held-out ones. Give a run as A, and the "
+        "data it was trained on as B."
+    ),
+    "memorisation": (
+        "Memorisation compares with training pictures and held-out ones. Give the data a run was trained on "
+        "as B: pictures, not saved statistics."
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Metric:
     """How numbers are made of the features of two sets."""
@@ -103,11 +121,15 @@ class Inputs:
 
 def _score(inputs: Inputs) -> Result:
     if inputs.made.logits is None:
-        raise DataError(
-            "The Inception score needs a network that tells classes apart. Use --features inception, or "
-            "leave is out."
-        )
+        raise DataError(_NO_CLASSES)
     return inception_score(inputs.made.logits)
+
+
+def _kernel(inputs: Inputs) -> Result:
+    found = dict(kid(*inputs.rows()))
+    if min(inputs.made.count, inputs.real.count) <= SUBSET_SIZE:  # All subsets are the whole set.
+        del found["kid_std"]
+    return found
 
 
 def _neighbours(*names: str) -> Callable[[Inputs], Result]:
@@ -140,9 +162,7 @@ def _diversity(inputs: Inputs) -> Result:
 def _path_length(inputs: Inputs) -> Result:
     generator = inputs.beside.generator
     if generator is None:
-        raise SettingError(
-            "ppl walks through a model's latents. Received: pictures as A. Give a run or a checkpoint."
-        )
+        raise SettingError(_NEEDS["ppl"])
     assert inputs.network is not None
     return {"ppl": ppl(generator, FeatureDistance(inputs.network), samples=min(inputs.made.count, _PATHS))}
 
@@ -150,10 +170,7 @@ def _path_length(inputs: Inputs) -> Result:
 def _separation(inputs: Inputs) -> Result:
     scores = inputs.beside.scores
     if scores is None:
-        raise SettingError(
-            "separation asks a run's own critic about its pictures and held-out ones. Give a run as A, and "
-            "the data it was trained on as B."
-        )
+        raise SettingError(_NEEDS["separation"])
     found = roc(*scores)
     points = zip(found.false_positive.tolist(), found.true_positive.tolist(), strict=True)
     inputs.curves["roc"] = list(points)
@@ -191,10 +208,7 @@ def _pair_scores(name: str, made: PictureSet, real: PictureSet) -> Value:
 
 def _memorisation(inputs: Inputs) -> Result:
     if not inputs.parts:
-        raise DataError(
-            "Memorisation compares with training pictures and held-out ones. Give the data a run was trained "
-            "on as B: pictures, not saved statistics."
-        )
+        raise SettingError(_NEEDS["memorisation"])
     training, held_out = (part.features for part in inputs.parts)
     made, _ = inputs.rows()
     assert training is not None and held_out is not None
@@ -210,7 +224,7 @@ def _memorisation(inputs: Inputs) -> Result:
 METRICS: Mapping[str, Metric] = {
     "fid": Metric(lambda inputs: {"fid": fid(inputs.made.moments, inputs.real.moments)}, features=False),
     "fid_infinity": Metric(lambda inputs: {"fid_infinity": fid_infinity(*inputs.rows())}),
-    "kid": Metric(lambda inputs: kid(*inputs.rows())),
+    "kid": Metric(_kernel),
     "is": Metric(_score),
     "pr": Metric(_neighbours("precision", "recall")),
     "prdc": Metric(_neighbours("precision", "recall", "density", "coverage")),
@@ -332,6 +346,7 @@ def evaluate(
     """
     keep = any(METRICS[name].features for name in metrics)
     how, beside = how or How(), beside or Beside()
+    _refuse_impossible(metrics, network, beside)
     watching = [_Watching(side, metrics) for side in (made, real)]
     sides = [
         _statistics(side, network, keep, how, watched)
@@ -350,6 +365,7 @@ def evaluate(
         beside,
         known,
     )
+    _refuse_other_sizes(sides[0], sides[1])
     values: dict[str, Value] = {}
     for name in metrics:
         values |= METRICS[name].compute(inputs)
@@ -362,6 +378,8 @@ def evaluate(
         "b_pictures": inputs.real.count,
         "features": network.name,
         "network": network.fingerprint,
+        "network_facts": dict(getattr(network, "facts", {})),
+        "versions": {"gansmith": __version__, "torch": torch.__version__},
         **{f"picture_{key}": value for key, value in inputs.made.about.items()},
     }
     images = getattr(made, "images_seen", None)
@@ -393,6 +411,25 @@ def _picked(pictures: PictureSet, rows: Sequence[int]) -> dict[int, NDArray[np.u
         if len(picked) == len(wanted):
             break
     return picked
+
+
+def _refuse_other_sizes(made: Statistics, real: Statistics) -> None:
+    first, second = (f"{side.about.get('width')}x{side.about.get('height')}" for side in (made, real))
+    if first != second:
+        raise DataError(
+            f"Pictures are compared at one size. Received: {first} in {made.name} and {second} in "
+            f"{real.name}. Give pictures of one size, or make the statistics again."
+        )
+
+
+def _refuse_impossible(metrics: Sequence[str], network: FeatureNetwork, beside: Beside) -> None:
+    """Say at once what could only fail after all pictures were looked at."""
+    if "is" in metrics and network.name in _WITHOUT_CLASSES:
+        raise DataError(_NO_CLASSES)
+    needs = {"ppl": beside.generator, "separation": beside.scores, "memorisation": beside.parts}
+    for name, there in needs.items():
+        if name in metrics and there is None:
+            raise SettingError(_NEEDS[name])
 
 
 class _Watching:

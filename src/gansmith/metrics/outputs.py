@@ -1,5 +1,6 @@
 """What an evaluation leaves behind: numbers as JSON, the precision-recall curve, the nearest pictures."""
 
+import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from gansmith.run import Run
 from gansmith.storage import whole_file, write_text
 
 RESULT, CURVE, ROC, NEAREST = "evaluation.json", "prd.png", "roc.png", "nearest.png"
-HISTORY = "metrics.jsonl"
+HISTORY, ALL = "metrics.jsonl", "evaluations.jsonl"
 _GREY, _BLUE = "#888888", "#2a6fb0"
 
 
@@ -43,22 +44,39 @@ def write_outputs(found: Evaluation, folder: Path) -> list[Path]:
     if found.pairs:
         written.append(folder / NEAREST)
         _draw_pairs(found.pairs, written[-1])
-    if Run.is_run(folder.parent) and "images" in found.about:
-        remember(folder.parent, int(found.about["images"]), found)
+    for name in (CURVE, ROC, NEAREST):  # Of an earlier evaluation: they would be taken for this one's.
+        if folder / name not in written:
+            (folder / name).unlink(missing_ok=True)
+    with open(folder / ALL, "a", encoding="utf-8") as file:
+        file.write(json.dumps(found.as_json()) + "\n")
     return written
 
 
 def remember(run: Path, images: int, found: Evaluation) -> None:
     """Put the numbers into the run's history; numbers of the same position are replaced.
 
+    All numbers of a history are comparable: where features, pictures or counts change, the old one is set
+    aside under another name and a new one is begun.
+
     Raises:
         StorageError: the disk refuses.
     """
-    rows = {int(row["images"]): row for row in history(run)}
-    values = found.as_json()["values"]
-    rows[images] = {**rows.get(images, {}), "images": images, **values}
+    key = _key(found)
+    known = history(run)
+    if known and known[-1].get("key") != key:
+        (run / HISTORY).replace(run / f"metrics-{known[-1].get('key', 'old')}.jsonl")
+        known = []
+    rows = {int(row["images"]): row for row in known}
+    rows[images] = {"images": images, "key": key, **found.as_json()["values"]}
     text = "".join(json.dumps(rows[key]) + "\n" for key in sorted(rows))
     write_text(run / HISTORY, text)
+
+
+def _key(found: Evaluation) -> str:
+    """What the numbers depend on besides the weights."""
+    names = ("network", "b_fingerprint", "a_pictures", "b_pictures")
+    text = json.dumps([found.about[name] for name in names])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def history(run: Path) -> list[dict[str, Any]]:

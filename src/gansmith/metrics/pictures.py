@@ -122,6 +122,11 @@ def open_rows(place: str, config: DataConfig, *, most: int | None = None, seed: 
         DataError: there is nothing of that name, or no picture in it.
     """
     data = _opened(place, config)
+    if "images" not in data.columns:
+        raise DataError(
+            f"Single pictures are compared. Received: {place}, which has {', '.join(data.columns)}. "
+            "Give one side of the pairs as a folder."
+        )
     count = len(data) if most is None else min(most, len(data))
     rows = torch.arange(len(data))
     if count < len(data):

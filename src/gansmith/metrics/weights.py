@@ -169,7 +169,7 @@ def _fetch(file: WeightsFile, path: Path) -> None:
         raise DataError(
             f"{file.purpose} needs the weights {file.name} ({file.megabytes} MB), which are not in "
             f"{path.parent} and could not be fetched ({reason}). Where there is a network, fetch {file.url} "
-            f"and put it there, or name the file. {file.instead}"
+            f"and put it there, or name it with --weights. {file.instead}"
         ) from error
 
 
