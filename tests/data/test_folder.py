@@ -120,7 +120,7 @@ def test_a_zip_is_read_without_unpacking(tmp_path):
 def test_names_that_climb_out_of_a_zip_are_only_names(tmp_path):
     source = ZipSource(pack(tmp_path / "z.zip", ["../../evil.png", "a.png"]))
     assert source.names == ("a.png", "evil.png")
-    assert source.read(0) == png(0)
+    assert source.read(1) == png(0)
     assert not (tmp_path.parent.parent / "evil.png").exists()
 
 
