@@ -1,6 +1,6 @@
 """How fast pictures are prepared, beside the plain Pillow loop everybody writes, on one core each.
 
-    python benchmarks/prepare.py PHOTOGRAPHS [--count 200] [--rounds 3]
+    python benchmarks/prepare.py PHOTOGRAPHS [--count 200] [--rounds 3] [--case "256 px"]
 
 PHOTOGRAPHS is a folder or zip of real photographs; they are enlarged to 1024 px and saved as JPEG and PNG in
 a temporary folder first. The plain loop opens, crops to a square, resizes (bicubic) and saves a JPEG of
@@ -75,10 +75,11 @@ def main() -> None:
     parser.add_argument("photographs")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--case", default="", help="only cases with this in their name")
     asked = parser.parse_args()
     print(f"{'case':24} {'plain':>10} {'prepare':>10} {'ratio':>7}   least to greatest")
     with tempfile.TemporaryDirectory() as place:
-        for name, ending, large, small in CASES:
+        for name, ending, large, small in [case for case in CASES if asked.case in case[0]]:
             folder = Path(place) / f"{large}{ending}"
             if not folder.exists():
                 many = asked.count if large > 512 else 10 * asked.count  # Small ones are over at once.

@@ -294,3 +294,19 @@ def test_stylegan_folders_without_labels_are_no_classes(tmp_path):
     fill(tmp_path, ["00000/1.png", "00001/2.png"])
     (tmp_path / "dataset.json").write_text('{"labels": null}')
     assert FolderSource(tmp_path).facts.labels is None
+
+
+@pytest.mark.slow
+def test_a_million_tiny_files(tmp_path):
+    """Links to one file: the listing is what is tried."""
+    for folder in range(1000):
+        place = tmp_path / "many" / f"{folder:03d}"
+        place.mkdir(parents=True)
+        (place / "000.png").write_bytes(png(0))
+        for number in range(1, 1000):
+            os.link(place / "000.png", place / f"{number:03d}.png")
+    source = FolderSource(tmp_path / "many")
+    assert len(source.names) == 1_000_000
+    assert source.names[-1] == "999/999.png"
+    assert source.read(999_999) == png(0)
+    assert len(source.facts.label_names) == 1000
