@@ -154,7 +154,7 @@ def test_the_verb_on_a_run_and_on_a_folder_of_its_pictures(
 ) -> None:
     words = ("--features", "pixels", "--metrics", "fid,pr,prd", "--samples", 40)
     told = run("evaluate", trained, faces, *words)
-    assert "fid" in told.stdout and "intervals" in told.stdout
+    assert "fid" in told.stdout and "intervals" in told.stdout and "16x16 in colour" in told.stdout
     assert (trained / "evaluation" / "prd.png").exists()
     kept = json.loads((trained / "evaluation" / "evaluation.json").read_text())
     assert kept["about"]["images"] == 16 and kept["about"]["versions"]["torch"] == torch.__version__

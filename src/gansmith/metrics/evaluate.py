@@ -279,7 +279,9 @@ class Evaluation:
             lines.append(f"{name:14} {value.value:10.4g}   {between:22} {MEANINGS.get(name, '')}")
             if value.note and value.note not in notes:
                 notes.append(value.note)
-        counts = f"{self.made.count:,} and {self.real.count:,} pictures"
+        kind = "grey" if self.about.get("picture_channels") == 1 else "colour"
+        size = f"{self.about.get('picture_width')}x{self.about.get('picture_height')} in {kind}"
+        counts = f"{self.made.count:,} and {self.real.count:,} pictures, {size}"
         lines += ["", f"{counts}, features {self.about['features']}; intervals hold with 95 %."]
         return "\n".join([*lines, *(f"Note: {note}" for note in notes)])
 
