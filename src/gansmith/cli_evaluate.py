@@ -10,7 +10,7 @@ from gansmith.arguments import Verb, given, to_size
 from gansmith.errors import SettingError
 
 if TYPE_CHECKING:
-    from gansmith.metrics.evaluate import Beside
+    from gansmith.metrics.catalogue import Beside
     from gansmith.metrics.pictures import PictureSet
     from gansmith.metrics.statistics import Statistics
     from gansmith.recipe import DataConfig
@@ -58,7 +58,8 @@ def evaluate(made: str, real: str, as_json: bool, **asked: Any) -> None:
     """
     from gansmith.console import counter
     from gansmith.devices import pick_device
-    from gansmith.metrics.evaluate import How, parse_metrics
+    from gansmith.metrics.catalogue import parse_metrics
+    from gansmith.metrics.evaluate import How
     from gansmith.metrics.evaluate import evaluate as start
     from gansmith.metrics.networks import open_features
     from gansmith.metrics.outputs import write_outputs
@@ -138,7 +139,7 @@ def _beside(
     """What some of the metrics need besides two sets of pictures."""
     import torch
 
-    from gansmith.metrics.evaluate import Beside
+    from gansmith.metrics.catalogue import Beside
     from gansmith.metrics.pictures import ModelPictures
     from gansmith.models import open_judge
 

@@ -18,7 +18,8 @@ from gansmith.cli import cli
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.open import open_data
 from gansmith.errors import DataError, GansmithError, SettingError
-from gansmith.metrics.evaluate import METRICS, Beside, How, evaluate, parse_metrics
+from gansmith.metrics.catalogue import METRICS, Beside, parse_metrics
+from gansmith.metrics.evaluate import How, evaluate
 from gansmith.metrics.networks import open_features
 from gansmith.metrics.outputs import history, remember
 from gansmith.metrics.pictures import DataPictures, open_rows, training_and_held_out

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 from gansmith.errors import DataError, MissingPackageError, SettingError
+from gansmith.faces import models
 from gansmith.metrics import extractor, face, networks, vision
 from gansmith.metrics.features import FeatureNetwork
 from gansmith.metrics.inception import random_inception
@@ -25,7 +26,7 @@ needs_fidelity = pytest.mark.skipif(
 )
 needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")
 needs_dlib = pytest.mark.skipif(
-    importlib.util.find_spec("dlib") is None or importlib.util.find_spec(face._MODELS) is None,
+    importlib.util.find_spec("dlib") is None or importlib.util.find_spec(models.PACKAGE) is None,
     reason="dlib or its models are not installed",
 )
 
@@ -341,7 +342,7 @@ def test_face_gives_dlibs_descriptor_of_the_whole_picture():
 
     network = open_features("face")
     pictures = random_pictures(2, height=150, width=150)
-    model = dlib.face_recognition_model_v1(str(face._model()))
+    model = dlib.face_recognition_model_v1(str(models.model_file(face._FILE, "This test")))
     wanted = np.array(
         [model.compute_face_descriptor(p.permute(1, 2, 0).contiguous().numpy()) for p in pictures]
     )
@@ -365,7 +366,7 @@ def test_face_says_what_is_missing_of_its_models(monkeypatch, tmp_path):
     package.mkdir()
     (package / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(face, "_MODELS", "no_such_models")
+    monkeypatch.setattr(models, "PACKAGE", "no_such_models")
     with pytest.raises(DataError, match="must contain models/dlib_face"):
         open_features("face")
     file = package / face._FILE
@@ -373,7 +374,7 @@ def test_face_says_what_is_missing_of_its_models(monkeypatch, tmp_path):
     file.write_bytes(b"damaged")
     with pytest.raises(DataError, match="dlib cannot read"):
         open_features("face")
-    monkeypatch.setattr(face, "_MODELS", "no_such_package_at_all")
+    monkeypatch.setattr(models, "PACKAGE", "no_such_package_at_all")
     with pytest.raises(MissingPackageError, match=r"gansmith\[faces\]"):
         open_features("face")
 

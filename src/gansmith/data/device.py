@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gansmith.data.dataset import DataSet, joined, rows_of
-from gansmith.data.facts import Refused
+from gansmith.data.dataset import DataSet, MemoryDataSet, joined
 
 _SHARE = 4  # A set may take a quarter of the memory that is free.
 _AT_ONCE = 4096  # Rows moved at a time.
 
 
-class DeviceDataSet:
+class DeviceDataSet(MemoryDataSet):
     """Some columns of a data set, held on a device; rows may be asked for from there or from the CPU.
 
     Args:
@@ -21,29 +20,17 @@ class DeviceDataSet:
         device: where they are held.
     """
 
-    in_arrays = True
-
     def __init__(self, data: DataSet, columns: Sequence[str], device: torch.device) -> None:
-        self.name, self.fingerprint, self.about = data.name, data.fingerprint, data.about
-        self.refused: tuple[Refused, ...] = data.refused
-        self._device = device
         parts = [data.fetch(rows, columns) for rows in torch.split(torch.arange(len(data)), _AT_ONCE)]
-        self._columns = {
+        there = {
             name: joined([part[name].to(device, non_blocking=True) for part in parts]) for name in columns
         }
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns."""
-        return tuple(self._columns)
-
-    def __len__(self) -> int:
-        return len(next(iter(self._columns.values())))
+        super().__init__(data.name, there, data.fingerprint, data.refused, data.about)
+        self._device = device
 
     def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:
         """The rows of some columns (None: of all), in the order asked for, on the device."""
-        there = rows.to(self._device, non_blocking=True)
-        return {name: rows_of(self._columns[name], there) for name in columns or self._columns}
+        return super().fetch(rows.to(self._device, non_blocking=True), columns)
 
 
 def on_device(data: DataSet, fields: Sequence[str], device: torch.device) -> DataSet:

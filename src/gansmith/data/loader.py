@@ -83,8 +83,7 @@ class Loader(Generic[B]):
 
         Where several processes share the work, this is this one's part of them.
         """
-        rank, processes = self._part
-        start, stop = position + rank * count // processes, position + (rank + 1) * count // processes
+        start, mine = self._span(position, count)
         future = self._ahead.pop((position, count), None)
         before = time.perf_counter()
         columns = future.result() if future else self._fetch(position, count)
@@ -92,7 +91,7 @@ class Loader(Generic[B]):
         if next_position is not None:
             key = (next_position, count)
             self._ahead = {key: self._ahead.get(key) or self._thread.submit(self._fetch, *key)}
-        return self._batch(self._changed(self._to_device(columns), start, stop - start))
+        return self._batch(self._changed(self._to_device(columns), start, mine))
 
     def held_out_batches(self, size: int, most: int) -> Iterator[B]:
         """Up to ``most`` held-out rows in whole batches of ``size``, or in one where there are fewer."""
@@ -128,12 +127,17 @@ class Loader(Generic[B]):
             columns |= stream.fetch(part)
         return self._batch(self._to_device(columns))
 
-    def _fetch(self, position: int, count: int) -> dict[str, Tensor]:
+    def _span(self, position: int, count: int) -> tuple[int, int]:
+        """(first position, number of pictures) of this process's part of a batch."""
         rank, processes = self._part
-        start, stop = position + rank * count // processes, position + (rank + 1) * count // processes
+        start, stop = rank * count // processes, (rank + 1) * count // processes
+        return position + start, stop - start
+
+    def _fetch(self, position: int, count: int) -> dict[str, Tensor]:
+        start, mine = self._span(position, count)
         columns: dict[str, Tensor] = {}
         for stream in self._streams:
-            columns |= stream.fetch(stream.rows(start, stop - start))
+            columns |= stream.fetch(stream.rows(start, mine))
         if self._device.type == "cuda":  # Pinned memory is what lets the copy run beside the step.
             return {name: c if c.is_cuda else c.pin_memory() for name, c in columns.items()}
         return columns

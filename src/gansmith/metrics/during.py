@@ -9,7 +9,8 @@ from gansmith.data.loader import Loader
 from gansmith.errors import SettingError
 from gansmith.generation import from_method
 from gansmith.method import NoiseToImage
-from gansmith.metrics.evaluate import Evaluation, How, evaluate, parse_metrics
+from gansmith.metrics.catalogue import parse_metrics
+from gansmith.metrics.evaluate import Evaluation, How, evaluate
 from gansmith.metrics.networks import open_features
 from gansmith.metrics.outputs import history, remember, write_outputs
 from gansmith.metrics.pictures import DataPictures, ModelPictures

@@ -9,7 +9,6 @@ meanwhile.
 import importlib
 import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from gansmith.errors import DataError, MissingPackageError
+from gansmith.errors import MissingPackageError
+from gansmith.faces.models import broken, model_file
 from gansmith.metrics.extractor import check_pictures, fingerprint, versions
 from gansmith.metrics.features import Outputs
 from gansmith.metrics.weights import digest
 from gansmith.tensors import BytePictures
 
 _PURPOSE = "The feature network face"
-_MODELS = "face_recognition_models"
 _FILE = "models/dlib_face_recognition_resnet_model_v1.dat"
 _SIDE = 150
 _BATCH = 16  # Pictures in memory at a time; a descriptor does not depend on it.
@@ -70,12 +69,12 @@ def open_face() -> FaceNetwork:
         dlib = importlib.import_module("dlib")
     except ImportError as error:
         raise MissingPackageError("dlib-bin", _PURPOSE, "faces") from error
-    path = _model()
+    path = model_file(_FILE, _PURPOSE)
     facts = {"weights": digest(path), "resize": "bicubic", **versions("dlib-bin", "pillow")}
     try:
         return FaceNetwork(dlib.face_recognition_model_v1(str(path)), facts)
     except RuntimeError as error:
-        raise _broken(f"{path}, which dlib cannot read ({error})") from error
+        raise broken(_FILE, f"{path}, which dlib cannot read ({error})") from error
 
 
 def _chip(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -83,21 +82,3 @@ def _chip(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.ascontiguousarray(picture)
     image = Image.fromarray(np.ascontiguousarray(picture))
     return np.array(image.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
-
-
-def _model() -> Path:
-    """The package is looked up and not imported: its import needs setuptools of old."""
-    spec = importlib.util.find_spec(_MODELS)
-    if spec is None or spec.origin is None:
-        raise MissingPackageError(_MODELS, _PURPOSE, "faces")
-    path = Path(spec.origin).parent / _FILE
-    if not path.is_file():
-        raise _broken(f"no such file in {path.parent}")
-    return path
-
-
-def _broken(received: str) -> DataError:
-    return DataError(
-        f"The package {_MODELS} must contain {_FILE}. Received: {received}. "
-        f"Install it anew: pip install --force-reinstall {_MODELS}"
-    )

@@ -17,8 +17,8 @@ from gansmith.data.load import LazyDataSet
 from gansmith.data.mapped import open_prepared
 from gansmith.data.open import describe_source, open_data
 from gansmith.data.prepared import PreparedFolder
-from gansmith.data.sampler import split
 from gansmith.data.sources import open_source
+from gansmith.data.streams import parted
 from gansmith.errors import DataError, SettingError
 from gansmith.generation import Generator, pictures
 from gansmith.models import open_generator
@@ -139,11 +139,7 @@ def open_rows(place: str, config: DataConfig, *, most: int | None = None, seed: 
 def training_and_held_out(place: str, config: DataConfig, seed: int) -> tuple[DataPictures, DataPictures]:
     """The pictures a run trained on and those it held out, as its loader parts them."""
     whole = open_rows(place, config)
-    held = whole.data.about.held_out
-    if held is not None and config.validation > 0 and bool(held.any()) and not bool(held.all()):
-        training, held_out = (~held).nonzero()[:, 0], held.nonzero()[:, 0]
-    else:
-        training, held_out = split(len(whole), config.validation, seed)
+    training, held_out = parted(whole.data, None, config, seed)
     if min(len(training), len(held_out)) < 2:
         raise DataError(
             "Whether a generator copies shows beside held-out pictures. Received: "
