@@ -339,7 +339,8 @@ def test_numbers_are_averaged_over_the_interval_and_then_forgotten() -> None:
     for _ in range(4):
         trainer.step()
     row = trainer.flush()
-    assert row.keys() == {"one/loss", "one/images", "two/loss", "two/images"}
+    norms = {"one/gradient", "two/gradient"}
+    assert row.keys() == {"one/loss", "one/images", "two/loss", "two/images"} | norms
     assert row["one/images"] == pytest.approx((0 + 4 + 8 + 12) / 4)
     assert row["two/images"] == pytest.approx((0 + 8) / 2)
     assert row["one/loss"] == pytest.approx(-0.3 * sum(range(8)) / 8, abs=1e-6)

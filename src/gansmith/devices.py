@@ -1,9 +1,12 @@
-"""Which device and number format a run uses on this machine."""
+"""What a run uses of this machine: device, number format, order in memory, compiler. Chosen once, and said."""
+
+from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from gansmith.errors import SettingError
-from gansmith.recipe import Precision
+from gansmith.recipe import EngineConfig, Precision, TrainConfig
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -42,3 +45,71 @@ def _fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return False
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was chosen for a run on this machine."""
+
+    device: torch.device
+    precision: torch.dtype
+    channels_last: bool
+    tf32: bool
+    compiled: bool
+    graphs: bool
+
+    @classmethod
+    def of(cls, train: TrainConfig, device: torch.device) -> "Choices":
+        """What ``train.precision`` and ``train.engine`` ask for, with every ``auto`` decided."""
+        engine: EngineConfig = train.engine
+        precision = pick_precision(train.precision, device)
+        on_cuda = device.type == "cuda"
+        return cls(
+            device=device,
+            precision=precision,
+            # Apple's kernels for channels last have had wrong results and gain nothing.
+            channels_last=device.type != "mps" if engine.layout == "auto" else engine.layout == "channels_last",
+            tf32=on_cuda and (precision == torch.bfloat16 if engine.tf32 is None else engine.tf32),
+            compiled=engine.compile in ("on", "graphs"),
+            graphs=engine.compile == "graphs" and on_cuda,
+        )
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The order of a picture's numbers in memory."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def __str__(self) -> str:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
+        words = [f"on {name} in {str(self.precision).removeprefix('torch.')}"]
+        words += ["channels last"] if self.channels_last else []
+        words += ["TF32"] if self.tf32 else []
+        words += [f"compiled{' into CUDA graphs' if self.graphs else ''}"] if self.compiled else []
+        return ", ".join(words)
+
+    def apply(self) -> None:
+        """Set what torch keeps for the whole process."""
+        if self.device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = self.tf32
+            torch.backends.cudnn.allow_tf32 = self.tf32
+
+    def prepare(self, network: nn.Module) -> None:
+        """Compile a network in place, where that was chosen; its names and its copies stay plain."""
+        if self.compiled:
+            network.compile(mode="reduce-overhead" if self.graphs else None)
+
+
+def not_compiled(network: nn.Module) -> bool:
+    """Take a network's compilation back; whether there was one."""
+    was = network._compiled_call_impl is not None
+    network._compiled_call_impl = None
+    return was
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on whatever device."""
+    words = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(sign in words for sign in ("can't allocate memory", "not enough memory", "out of memory"))
+    )

@@ -58,9 +58,9 @@ class Noise:
     def __len__(self) -> int:
         return len(self.seeds)
 
-    def first(self, count: int) -> "Noise":
-        """The streams of the first ``count`` pictures alone, from where they stand; this one stays put."""
-        part = Noise(self.seeds[:count])
+    def each(self, step: int) -> "Noise":
+        """The streams of every ``step``-th picture alone, from where they stand; this one stays put."""
+        part = Noise(self.seeds[::step])
         part._position = self._position
         return part
 

@@ -86,8 +86,10 @@ def _fused() -> bool:
     return not torch.backends.mps.is_available()  # One kernel for all parameters: CPU and CUDA have it.
 
 
-def set_rate(optimiser: torch.optim.Optimizer, config: Optimiser, progress: Progress) -> None:
-    """Give ``optimiser`` the learning rate its schedule asks for at this point of the run."""
-    rate = config.lr * config.schedule(progress)
+def set_rate(
+    optimiser: torch.optim.Optimizer, config: Optimiser, progress: Progress, share: float = 1.0
+) -> None:
+    """Give ``optimiser`` the learning rate its schedule asks for at this point of the run, or a share of it."""
+    rate = config.lr * config.schedule(progress) * share
     for group in optimiser.param_groups:
         group["lr"] = rate

@@ -14,6 +14,8 @@ from gansmith.progress import Progress
 from gansmith.size import Box, Fit, Size
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Layout = Literal["auto", "channels_last", "contiguous"]
+Compile = Literal["auto", "off", "on", "graphs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,21 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """How the machine is used. It changes speed and rounding, not the experiment, so it may change on resume."""
+
+    micro_batch: int | None = None  # Pictures a process works on at a time; None: as many as fit.
+    layout: Layout = "auto"  # Of pictures in memory; auto: channels_last, but on Apple's GPUs.
+    tf32: bool | None = None  # Ten-bit products on NVIDIA's GPUs; None: wherever precision is bfloat16.
+    compile: Compile = "auto"  # torch.compile of the networks; graphs: with CUDA graphs; auto: off.
+    shared_batch_norm: bool = True  # With several processes: statistics over the whole batch.
+
+    def __post_init__(self) -> None:
+        if self.micro_batch is not None:
+            at_least(self, 1, "micro_batch", prefix="train.engine.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """The numbers of the training loop. Everything that has a length is counted in images seen."""
 
@@ -91,6 +108,7 @@ class TrainConfig:
     checkpoint_every: int = 10_000
     keep_checkpoints: int = 3
     evaluate: EvaluateConfig = EvaluateConfig()
+    engine: EngineConfig = EngineConfig()
 
     def __post_init__(self) -> None:
         at_least(self, 1, "images", "batch", "keep_checkpoints", prefix="train.")

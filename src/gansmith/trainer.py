@@ -1,7 +1,7 @@
 """The only training loop: players take turns, and where the run stands is one integer."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -10,9 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gansmith.averages import WeightAverage, bundle_for_pictures
+from gansmith.batch_norm import among, share_batch_norms
 from gansmith.data.loader import Loader
-from gansmith.devices import pick_precision
+from gansmith.devices import Choices, not_compiled, out_of_memory
+from gansmith.distributed import ALONE, World
 from gansmith.errors import CheckpointError, SettingError, nearest
+from gansmith.gradients import GradientAverage
 from gansmith.method import Batch, ImageSpec, Method, Networks, Noise, Progress, Turn
 from gansmith.noise import mix_seeds
 from gansmith.optimisers import set_rate
@@ -24,6 +27,7 @@ B = TypeVar("B", bound=Batch)
 P = TypeVar("P")
 
 _BUILD, _NOISE, _GLOBAL, _MEASURE = 11, 12, 13, 14  # Keeps the random streams of one seed apart.
+_NORMS_EVERY = 8  # Steps between two looks at the gradients' norms, so that they cost next to nothing.
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,17 @@ class Trainer(Generic[N, B, P]):
 
     Args:
         recipe: what to do; ``recipe.data.channels`` must be known.
-        loader: where batches come from.
+        loader: where batches come from; it gives this process's part of them.
         device: where networks live.
         borrowed: weights of networks taken from other runs, keyed ``name.parameter``.
+        world: the processes that train together.
+
+    Attributes:
+        micro_batch: pictures worked on at a time; gradients add up until the batch is complete.
+        rate: all learning rates are multiplied by it.
+
+    Raises:
+        SettingError: the recipe does not fit together, or the batch cannot be shared out evenly.
     """
 
     def __init__(
@@ -54,16 +66,24 @@ class Trainer(Generic[N, B, P]):
         loader: Loader[B],
         device: torch.device,
         borrowed: Mapping[str, Tensor] | None = None,
+        world: World = ALONE,
     ) -> None:
-        self.recipe, self.device, self._loader = recipe, device, loader
+        self.recipe, self.device, self._loader, self._world = recipe, device, loader, world
         self.method: Method[N, B, P] = recipe.method
         self.spec: ImageSpec = recipe.spec()
-        self.images = 0
+        self.images, self.rate = 0, 1.0
+        self.choices = Choices.of(recipe.train, device)
+        self.choices.apply()
+        self.micro_batch = micro_batch(recipe.train.batch, world.size, recipe.train.engine.micro_batch)
         torch.manual_seed(mix_seeds(recipe.train.seed, _BUILD))
         self.networks: N = self.method.build(self.spec)
         _borrow(self.networks, borrowed or {})
-        self.networks.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.precision = pick_precision(recipe.train.precision, device)
+        self.networks.to(device, memory_format=self.choices.memory_format)  # type: ignore[call-overload]
+        if world.size > 1 and recipe.train.engine.shared_batch_norm:
+            share_batch_norms(self.networks, world)
+        world.equal(list(self.networks.state_dict().values()))
+        for network in self.networks.children():
+            self.choices.prepare(network)
         self._plan = _plan(self.method)
         self._draws = 1 + max(move.draw for move in self._plan)
         self._owned = _owned(self.method, self.networks)
@@ -71,6 +91,7 @@ class Trainer(Generic[N, B, P]):
         self.optimisers = {
             player: recipe.optimisers[player].build(parameters) for player, parameters in self._owned.items()
         }
+        self._means = {player: GradientAverage(owned, world) for player, owned in self._owned.items()}
         self.average = _average(recipe, self.networks)
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
@@ -83,15 +104,13 @@ class Trainer(Generic[N, B, P]):
     def step(self) -> None:
         """One step: every turn that is due, in order."""
         progress = self.progress
-        torch.manual_seed(
-            mix_seeds(self.recipe.train.seed, _GLOBAL, self.images)
-        )  # For dropout and the like.
-        self._into_training_mode()
+        self._begin(progress)
         due = [move for move in self._plan if progress.step % move.turn.every == 0]
         batches = self._batches(progress, [move.draw for move in due])
         for move, batch in zip(due, batches, strict=True):
             self._play(move, batch, self._noise(move, progress), progress)
         self.images += self.recipe.train.batch
+        self._world.average(self._separate_statistics())
         if self.average is not None and self.recipe.train.average is not None:
             self.average.follow(self.networks, self.recipe.train.average.decay(self.progress))
 
@@ -102,9 +121,60 @@ class Trainer(Generic[N, B, P]):
 
     def flush(self) -> dict[str, float]:
         """Averages of all reported numbers since the last flush; this waits for the device."""
-        row = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        if not self._sums:
+            return {}
+        means = torch.stack([total / self._counts[name] for name, total in self._sums.items()])
+        self._world.average([means])
+        row = dict(zip(self._sums, means.tolist(), strict=True))
         self._sums, self._counts = {}, {}
         return row
+
+    def rehearse(self) -> bool:
+        """Play every turn on one micro-batch and move nothing: whether memory is enough for a step.
+
+        Networks that cannot be compiled in the way this method differentiates them go back to plain ones.
+        """
+        self._begin(self.progress)
+        among(self.networks, ALONE)  # One process may run out of memory while the others wait for it.
+        buffers = [(buffer, buffer.clone()) for buffer in self.networks.buffers()]
+        ballast = [  # What the optimisers will need and have not asked for yet.
+            torch.empty_like(parameter)
+            for player, owned in self._owned.items()
+            for parameter in owned * 2
+            if not self.optimisers[player].state
+        ]
+        try:
+            for move in {move.turn.name: move for move in reversed(self._plan)}.values():
+                self._rehearse(move)
+        except (RuntimeError, torch.OutOfMemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            return False
+        finally:
+            del ballast
+            self._only_moves([])
+            for buffer, before in buffers:
+                buffer.copy_(before)
+            for optimiser in self.optimisers.values():
+                optimiser.zero_grad(set_to_none=True)
+            among(self.networks, self._world)
+            self._sums, self._counts = {}, {}
+        return True
+
+    def halve(self) -> None:
+        """Work on half as many pictures at a time, or a little fewer, so that they fill the batch evenly.
+
+        Raises:
+            SettingError: it is one picture already.
+        """
+        if self.micro_batch == 1:
+            raise SettingError(
+                "Memory must be enough for one picture at a time, and it is not. Use smaller pictures "
+                "(data.size), narrower networks (see: gansmith recipes NAME), or another --device."
+            )
+        self.micro_batch = micro_batch(self.recipe.train.batch, self._world.size, self.micro_batch // 2)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def networks_for_pictures(self) -> N:
         """A copy of the bundle in eval mode, with averaged networks where there are any."""
@@ -150,7 +220,9 @@ class Trainer(Generic[N, B, P]):
 
     # ---- inside a step --------------------------------------------------------------------------
 
-    def _into_training_mode(self) -> None:
+    def _begin(self, progress: Progress) -> None:
+        parts = (_GLOBAL, progress.images) if self._world.size == 1 else (_GLOBAL, progress.images, self._world.rank)
+        torch.manual_seed(mix_seeds(self.recipe.train.seed, *parts))  # For dropout and the like.
         self.networks.train()
         for network in self._frozen:
             network.eval()
@@ -172,38 +244,91 @@ class Trainer(Generic[N, B, P]):
     def _resize(self, batch: B, progress: Progress) -> B:
         """Smaller pictures while a method grows; area averaging, as ProGAN does (Karras 2017)."""
         height, width = self.method.size_at(self.spec, progress)
-        if (height, width) == (self.spec.height, self.spec.width):
+        if (height, width) != (self.spec.height, self.spec.width):
+            smaller = (
+                F.adaptive_avg_pool2d(value, (height, width)) if value.dim() == 4 else value for value in batch
+            )
+            batch = type(batch)(*smaller)
+        if self.choices.channels_last:
             return batch
-        smaller = (
-            F.adaptive_avg_pool2d(value, (height, width)) if value.dim() == 4 else value for value in batch
-        )
-        return type(batch)(*smaller)
+        return type(batch)(*(value.contiguous() for value in batch))
 
     def _noise(self, move: _Move[N, B], progress: Progress) -> Noise:
         base = mix_seeds(self.recipe.train.seed, _NOISE, move.index) // 2
-        positions = torch.arange(progress.images, progress.images + progress.batch, device=self.device)
+        start, stop = self._world.span(progress.batch)
+        positions = torch.arange(progress.images + start, progress.images + stop, device=self.device)
         return Noise(positions + base)
 
     def _play(self, move: _Move[N, B], batch: B, noise: Noise, progress: Progress) -> None:
         turn = move.turn
         owned, optimiser = self._owned[turn.player], self.optimisers[turn.player]
-        self.networks.requires_grad_(False)  # Only the mover's weights take gradients: no graph is built
-        for parameter in owned:  # through the others where it is not needed, and none can leak.
-            parameter.requires_grad_(True)
+        self._only_moves(owned)
         optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            loss = turn.loss(self.networks, batch, noise, progress)
-        (loss.total * turn.every if turn.every > 1 else loss.total).backward()  # type: ignore[no-untyped-call]
-        set_rate(optimiser, self.recipe.optimisers[turn.player], progress)
+        parts = _micro_batches(batch, noise, self.micro_batch)
+        for part, its_noise in parts[:-1]:
+            self._differentiate(turn, part, its_noise, progress, len(parts))
+        with self._means[turn.player].last_backward():
+            self._differentiate(turn, *parts[-1], progress, len(parts))
+        if progress.step % _NORMS_EVERY == 0:
+            self._note(turn.name, {"gradient": _norm(owned)})
+        set_rate(optimiser, self.recipe.optimisers[turn.player], progress, self.rate)
         optimiser.step()
         with torch.no_grad():
             turn.constrain(self.networks)
+
+    def _only_moves(self, owned: Sequence[nn.Parameter]) -> None:
+        """Only the mover's weights take gradients: no graph is built through the others where it is not
+        needed, and none can leak.
+        """
+        self.networks.requires_grad_(False)
+        for parameter in owned:
+            parameter.requires_grad_(True)
+
+    def _differentiate(
+        self, turn: Turn[N, B], batch: B, noise: Noise, progress: Progress, parts: int = 1
+    ) -> None:
+        """Add the gradients of one of ``parts`` equal parts of the batch."""
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            loss = turn.loss(self.networks, batch, noise, progress)
+        share = turn.every / parts
+        (loss.total if share == 1 else loss.total * share).backward()  # type: ignore[no-untyped-call]
         self._note(turn.name, {"loss": loss.total, **loss.parts})
+
+    def _rehearse(self, move: _Move[N, B]) -> None:
+        progress, size = self.progress, self.recipe.train.batch
+        position = progress.images * self._draws + move.draw * size
+        batch = self._resize(self._loader.batch(position, size), progress)
+        part = _micro_batches(batch, self._noise(move, progress), self.micro_batch)[0]
+        self._only_moves(self._owned[move.turn.player])
+        try:
+            self._differentiate(move.turn, *part, progress)
+        except Exception:
+            if not self._compiled_back(move.turn.player):
+                raise
+            self._rehearse(move)  # Some ways of differentiating, twice for example, no compiler follows.
+
+    def _compiled_back(self, player: str) -> bool:
+        """Take compilation back: of the mover's networks, or of all where those were plain."""
+        own = [self.networks.get_submodule(name) for name in self.method.players()[player]]
+        return any([not_compiled(m) for m in own]) or any([not_compiled(m) for m in self.networks.children()])
+
+    def _separate_statistics(self) -> list[Tensor]:
+        """Running statistics that each process takes of its own part of the batch."""
+        if self._world.size == 1 or self.recipe.train.engine.shared_batch_norm:
+            return []
+        norms = [m for m in self.networks.modules() if isinstance(m, nn.BatchNorm2d)]
+        held = [statistic for m in norms for statistic in (m.running_mean, m.running_var)]
+        return [statistic for statistic in held if statistic is not None]
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Of the networks' arithmetic; weights and losses are float32."""
+        return self.choices.precision
 
     def _note(self, turn: str, parts: Mapping[str, Tensor]) -> None:
         """Add up on the device; nothing is waited for until ``flush``."""
         for part, value in parts.items():
-            name, value = f"{turn}/{part}", value.detach().float()
+            name, value = f"{turn}/{part}", value.detach().to(self.device, torch.float32).reshape(())
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
 
@@ -215,6 +340,36 @@ def pictures_of(
     with torch.inference_mode():
         images: Images = method.generate(networks, prompt, noise)
         return spec.to_pictures(images)
+
+
+def micro_batch(batch: int, processes: int, most: int | None = None) -> int:
+    """Pictures a process works on at a time: the most up to ``most`` that fill its part of the batch evenly.
+
+    Raises:
+        SettingError: the batch is no multiple of the processes, or the part is none of what was asked for.
+    """
+    if batch % processes:
+        near = max(processes, round(batch / processes) * processes)
+        raise SettingError(
+            f"train.batch must be a multiple of the processes. Received: train.batch={batch} and {processes} "
+            f"processes. Try train.batch={near}."
+        )
+    part = batch // processes
+    return max(n for n in range(1, min(most or part, part) + 1) if part % n == 0)
+
+
+def _micro_batches(batch: B, noise: Noise, size: int) -> list[tuple[B, Noise]]:
+    """A batch and its noise in equal parts."""
+    if len(noise) == size:
+        return [(batch, noise)]
+    parts = [type(batch)(*columns) for columns in zip(*(torch.split(c, size) for c in batch), strict=True)]
+    return [(part, Noise(seeds)) for part, seeds in zip(parts, torch.split(noise.seeds, size), strict=True)]
+
+
+def _norm(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """The length of all gradients together."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return torch.stack(torch._foreach_norm(gradients)).norm() if gradients else torch.zeros(())
 
 
 def _plan(method: Method[N, B, P]) -> list[_Move[N, B]]:
