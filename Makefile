@@ -32,7 +32,7 @@ types: $(STAMP)
 check: lint types
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/train_dcgan.py
+	$(BIN)/python benchmarks/all.py
 
 # Tools and versions are pinned in constraints.txt, so that two machines get the same environment.
 $(STAMP): pyproject.toml constraints.txt

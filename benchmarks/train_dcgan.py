@@ -1,110 +1,131 @@
-"""Images per second of gansmith's loop against the plain loop of the tutorials: same networks, same batch.
+"""Images per second of a whole `gansmith train` on a folder of JPEG files, beside the tutorials' plain loop.
 
-    python benchmarks/train_dcgan.py [--batch 128] [--rounds 7] [--steps 3]
+    python benchmarks/train_dcgan.py [--folder FACES] [--batch 64 128] [--rounds 3] [--steps 12] [--quick]
 
-Both train DCGAN-64 (ngf 64) in float32 on the same pictures in memory. They take turns, a few steps
-each, so that a busy machine disturbs both alike; what counts is the ratio, as a median with its spread.
+DCGAN-64 (ngf 64). Ours is `gansmith.session.train` into a run directory: its own reading of the folder,
+averaged weights, numbers, pictures and checkpoints as they come. Beside it the plain loop
+(benchmarks/plain.py), eager in float32, fed by torchvision's ImageFolder and two DataLoader workers. Whole
+runs take turns; the rate is that after a run's first two steps. Without --folder, 1024 demo faces are
+saved as JPEG of 128 px first.
 """
 
 import argparse
-import platform
+import itertools
+import json
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from measuring import Row, noise_pictures, operations, our_trainer, peak, print_table, ratios, with_settings
+from PIL import Image
+from plain import dcgan, image_folder
 
-from gansmith.data.builtin import open_builtin
-from gansmith.data.loader import Loader
-from gansmith.method import ImageSpec
-from gansmith.nets.dcgan import DCGANDiscriminator, DCGANGenerator
+from gansmith.data import faces
+from gansmith.data.open import open_data
+from gansmith.devices import pick_precision
+from gansmith.recipe import Recipe
 from gansmith.recipes import named
-from gansmith.trainer import Trainer
+from gansmith.session import train
+
+CPU = torch.device("cpu")
+FIRST = 2  # Steps before the clock starts.
 
 
-def plain_loop(images: Tensor, batch: int) -> Callable[[], None]:
-    """One step of the usual tutorial: eager float32, labels of ones and zeros, numbers read every step."""
-    spec = ImageSpec(64, 64, 3)
-    generator, discriminator = DCGANGenerator(spec, 100, 64), DCGANDiscriminator(spec, 64)
-    criterion = nn.BCEWithLogitsLoss()
-    optimiser_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    optimiser_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
-
-    def step() -> None:
-        real = images[torch.randint(0, len(images), (batch,))].float() / 127.5 - 1.0
-        discriminator.zero_grad()
-        output = discriminator(real)
-        loss_real = criterion(output, torch.ones(batch))
-        loss_real.backward()
-        seen = output.mean().item()
-        fake = generator(torch.randn(batch, 100))
-        output = discriminator(fake.detach())
-        loss_fake = criterion(output, torch.zeros(batch))
-        loss_fake.backward()
-        before = output.mean().item()
-        optimiser_d.step()
-        generator.zero_grad()
-        output = discriminator(fake)
-        loss = criterion(output, torch.ones(batch))
-        loss.backward()
-        after = output.mean().item()
-        optimiser_g.step()
-        _ = (seen, before, after, (loss_real + loss_fake).item(), loss.item())
-
-    return step
+def save_faces(folder: Path, count: int) -> None:
+    """Demo faces as JPEG files of 128 px, in one class folder as ImageFolder wants it."""
+    folder.mkdir(parents=True)
+    for index in range(count):
+        picture = Image.fromarray(faces.draw(faces.face(0, index), 128, 128))
+        picture.save(folder / f"{index:05d}.jpg", quality=92)
 
 
-def our_loop(batch: int, precision: str) -> Callable[[], None]:
-    """A gansmith trainer on the textbook recipe, averaged weights and reported numbers included."""
-    recipe = named("dcgan64")
-    recipe = replace(
-        recipe,
-        data=replace(recipe.data, channels=3),
-        train=replace(recipe.train, batch=batch, precision=precision),
+def our_run(folder: Path, batch: int, steps: int, precision: str) -> float:
+    """Seconds for an image in a run of `gansmith train`, from the rows it writes."""
+    recipe = with_settings(
+        recipe_of(batch, precision),
+        images=batch * (FIRST + steps),
+        log_every=batch * FIRST,
+        keep_checkpoints=1,
     )
-    data = open_builtin("demo-faces:1024", recipe.data)
-    data.fetch(torch.arange(1024))  # Drawn now, so that both loops read from memory.
-    loader = Loader(data, recipe.method.batch_type, recipe.data, 0, torch.device("cpu"))
-    return Trainer(recipe, loader, torch.device("cpu")).step
+    with tempfile.TemporaryDirectory() as place:
+        outcome = train(recipe, open_data(str(folder), recipe.data), Path(place) / "run", device="cpu")
+        lines = outcome.run.stats.read_text().splitlines()
+    rows = [row for row in map(json.loads, lines) if "images_per_second" in row]
+    return (rows[-1]["seconds"] - rows[0]["seconds"]) / (rows[-1]["images"] - rows[0]["images"])
 
 
-def seconds(step: Callable[[], None], steps: int) -> float:
-    """Seconds for one step, averaged over a few."""
+def plain_run(folder: Path, batch: int, steps: int) -> float:
+    """Seconds for an image in the plain loop."""
+    batches: Iterator[torch.Tensor] = image_folder(folder, 64, batch)
+    step = dcgan(lambda: next(batches), 64, CPU)
+    for _ in range(FIRST):
+        step()
     start = time.perf_counter()
     for _ in range(steps):
         step()
-    return (time.perf_counter() - start) / steps
+    seconds = time.perf_counter() - start
+    batches.close()  # type: ignore[attr-defined]
+    return seconds / steps / batch
+
+
+def recipe_of(batch: int, precision: str) -> Recipe:
+    """The textbook recipe."""
+    return with_settings(named("dcgan64"), batch=batch, precision=precision)
+
+
+def shares(batch: int) -> dict[str, float]:
+    """Seconds an image would take if every operation went as fast as a large product of matrices."""
+    images = noise_pictures(batch, 64)
+    real = images.float() / 127.5 - 1
+    of_plain, of_ours = dcgan(lambda: real, 64, CPU), our_trainer(recipe_of(batch, "auto"), images, CPU).step
+    peaks = {name: peak(pick_precision(name, CPU), CPU) for name in ("float32", "auto")}
+    ours = {name: operations(of_ours) / batch / fastest for name, fastest in peaks.items()}
+    return {"plain": operations(of_plain) / batch / peaks["float32"], **ours}
+
+
+def measure(folder: Path, batch: int, rounds: int, steps: int) -> list[Row]:
+    """The rows of one batch size."""
+    times: dict[str, list[float]] = {"plain": [], "float32": [], "auto": []}
+    for _ in range(rounds):
+        times["plain"].append(plain_run(folder.parent, batch, steps))
+        for precision in ("float32", "auto"):
+            times[precision].append(our_run(folder, batch, steps, precision))
+        print(f"batch {batch}:", {name: f"{1 / found[-1]:.1f} images/s" for name, found in times.items()})
+    least = shares(batch)
+    middle = {name: statistics.median(found) for name, found in times.items()}
+    beside = (
+        f"plain, float32: {1 / middle['plain']:.1f} images/s, {100 * least['plain'] / middle['plain']:.0f} %"
+    )
+    rows = []
+    for name in ("float32", "auto"):
+        kind = str(pick_precision(name, CPU)).removeprefix("torch.")
+        what = f"DCGAN-64, batch {batch}, whole `train`, {kind}"
+        found = ratios(times["plain"], times[name])
+        rows.append(Row(what, f"{1 / middle[name]:.1f} images/s", beside, found, least[name] / middle[name]))
+    return rows
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=3)
-    options = parser.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="a folder of JPEG files inside another one of its own")
+    parser.add_argument("--batch", type=int, nargs="+", default=[64, 128])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--quick", action="store_true", help="only see that it works")
+    asked = parser.parse_args()
+    if asked.quick:
+        asked.batch, asked.rounds, asked.steps = [8], 1, 4
     torch.manual_seed(0)
-    config = replace(named("dcgan64").data, channels=3)
-    images = open_builtin("demo-faces:1024", config).fetch(torch.arange(1024))["images"]
-    loops = {
-        "plain float32": plain_loop(images, options.batch),
-        "gansmith float32": our_loop(options.batch, "float32"),
-        "gansmith auto": our_loop(options.batch, "auto"),
-    }
-    for step in loops.values():
-        seconds(step, 1)
-    times: dict[str, list[float]] = {name: [] for name in loops}
-    for _ in range(options.rounds):
-        for name, step in loops.items():
-            times[name].append(seconds(step, options.steps))
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    for name, values in times.items():
-        ratios = [plain / own for plain, own in zip(times["plain float32"], values, strict=True)]
-        rate = options.batch / statistics.median(values)
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        print(f"{name:18} {rate:7.1f} images/s   {statistics.median(ratios):.2f} x plain ({spread})")
+    with tempfile.TemporaryDirectory() as place:
+        folder = asked.folder or Path(place) / "faces" / "all"
+        if asked.folder is None:
+            save_faces(folder, 64 if asked.quick else 1024)
+        found = [measure(folder, batch, asked.rounds, asked.steps) for batch in asked.batch]
+    print_table(list(itertools.chain.from_iterable(found)))
 
 
 if __name__ == "__main__":

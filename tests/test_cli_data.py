@@ -71,6 +71,47 @@ def test_a_builtin_set_is_prepared_with_all_its_facts(tmp_path: Path) -> None:
     assert facts.landmark_names[0] == "left_eye"
 
 
+def test_a_builtin_set_is_no_file_of_the_users(tmp_path: Path) -> None:
+    told = run("prepare", "demo-faces:1", tmp_path / "faces", "--size", 32, "--workers", 1).stdout
+    assert "files        built-in 1" in told and "PPM" not in told
+    assert "\n1 picture in" in told and "1 pictures" not in told
+    assert "drawn by gansmith" in told
+    assert PreparedFolder(tmp_path / "faces").licence == "drawn by gansmith (Apache-2.0); they show nobody"
+    assert "built-in 3" in run("inspect", "demo-faces:3").stdout
+    run("prepare", tmp_path / "faces", tmp_path / "smaller", "--size", 8, "--workers", 1)
+    assert "prepared 1" in run("inspect", tmp_path / "smaller").stdout
+
+
+def test_a_licence_is_kept_and_told(photos: Path, tmp_path: Path) -> None:
+    words = ("prepare", photos, tmp_path / "set", "--size", 8, "--workers", 1)
+    assert "not known; gansmith prepare --licence TEXT" in run(*words).stdout
+    assert "CC BY 4.0, Ada" in run(*words, "--licence", "CC BY 4.0, Ada").stdout
+    assert json.loads(run(*words, "--json").stdout)["licence"] == "CC BY 4.0, Ada"
+    assert "licence      CC BY 4.0, Ada" in run("inspect", tmp_path / "set").stdout
+    with pytest.raises(SettingError, match="one line of text"):
+        run(*words, "--licence", " ")
+
+
+def test_changed_options_of_pairs_are_named(photos: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        source = photos / "cat" / f"{number}.png"
+        for folder in ("dog", "cow"):
+            (photos / folder).mkdir(exist_ok=True)
+            (photos / folder / f"{number}.png").write_bytes(source.read_bytes())
+    words = ("prepare", photos, tmp_path / "set", "--size", 8, "--workers", 1)
+    pairs = ("--pairs", "folders", "--between")
+    run(*words, *pairs, "dog,cat")
+    with pytest.raises(DataError, match=r"other options \(--between: dog,cat -> cow,cat"):
+        run(*words, *pairs, "cow,cat")
+    with pytest.raises(DataError, match="--swap: False -> True"):
+        run(*words, *pairs, "dog,cat", "--swap")
+    with pytest.raises(DataError, match="--pairs: folders -> None"):
+        run(*words)
+    (photos / "dog" / "1.png").unlink()
+    with pytest.raises(DataError, match=r"SRC is not what .* was begun from \(2 pictures then, 1 now"):
+        run(*words, *pairs, "dog,cat")
+
+
 def test_pairs_and_a_box(photos: Path, tmp_path: Path) -> None:
     for number in (1, 2):
         source = photos / "cat" / f"{number}.png"

@@ -12,8 +12,9 @@ from gansmith.methods.dcgan import DCGAN
 from gansmith.models import open_generator
 from gansmith.noise import Noise
 from gansmith.recipes import CATALOGUE, default_for, named
-from gansmith.session import resolve, train
+from gansmith.session import train
 from gansmith.settings import override
+from gansmith.starting import resolve
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

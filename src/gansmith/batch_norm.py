@@ -5,15 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gansmith.distributed import ALONE, World
+from gansmith.distributed import World
+from gansmith.tensors import full
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
     """Batch norm whose mean and variance are taken over every process's part of the batch.
 
     It takes over the weights and running statistics of a ``BatchNorm2d``, names included, so that a
-    checkpoint is the same for any number of processes; in eval mode and alone it is one. Every process must have
-    equally many pictures. (torch's SyncBatchNorm runs on GPUs only, and knows no second derivative.)
+    checkpoint is the same for any number of processes; in eval mode and alone it is one. Every process must
+    have equally many pictures. (torch's SyncBatchNorm runs on GPUs only, and knows no second derivative.)
 
     Args:
         plain: what it replaces.
@@ -21,7 +22,9 @@ class SharedBatchNorm(nn.BatchNorm2d):
     """
 
     def __init__(self, plain: nn.BatchNorm2d, world: World) -> None:
-        super().__init__(plain.num_features, plain.eps, plain.momentum, plain.affine, plain.track_running_stats)
+        super().__init__(
+            plain.num_features, plain.eps, plain.momentum, plain.affine, plain.track_running_stats
+        )
         self.weight, self.bias = plain.weight, plain.bias
         self.running_mean, self.running_var = plain.running_mean, plain.running_var
         self.num_batches_tracked = plain.num_batches_tracked
@@ -31,16 +34,18 @@ class SharedBatchNorm(nn.BatchNorm2d):
         """[batch, channels, height, width] -> the same shape and type."""
         if self.world.size == 1 or not self.training:
             return super().forward(input)
-        full = input.float()
-        var, mean = torch.var_mean(full, dim=(0, 2, 3), correction=0)
+        images = full(input)
+        var, mean = torch.var_mean(images, dim=(0, 2, 3), correction=0)
         means, variances = _of_all(torch.stack([mean, var]), self.world).unbind(1)
         mean = means.mean(dim=0)
         var = variances.mean(dim=0) + means.var(dim=0, correction=0)
-        self._remember(mean.detach(), var.detach(), full.numel() // full.shape[1] * self.world.size)
+        self._remember(mean.detach(), var.detach(), images.numel() // images.shape[1] * self.world.size)
         gain = (var + self.eps).rsqrt()
         gain = gain if self.weight is None else gain * self.weight
-        shift = -mean * gain if self.bias is None else self.bias - mean * gain
-        return (full * gain.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)).to(input.dtype)
+        # The mean goes first: a * x - a * mean would lose the digits that both have in common.
+        made = (images - mean.view(1, -1, 1, 1)) * gain.view(1, -1, 1, 1)
+        made = made if self.bias is None else made + self.bias.view(1, -1, 1, 1)
+        return made.to(input.dtype)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, var: Tensor, count: int) -> None:
@@ -70,13 +75,20 @@ def among(network: nn.Module, world: World) -> None:
             module.world = world
 
 
+def has_batch_norm(network: nn.Module) -> bool:
+    """Whether any layer inside takes statistics over a batch."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+
+
 def _of_all(own: Tensor, world: World) -> Tensor:
     """[...] of each process -> [size, ...] of all, at every process; differentiable, also twice."""
-    padded = torch.cat([
-        torch.zeros_like(own)[None].expand(world.rank, *own.shape),
-        own[None],
-        torch.zeros_like(own)[None].expand(world.size - world.rank - 1, *own.shape),
-    ])
+    padded = torch.cat(
+        [
+            torch.zeros_like(own)[None].expand(world.rank, *own.shape),
+            own[None],
+            torch.zeros_like(own)[None].expand(world.size - world.rank - 1, *own.shape),
+        ]
+    )
     gathered: Tensor = _Sum.apply(padded, world)  # type: ignore[no-untyped-call]
     return gathered
 
@@ -92,5 +104,5 @@ class _Sum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return _Sum.apply(gradient.contiguous(), ctx.world), None  # type: ignore[no-untyped-call]

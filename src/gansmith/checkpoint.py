@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,9 +118,23 @@ def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> N
         raise OSError(int(code[1]) if code else 0, str(error)) from error
 
 
-def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous copies on the CPU, none sharing memory: safetensors refuses shared storage."""
+def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous copies on the CPU, none sharing memory, to be saved while the originals go on changing."""
     return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in sorted(tensors.items())}
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """As safetensors wants them: contiguous and none sharing memory. What is so already is not copied."""
+    storages = Counter(value.untyped_storage().data_ptr() for value in tensors.values())
+    return {
+        name: value
+        if value.is_cpu
+        and value.is_contiguous()
+        and not value.requires_grad
+        and storages[value.untyped_storage().data_ptr()] == 1
+        else copied({name: value})[name]
+        for name, value in sorted(tensors.items())
+    }
 
 
 def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:

@@ -17,8 +17,10 @@ from gansmith import __version__
 from gansmith.arguments import Verb, given, with_lines
 from gansmith.cli_data import inspect_, prepare
 from gansmith.cli_evaluate import evaluate
+from gansmith.cli_plan import plan
 from gansmith.cli_report import compare, report
 from gansmith.errors import GansmithError, nearest
+from gansmith.launch import speaks
 
 if TYPE_CHECKING:
     from gansmith.recipe import Recipe
@@ -51,6 +53,7 @@ def cli() -> None:
     \b
     gansmith demo                                     faces in about two minutes, on any machine
     gansmith prepare my_photos faces --align faces    pictures in one form, faces in line
+    gansmith plan my_pictures                         what training would take: memory, speed, time, disk
     gansmith train my_pictures --run runs/one         your pictures; the same command resumes
     gansmith generate runs/one -o out --seeds 0-63    new pictures
     gansmith walk runs/one -o walk.gif                a walk from picture to picture
@@ -73,28 +76,34 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
     except _Terminated:
-        click.echo("gansmith: stopped.", err=True)
+        _say("stopped.")
         sys.exit(143)
     except OSError as error:  # A name that is too long, a folder that vanished: what the system says.
         if isinstance(error, BrokenPipeError):
             sys.exit(0)
-        click.echo(f"gansmith: {error.strerror or error}: {error.filename or ''}", err=True)
+        _say(f"{error.strerror or error}: {error.filename or ''}")
         sys.exit(2)
     except GansmithError as error:
-        click.echo(f"gansmith: {error}", err=True)
+        _say(str(error))
         sys.exit(error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message())
         sys.exit(0)
     except click.ClickException as error:
-        click.echo(f"gansmith: {error.format_message()}", err=True)
+        _say(error.format_message())
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("gansmith: stopped.", err=True)
+        _say("stopped.")
         sys.exit(130)
     finally:
         signal.signal(signal.SIGTERM, before)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(message: str) -> None:
+    """One message, however many processes end with it."""
+    if speaks():
+        click.echo(f"gansmith: {message}", err=True)
 
 
 _device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
@@ -107,6 +116,7 @@ def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--run",
+            "--run-dir",  # torchrun takes --run for an option of its own.
             "run",
             callback=given,
             metavar="DIR",
@@ -212,42 +222,39 @@ def train(
 
 
 def _recipe(data: str, name: str | None, settings: tuple[str, ...], device: str, run: str | None) -> "Recipe":
-    from gansmith.data.open import describe_source
-    from gansmith.devices import pick_device
-    from gansmith.models import recipe_of_code
-    from gansmith.recipes import CATALOGUE, default_for, named
+    from gansmith.cli_choice import default_name, make_recipe
+    from gansmith.recipes import CATALOGUE
     from gansmith.run import Run
-    from gansmith.settings import override
 
     if name is None and run is not None and Run.is_run(Path(run)):
         kept = Run.open(Path(run)).recipe.name  # The default may differ on another machine; the run goes on.
         name = kept if kept in CATALOGUE else None
     if name is None:
-        facts = describe_source(data)
-        side = min(facts.median_width, facts.median_height)
-        name = default_for(side, pick_device(device).type != "cpu")
-        click.echo(f"Recipe: {name} (the default for these pictures; --recipe chooses another).", err=True)
-    recipe = recipe_of_code(name) if name.endswith(".py") else named(name)
-    for setting in settings:
-        recipe = override(recipe, setting)
-    return recipe
+        name, _ = default_name(data, device)
+        if speaks():
+            click.echo(
+                f"Recipe: {name} (the default for these pictures; --recipe chooses another).", err=True
+            )
+    return make_recipe(name, settings)
 
 
 def _train(data: str, recipe: "Recipe", run: Path, device: str) -> "Outcome":
-    from gansmith.console import console, counter
-    from gansmith.data.open import open_data
+    from gansmith.cli_choice import open_pictures
+    from gansmith.console import console
+    from gansmith.devices import pick_device
+    from gansmith.distributed import joined, my_device
     from gansmith.session import train as start
 
-    fields = recipe.method.batch_type._fields
-    opened = open_data(data, recipe.data, fields=fields, progress=counter("Reading pictures"))
-    for refused in opened.refused[:5]:
-        name = refused.name if refused.name.isprintable() else repr(refused.name)
-        click.echo(f"Left out: {name}: {refused.reason}", err=True)
-    if len(opened.refused) > 5:
-        click.echo(
-            f"Left out: {len(opened.refused) - 5} more; all are listed in {run / 'data.json'}.", err=True
-        )
-    outcome = start(recipe, opened, run, device=device, console=console())
+    with joined(pick_device(my_device(device))) as world:
+        if not world.first:
+            world.wait()  # The first one downloads and caches, where anything has to be.
+        all_listed = f"all are listed in {run / 'data.json'}"
+        opened = open_pictures(data, recipe, all_listed, quiet=not world.first)
+        if world.first:
+            world.wait()
+        outcome = start(recipe, opened, run, device=device, console=console(), world=world)
+    if not world.first:
+        return outcome
     if outcome.interruption.signal is not None:
         click.echo(f"Stopped and saved after {outcome.images} images. The same command resumes.", err=True)
     else:
@@ -287,6 +294,9 @@ def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
     )
 
 
+cli.add_command(plan)
+
+
 @cli.command()
 @click.argument("model", callback=given)
 @click.option(
@@ -308,14 +318,21 @@ def generate(model: str, out: str, seeds: str, batch: int, code: str | None, dev
 
     MODEL is a run directory, a checkpoint file, or weights of a DCGAN made elsewhere (.pt, .pth).
     """
+    from contextlib import nullcontext
+
     from gansmith.console import bar
-    from gansmith.generation import parse_seeds, write
+    from gansmith.distributed import joined, my_device
+    from gansmith.generation import write
+    from gansmith.seeds import parse_seeds
 
     chosen = parse_seeds(seeds)
-    generator = _open(model, code, device)
-    with bar("Generating", len(chosen)) as progress:
-        written = write(generator, chosen, Path(out), batch=batch, progress=progress.update)
-    click.echo(f"{written.count} pictures in {written.path}")
+    generator = _open(model, code, my_device(device))
+    with joined(generator.device) as world:
+        with bar("Generating", len(chosen)) if world.first else nullcontext() as progress:
+            update = None if progress is None else progress.update
+            written = write(generator, chosen, Path(out), batch=batch, progress=update, world=world)
+        if world.first:
+            click.echo(f"{written.count} pictures in {written.path}")
 
 
 @cli.command("walk")
@@ -351,7 +368,7 @@ def walk_(
     **rest: Any,
 ) -> None:
     """Film a walk through latent space: from seed to seed, or along one coordinate."""
-    from gansmith.generation import parse_seeds
+    from gansmith.seeds import parse_seeds
     from gansmith.walks import Film, Sweep, Tour, walk
 
     generator = _open(model, rest["code"], rest["device"])

@@ -74,6 +74,7 @@ def _source_options(command: Any) -> Any:
 @click.option("--align", type=click.Choice(["faces"]), help="Find faces and bring eyes to the same place.")
 @_faces_options
 @_source_options
+@click.option("--licence", metavar="TEXT", help="Of the pictures; kept with the set and told in reports.")
 @click.option("--shards", type=click.IntRange(1), metavar="N", help="WebDataset shards of N pictures.")
 @_workers
 @_json
@@ -91,7 +92,7 @@ def prepare(src: str, dest: str, as_json: bool, **asked: Any) -> None:
     from gansmith.console import counter
     from gansmith.data.prepare import prepare as start
     from gansmith.data.report import as_json as tree
-    from gansmith.data.report import as_text
+    from gansmith.data.report import as_text, plural
 
     options = _options(asked)
     source = _source(src, asked, options.size)
@@ -105,16 +106,17 @@ def prepare(src: str, dest: str, as_json: bool, **asked: Any) -> None:
         )
         sys.exit(130)
     if done.before:
-        click.echo(f"Went on after {done.before} pictures that were done already.", err=True)
+        click.echo(f"Went on after {plural(done.before, 'picture')} done already.", err=True)
     if as_json:
         click.echo(json.dumps(tree(done.report), indent=2))
         return
     click.echo(as_text(done.report))
-    click.echo(f"\n{done.pictures} pictures in {dest}; its report: report.txt, contact.png. Next:")
+    click.echo(f"\n{plural(done.pictures, 'picture')} in {dest}; its report: report.txt, contact.png. Next:")
     click.echo(f"  gansmith train {dest} --run runs/{Path(dest).name}")
 
 
 def _options(asked: dict[str, Any]) -> "Options":
+    from gansmith.data.licences import given as licence_given
     from gansmith.data.prepare import Options
 
     fit, box = to_fit(asked["fit"])
@@ -123,7 +125,13 @@ def _options(asked: dict[str, Any]) -> "Options":
     _refuse_alone(("between", "swap"), asked, "pairs", "folders")
     faces = _faces(asked) if asked["align"] else None
     return Options(
-        size=asked["size"], channels=channels, fit=fit, box=box, faces=faces, shards=asked["shards"]
+        size=asked["size"],
+        channels=channels,
+        fit=fit,
+        box=box,
+        faces=faces,
+        shards=asked["shards"],
+        licence=licence_given(asked["licence"]),
     )
 
 

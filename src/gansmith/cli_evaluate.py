@@ -1,16 +1,21 @@
 """The verb ``evaluate``: numbers about a model or pictures against pictures."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from gansmith.arguments import Verb, given, to_size
 from gansmith.errors import SettingError
 
 if TYPE_CHECKING:
+    from gansmith.distributed import World
     from gansmith.metrics.catalogue import Beside
+    from gansmith.metrics.evaluate import Evaluation
     from gansmith.metrics.pictures import PictureSet
     from gansmith.metrics.statistics import Statistics
     from gansmith.recipe import DataConfig
@@ -49,32 +54,30 @@ def evaluate(made: str, real: str, as_json: bool, **asked: Any) -> None:
     A and B are a run, a checkpoint, pictures (a folder, zip, tar, prepared set or built-in name), or saved
     statistics. A model and a folder of its pictures give the same numbers. Metrics: fid, fid_infinity, kid,
     is, pr (precision and recall), prdc (density and coverage, too), prd (the curve), swd, ms_ssim, ppl,
-    memorisation, separation (what the run's own critic says of held-out pictures and of its own).
+    memorisation, separation (what the run's own critic says of held-out pictures and of its own), modes (of
+    stacked-mnist).
 
     \b
     gansmith evaluate runs/one my_pictures --metrics fid,kid,pr --samples 10000
     gansmith evaluate runs/one my_pictures --features face --metrics fid,memorisation
     gansmith evaluate made.zip real.zip --features pixels --metrics fid,swd --json
     """
-    from gansmith.console import counter
     from gansmith.devices import pick_device
+    from gansmith.distributed import joined, my_device
     from gansmith.metrics.catalogue import parse_metrics
-    from gansmith.metrics.evaluate import How
-    from gansmith.metrics.evaluate import evaluate as start
-    from gansmith.metrics.networks import open_features
     from gansmith.metrics.outputs import write_outputs
-    from gansmith.metrics.statistics import cache_folder, save
+    from gansmith.metrics.pictures import refuse_other
+    from gansmith.metrics.statistics import save
 
     metrics = parse_metrics(asked["metrics"])
+    for place in (made, real):
+        refuse_other(place)
     folder = _places(made, real, asked)
-    device = pick_device(asked["device"])
-    network = open_features(
-        asked["features"], weights=asked["weights"], resize=asked["resize"], device=device
-    )
-    sides, config = _sides(made, real, asked)
-    cache = None if asked["no_cache"] else cache_folder()
-    beside = _beside(made, real, config, metrics, sides, asked["device"])
-    found = start(sides[0], sides[1], network, metrics, beside=beside, how=How(progress=counter, cache=cache))
+    asked["device"] = my_device(asked["device"])
+    with joined(pick_device(asked["device"])) as world:
+        found = _found(made, real, metrics, asked, world)
+    if found is None:
+        return
     # The numbers first: a disk that refuses must not cost them.
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.as_text())
     if asked["save"] is not None:
@@ -82,6 +85,56 @@ def evaluate(made: str, real: str, as_json: bool, **asked: Any) -> None:
     written = [] if folder is None else write_outputs(found, folder)
     for path in written if not as_json else ():
         click.echo(f"  {path}")
+
+
+def _found(
+    made: str, real: str, metrics: tuple[str, ...], asked: dict[str, Any], world: "World"
+) -> "Evaluation | None":
+    """The numbers, at the first process; the others look at their share of the pictures."""
+    from gansmith.console import counter
+    from gansmith.devices import pick_device
+    from gansmith.metrics.evaluate import evaluate as start
+    from gansmith.metrics.evaluate import lend_a_hand
+    from gansmith.metrics.networks import open_features
+    from gansmith.metrics.statistics import How, cache_folder
+
+    with _first_alone(world):
+        network = open_features(
+            _features(made, real, metrics, asked),
+            weights=asked["weights"],
+            resize=asked["resize"],
+            device=pick_device(asked["device"]),
+        )
+        sides, config = _sides(made, real, asked)
+    if not world.first:
+        parts = _parts(made, real, config) if config is not None and "memorisation" in metrics else None
+        lend_a_hand([*sides, *(parts or ())], network, How(world=world))
+        return None
+    beside = _beside(made, real, config, metrics, sides, asked["device"])
+    how = How(progress=counter, cache=None if asked["no_cache"] else cache_folder(), world=world)
+    return start(sides[0], sides[1], network, metrics, beside=beside, how=how)
+
+
+@contextmanager
+def _first_alone(world: "World") -> Iterator[None]:
+    """The first process does this before the others: what is not there yet is downloaded once."""
+    if not world.first:
+        world.wait()
+    yield
+    if world.first:
+        world.wait()
+
+
+def _features(made: str, real: str, metrics: tuple[str, ...], asked: dict[str, Any]) -> str:
+    """What was asked for; where nothing was and no metric needs it, that which needs no weights."""
+    from gansmith.metrics.catalogue import needs_network
+    from gansmith.metrics.statistics import is_statistics
+
+    source = click.get_current_context().get_parameter_source
+    chosen = any(source(name) is not ParameterSource.DEFAULT for name in ("features", "weights", "resize"))
+    saved = asked["save"] is not None or any(is_statistics(Path(place)) for place in (made, real))
+    name: str = asked["features"]
+    return name if chosen or saved or needs_network(metrics) else "pixels"
 
 
 def _places(made: str, real: str, asked: dict[str, Any]) -> Path | None:

@@ -42,11 +42,11 @@ def summary(row: Mapping[str, float]) -> str:
     turns: dict[str, list[str]] = {}
     for name, value in row.items():
         turn, slash, part = name.partition("/")
-        if not slash:
+        if not slash or turn == "health":
             continue
         if part == "loss":
             turns.setdefault(turn, []).insert(0, f"{turn} {value:.3f}")
-        elif not part.startswith("accuracy") or turn == "held-out":
+        elif part != "gradient" and (not part.startswith("accuracy") or turn == "held-out"):
             turns.setdefault(turn, []).append(f"{part} {value:.2f}")
     lines = []
     for turn, parts in turns.items():

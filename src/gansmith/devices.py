@@ -1,4 +1,4 @@
-"""What a run uses of this machine: device, number format, order in memory, compiler. Chosen once, and said."""
+"""What a run uses of this machine: device, number format, order in memory, compiler; chosen once and said."""
 
 from dataclasses import dataclass
 
@@ -68,7 +68,9 @@ class Choices:
             device=device,
             precision=precision,
             # Apple's kernels for channels last have had wrong results and gain nothing.
-            channels_last=device.type != "mps" if engine.layout == "auto" else engine.layout == "channels_last",
+            channels_last=device.type != "mps"
+            if engine.layout == "auto"
+            else engine.layout == "channels_last",
             tf32=on_cuda and (precision == torch.bfloat16 if engine.tf32 is None else engine.tf32),
             compiled=engine.compile in ("on", "graphs"),
             graphs=engine.compile == "graphs" and on_cuda,

@@ -1,4 +1,4 @@
-"""Several processes that train one model together, started by torchrun: who this one is, and what they share."""
+"""Several processes that train one model together, started by torchrun: who this is, and what they share."""
 
 import json
 import os
@@ -12,14 +12,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from gansmith import launch
 from gansmith.errors import SettingError, TrainingError
+from gansmith.launch import launched
 
 _PATIENCE = timedelta(hours=2)  # Others wait while the first one evaluates; a dead one is noticed at once.
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among those that train together; alone it is rank 0 of 1, and sharing costs nothing.
+    """A process among those that train together; alone it is rank 0 of 1, and sharing costs nothing.
 
     Every process must call the sharing methods in the same order. They raise ``TrainingError`` where
     another process has gone.
@@ -137,16 +139,6 @@ def share_tensors(world: World, tensors: Mapping[str, Tensor] | None) -> dict[st
     return shared
 
 
-def launched() -> bool:
-    """Whether torchrun, or a launcher like it, started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def speaks() -> bool:
-    """Whether this process is the one that talks to the user."""
-    return os.environ.get("RANK", "0") == "0" or not launched()
-
-
 def my_device(name: str) -> str:
     """The device of this process: with several of them each takes the GPU of its own number.
 
@@ -157,7 +149,8 @@ def my_device(name: str) -> str:
         return name
     if ":" in name:
         raise SettingError(
-            f"Each process takes a GPU of its own, so --device names none. Received: {name}. Use --device cuda."
+            f"Each process takes a GPU of its own, so --device names none. Received: {name}. "
+            "Use --device cuda."
         )
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return "cpu"
@@ -179,19 +172,19 @@ def joined(device: torch.device) -> Iterator[World]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    control = dist.new_group(backend="gloo", timeout=_PATIENCE)
     try:
-        control = dist.new_group(backend="gloo", timeout=_PATIENCE)
         yield World(dist.get_rank(), dist.get_world_size(), control)
-    finally:
-        dist.destroy_process_group()
+    except BaseException:
+        launch.claim(_first_to_speak())  # Before this one's end is noticed, and told, by the others.
+        raise
+    dist.destroy_process_group()
 
 
-def speak_once() -> bool:
+def _first_to_speak() -> bool:
     """True at the first process that asks, False at all others: for the one message when a run breaks."""
-    if not launched():
-        return True
     try:
-        store = dist.TCPStore(
+        store = dist.TCPStore(  # type: ignore[attr-defined]
             os.environ["MASTER_ADDR"],
             int(os.environ["MASTER_PORT"]),
             is_master=False,
@@ -200,7 +193,7 @@ def speak_once() -> bool:
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         return bool(store.add(f"gansmith/spoken/{attempt}", 1) == 1)
     except (KeyError, ValueError, RuntimeError):  # The store went down with its owner.
-        return speaks()
+        return launch.speaks()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ and device a seed then has one picture, bit for bit. Another machine may differ 
 """
 
 import itertools
-import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gansmith.distributed import ALONE, World
 from gansmith.errors import SettingError, StorageError
-from gansmith.marks import Named, Origin, software_version, write_png, write_pngs, write_zip
+from gansmith.marks import Named, Origin, encoded, software_version, write_png, write_pngs, write_zip
 from gansmith.method import ImageSpec, Method, Networks, NoiseToImage
 from gansmith.noise import Noise
 from gansmith.pictures import Canvas, to_bytes
+from gansmith.seeds import refuse_repeats
 from gansmith.tensors import BytePictures, Images, Latents
 
 RUN = 16  # Larger: a single picture costs more. Smaller: a graphics card has too little to do.
@@ -32,7 +34,6 @@ GRID_PIXELS = 89_000_000  # Above 2**28 / 3 Pillow and others warn of a decompre
 FLAT_FOLDER = 10_000  # Pictures; more go into sub-folders of a thousand seeds.
 
 _PREVIEW = 64  # Pictures in the grid.png of a folder.
-_LAST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -129,54 +130,6 @@ def pictures(
 
 
 @dataclass(frozen=True)
-class SeedRanges(Sequence[int]):
-    """Seeds in order, kept as ranges: a million take no more memory than two."""
-
-    ranges: tuple[range, ...]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.ranges))
-
-    def __iter__(self) -> Iterator[int]:
-        return itertools.chain.from_iterable(self.ranges)
-
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return [self[at] for at in range(*place.indices(len(self)))]
-        left = place + (len(self) if place < 0 else 0)
-        for seeds in self.ranges:
-            if 0 <= left < len(seeds):
-                return seeds[left]
-            left -= len(seeds)
-        raise IndexError(place)
-
-
-def parse_seeds(text: str) -> SeedRanges:
-    """``"0-63,100,200-299"`` -> 164 seeds in that order, as ranges.
-
-    Raises:
-        SettingError: something that is no seed or range, a range that runs backwards, or no seeds.
-    """
-    rule = "Seeds are written as numbers and ranges with commas between, such as 0-63,100,200-299."
-    ranges = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part, re.ASCII)
-        if match is None:
-            raise SettingError(f"{rule} Received: {part.strip()!r} in {text!r}.")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if first > last:
-            raise SettingError(
-                f"A range of seeds runs upwards. Received: {part.strip()}. Write {last}-{first}."
-            )
-        if last > _LAST_SEED:
-            raise SettingError(f"A seed is a whole number from 0 to 2^63 - 1. Received: {last}.")
-        ranges.append(range(first, last + 1))
-    if sum(one.stop - one.start for one in ranges) > _LAST_SEED:
-        raise SettingError(f"That is more seeds than there are numbers for. Received: {text!r}.")
-    return SeedRanges(tuple(ranges))
-
-
-@dataclass(frozen=True)
 class Written:
     """How many pictures were written, and where they are."""
 
@@ -191,11 +144,31 @@ class _Job:
     out: Path
     batch: int
     progress: Callable[[int], object]
+    world: World
+
+    def rounds(self) -> Iterator[tuple[list[int], list[int]]]:
+        """The seeds in order, a batch for each process at a time, and those of them that are this one's."""
+        rest = iter(self.seeds)
+        while seeds := list(itertools.islice(rest, self.batch * self.world.size)):
+            start, stop = self.world.span(len(seeds))
+            yield seeds, seeds[start:stop]
 
     def stream(self) -> Iterator[Named]:
-        for seeds, made in pictures(self.generator, self.seeds, self.batch):
+        """The pictures of this process."""
+        mine = itertools.chain.from_iterable(mine for _, mine in self.rounds())
+        for seeds, made in pictures(self.generator, mine, self.batch):
             for seed, picture in zip(seeds, made, strict=True):
                 yield self.name(seed), picture, self.generator.origin(seed)
+
+    def brought(self, contents: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Each seed with what its process made of it, in order, at the first process; at others nothing.
+
+        Every process must come to the end. A few batches are in memory, however many seeds there are.
+        """
+        for seeds, mine in self.rounds():
+            everyones = _collected(self.world, list(itertools.islice(contents, len(mine))))
+            if self.world.first:
+                yield from zip(seeds, everyones, strict=True)
 
     def name(self, seed: int) -> str:
         """The file of a seed; the folder, too, follows from the seed, so that runs can be joined."""
@@ -206,8 +179,12 @@ class _Job:
         return f"seeds{first:06d}-{first + 999:06d}/{file}"
 
     def canvas(self, count: int) -> Canvas:
+        return Canvas(count, self.shape)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
         spec = self.generator.spec
-        return Canvas(count, (spec.channels, spec.height, spec.width))
+        return spec.channels, spec.height, spec.width
 
     def grid_origin(self) -> Origin:
         return self.generator.origin(self.seeds[0] if len(self.seeds) == 1 else None)
@@ -220,6 +197,7 @@ def write(
     *,
     batch: int = 64,
     progress: Callable[[int], object] | None = None,
+    world: World = ALONE,
 ) -> Written:
     """Write the pictures of these seeds; the name ``out`` says in which form.
 
@@ -231,15 +209,17 @@ def write(
     a thousand seeds. The same seeds give the same bytes again: there is no date in any file.
 
     ``batch`` pictures are held at a time; it changes none of them. ``progress`` is called with the number
-    of further pictures that are done, as ``tqdm.update`` is.
+    of further pictures that are done, as ``tqdm.update`` is. Where several processes make them together all
+    must call this with the same seeds; what is written are the bytes that one would have written.
 
     Raises:
         SettingError: no seeds, a seed twice, too many for a grid, or an ``out`` of no known form.
         StorageError: the disk refused; it says what was written.
+        TrainingError: another process has gone.
     """
     if not seeds:
         raise SettingError("There is nothing to make: no seeds were given. Write, for example, 0-63.")
-    _writer(out)(_Job(generator, seeds, out, batch, progress or (lambda count: None)))
+    _writer(out)(_Job(generator, seeds, out, batch, progress or (lambda count: None), world))
     return Written(len(seeds), out)
 
 
@@ -253,17 +233,6 @@ def _writer(out: Path) -> Callable[[_Job], None]:
     return writer
 
 
-def _no_repeats(seeds: Sequence[int]) -> None:
-    """Every file is named by its seed, so no seed may come twice; ranges are compared, not counted out."""
-    ranges = seeds.ranges if isinstance(seeds, SeedRanges) else [range(seed, seed + 1) for seed in seeds]
-    in_order = sorted(ranges, key=lambda one: one.start)
-    for one, other in itertools.pairwise(in_order):
-        if other.start < one.stop:
-            raise SettingError(
-                f"Each seed is one file, so it can be asked for once. Received twice: {other.start}."
-            )
-
-
 def _write_grid(job: _Job) -> None:
     count, spec = len(job.seeds), job.generator.spec
     if count > GRID_PICTURES or count * (spec.height + 2) * (spec.width + 2) > GRID_PIXELS:
@@ -272,28 +241,64 @@ def _write_grid(job: _Job) -> None:
             f"Received: {count} pictures of {spec.width}x{spec.height}. Write to a folder or a .zip instead."
         )
     canvas = job.canvas(count)
-    for place, (_, picture, _) in enumerate(job.stream()):
-        canvas.put(place, picture)
+    raw = (picture.numpy().tobytes() for _, picture, _ in job.stream())
+    for place, (_, content) in enumerate(job.brought(raw)):
+        canvas.put(place, torch.frombuffer(bytearray(content), dtype=torch.uint8).view(job.shape))
         job.progress(1)
-    write_png(canvas.picture, job.out, job.grid_origin())
+    if job.world.first:
+        write_png(canvas.picture, job.out, job.grid_origin())
 
 
 def _write_zip(job: _Job) -> None:
-    _no_repeats(job.seeds)
-    write_zip(job.stream(), job.out, job.progress)
+    refuse_repeats(job.seeds)
+    contents = (content for _, content in encoded(job.stream(), job.batch))
+    files = ((job.name(seed), content) for seed, content in job.brought(contents))
+    if job.world.first:
+        write_zip(files, job.out, job.progress)
+    else:
+        deque(files, maxlen=0)
 
 
 def _write_folder(job: _Job) -> None:
-    _no_repeats(job.seeds)
-    done, total = 0, len(job.seeds)
-    canvas = job.canvas(min(_PREVIEW, total))
+    refuse_repeats(job.seeds)
+    done, total, world = 0, len(job.seeds), job.world
+    places = {seed: place for place, seed in enumerate(itertools.islice(job.seeds, _PREVIEW))}
+    canvas = job.canvas(len(places))
     try:
-        for picture in write_pngs(job.stream(), job.out):
-            if done < _PREVIEW:
-                canvas.put(done, picture)
+        for _, picture, origin in write_pngs(job.stream(), job.out, job.batch):
+            if origin.seed in places:
+                canvas.put(places.pop(origin.seed), picture)
             done += 1
-            job.progress(1)
-        write_png(canvas.picture, job.out / "grid.png", job.grid_origin())
+            job.progress(world.size)  # The others are as far, but for some of the last round.
+        if world.first:
+            _write_preview(job, canvas, places)
     except StorageError as problem:
-        so_far = f"The first {done} of {total} pictures are whole; the same command writes all again."
-        raise StorageError(f"{problem} {so_far}") from problem
+        so_far = (
+            f"The first {done} of {total} pictures are whole" if world.size == 1 else "What is there is whole"
+        )
+        raise StorageError(f"{problem} {so_far}; the same command writes all again.") from problem
+    job.progress(total - done * world.size)
+    world.wait()
+
+
+def _write_preview(job: _Job, canvas: Canvas, places: dict[int, int]) -> None:
+    """The grid of a folder, once what other processes made of it is made here, too."""
+    for seeds, made in pictures(job.generator, list(places), job.batch):
+        for seed, picture in zip(seeds, made, strict=True):
+            canvas.put(places[seed], picture)
+    write_png(canvas.picture, job.out / "grid.png", job.grid_origin())
+
+
+def _collected(world: World, contents: list[bytes]) -> list[bytes]:
+    """The contents of all processes, in the order of their ranks, at the first one; none at the others."""
+    if world.size == 1:
+        return contents
+    # An empty buffer would be refused: one more byte, which nobody reads.
+    joined = torch.frombuffer(bytearray(b"".join([*contents, b"."])), dtype=torch.uint8)[:-1]
+    lengths = world.collected(torch.tensor([len(content) for content in contents], dtype=torch.int64))
+    parts = world.collected(joined)
+    if lengths is None or parts is None:
+        return []
+    whole, every = b"".join(part.numpy().tobytes() for part in parts), torch.cat(lengths).tolist()
+    ends = itertools.accumulate(every)
+    return [whole[end - length : end] for end, length in zip(ends, every, strict=True)]

@@ -23,8 +23,9 @@ class _Bucket:
 
     def flat(self) -> Tensor:
         """All gradients in a row; zeros where a weight has none."""
-        return torch.cat([torch.zeros_like(p).view(-1) if p.grad is None else p.grad.reshape(-1)
-                          for p in self.parameters])
+        return torch.cat(
+            [torch.zeros_like(p).view(-1) if p.grad is None else p.grad.reshape(-1) for p in self.parameters]
+        )
 
 
 class GradientAverage:
@@ -46,7 +47,7 @@ class GradientAverage:
         self._next = 0
         self._listening = False
         for parameter in self._home:
-            parameter.register_post_accumulate_grad_hook(self._arrived)
+            parameter.register_post_accumulate_grad_hook(self._arrived)  # type: ignore[no-untyped-call]
 
     @contextmanager
     def last_backward(self) -> Iterator[None]:

@@ -89,7 +89,7 @@ def _fused() -> bool:
 def set_rate(
     optimiser: torch.optim.Optimizer, config: Optimiser, progress: Progress, share: float = 1.0
 ) -> None:
-    """Give ``optimiser`` the learning rate its schedule asks for at this point of the run, or a share of it."""
+    """Give ``optimiser`` a share of the learning rate its schedule asks for at this point of the run."""
     rate = config.lr * config.schedule(progress) * share
     for group in optimiser.param_groups:
         group["lr"] = rate

@@ -80,7 +80,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    """How the machine is used. It changes speed and rounding, not the experiment, so it may change on resume."""
+    """How the machine is used: speed and rounding, not the experiment, so it may change on resume."""
 
     micro_batch: int | None = None  # Pictures a process works on at a time; None: as many as fit.
     layout: Layout = "auto"  # Of pictures in memory; auto: channels_last, but on Apple's GPUs.

@@ -12,13 +12,14 @@ from typing import Any
 import torch
 
 from gansmith.checkpoint import Checkpoint
+from gansmith.data.report import plural
 from gansmith.errors import CheckpointError, RunError, SettingError, StorageError
 from gansmith.recipe import Recipe
 from gansmith.settings import differences, dumps, from_json, to_json
 from gansmith.storage import alone, whole_file, write_text
 
-_NOT_COMPARED = ("about:", "train.images:", "train.keep_checkpoints:", "train.evaluate.")
-"""Settings that may differ on resume: words, how far to go, how much to keep, and what is measured."""
+_NOT_COMPARED = ("about:", "train.images:", "train.keep_checkpoints:", "train.evaluate.", "train.engine.")
+"""Settings that may differ on resume: words, how far to go, what is kept, how the machine is used."""
 
 
 class Run:
@@ -95,8 +96,8 @@ class Run:
         before = self.facts_of_data()
         if any(before.get(key) != data.get(key) for key in ("fingerprint", "pictures")):
             lines.append(
-                f"data: {before.get('name')} ({before.get('pictures')} pictures) -> "
-                f"{data.get('name')} ({data.get('pictures')} pictures)"
+                f"data: {before.get('name')} ({plural(before.get('pictures', 0), 'picture')}) -> "
+                f"{data.get('name')} ({plural(data.get('pictures', 0), 'picture')})"
             )
         if lines:
             raise RunError(
@@ -151,6 +152,10 @@ class Run:
         """Where the grid after ``images`` images goes."""
         return self.pictures / f"{images:09d}.png"
 
+    def checkpoint(self, images: int) -> Path:
+        """Where the checkpoint after ``images`` images goes."""
+        return self.checkpoints / f"{images:09d}.safetensors"
+
     def facts_of_data(self) -> Mapping[str, Any]:
         """``data.json``, or nothing where it is missing."""
         try:
@@ -169,7 +174,7 @@ class Run:
         """A new checkpoint; then the ones beyond ``train.keep_checkpoints`` go."""
         for torn in self.checkpoints.glob(".*.part"):  # A kill while writing left it.
             torn.unlink(missing_ok=True)
-        path = self.checkpoints / f"{images:09d}.safetensors"
+        path = self.checkpoint(images)
         Checkpoint(tensors, {"images": images, "recipe": to_json(self.recipe)}).save(path)
         for old in self.checkpoint_files()[: -self.recipe.train.keep_checkpoints]:
             old.unlink(missing_ok=True)
@@ -211,25 +216,52 @@ class Run:
     # ---- statistics ---------------------------------------------------------------------------------
 
     def rows(self) -> list[dict[str, float]]:
-        """All rows of ``stats.jsonl``; a line cut short by a kill, or edited to nonsense, is left out."""
-        rows = []
+        """All rows of numbers in ``stats.jsonl``; a line cut short by a kill, or spoilt, is left out."""
+        return [
+            row
+            for row in self._lines()
+            if "alarm" not in row and all(isinstance(value, int | float) for value in row.values())
+        ]
+
+    def alarms(self) -> list[dict[str, Any]]:
+        """What the health watch said: images, the alarm's name and its message."""
+        return [row for row in self._lines() if isinstance(row.get("alarm"), str)]
+
+    def _lines(self) -> list[dict[str, Any]]:
+        found = []
         text = self.stats.read_text(encoding="utf-8", errors="replace") if self.stats.exists() else ""
         for line in text.splitlines():
             try:
                 row = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(row, dict) and all(isinstance(value, int | float) for value in row.values()):
-                rows.append(row)
-        return [row for row in rows if "images" in row]
+            if isinstance(row, dict) and isinstance(row.get("images"), int | float):
+                found.append(row)
+        return found
 
     def forget_after(self, images: int) -> None:
         """Drop rows and pictures from beyond ``images``: work that a kill lost and that comes again."""
-        rows = [row for row in self.rows() if row["images"] <= images]
+        known = [*self.rows(), *self.alarms()]
+        rows = [row for row in self._lines() if row in known and row["images"] <= images]
         write_text(self.stats, "".join(json.dumps(row) + "\n" for row in rows))
         for picture in self.pictures.glob("*.png"):
             if picture.stem.isdigit() and int(picture.stem) > images:
                 picture.unlink()
+
+    # ---- going back ---------------------------------------------------------------------------------
+
+    def rollbacks(self) -> list[dict[str, Any]]:
+        """The times this run went back after a number that was none."""
+        try:
+            found = json.loads((self.path / "rollbacks.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return found if isinstance(found, list) else []
+
+    def note_rollback(self, images: int, reason: str) -> None:
+        """Keep that the run went back from ``images``; on resume it is known."""
+        kept = [*self.rollbacks(), {"images": images, "reason": reason}]
+        write_text(self.path / "rollbacks.json", json.dumps(kept, indent=2) + "\n")
 
 
 def _unborn(path: Path) -> bool:

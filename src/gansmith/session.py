@@ -1,48 +1,51 @@
 """Training from the outside: start or resume a run, watch it, keep it safe, and show what came of it."""
 
-import json
 import math
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from gansmith import marks, pictures
-from gansmith.checkpoint import Checkpoint
+from gansmith.background import Background
+from gansmith.checkpoint import copied
 from gansmith.console import Console, Silent, Stopwatch
 from gansmith.data.dataset import DataSet
 from gansmith.data.loader import Loader
-from gansmith.data.prepared import PICTURE_COLUMNS
 from gansmith.devices import pick_device
-from gansmith.errors import SettingError, StorageError, TrainingError
+from gansmith.distributed import ALONE, World, my_device, share_tensors
+from gansmith.errors import StorageError, TrainingError
+from gansmith.health import Alarm, Watch
+from gansmith.interruption import Interruption, interruptible
+from gansmith.logbook import Logbook
 from gansmith.marks import Origin
+from gansmith.memory import fit_memory
 from gansmith.models import borrowed_weights
 from gansmith.recipe import Recipe
 from gansmith.run import Run
-from gansmith.showing import finish, samples
+from gansmith.settings import flat
+from gansmith.showing import finish, samples, vital_signs
+from gansmith.starting import ready, repeats
+from gansmith.tensors import BytePictures
 from gansmith.trainer import Trainer
 
 if TYPE_CHECKING:
     from gansmith.metrics.during import Examiner
 
 HELD_OUT = 256  # Held-out pictures that are measured with each grid.
+RETRIES = 3  # Times that a run goes back after a number that is none.
+SLOWER = 0.5  # What learning rates are multiplied by each time.
+_CAUSES = (
+    "Usual causes: a learning rate too high, or a penalty too weak. "
+    "Try a smaller --set optimisers.<player>.lr in a new --run."
+)
 
 
-@dataclass
-class Interruption:
-    """Whether, and by which signal, the run was asked to stop."""
-
-    signal: int | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """0, or 130 after Ctrl-C and 143 after SIGTERM, as shells expect."""
-        return 0 if self.signal is None else 128 + self.signal
+class _NotANumberError(Exception):
+    """A number of the run, or a weight, is none any more."""
 
 
 @dataclass(frozen=True)
@@ -62,129 +65,158 @@ def train(
     *,
     device: str = "auto",
     console: Console | None = None,
+    world: World = ALONE,
 ) -> Outcome:
     """Train a recipe in a run directory, or resume the run that is there.
 
+    Args:
+        recipe: what to do.
+        data: what to train on; every process opens it.
+        path: of the run directory. Only the first process reads and writes it.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        console: where training speaks; the first process's is used.
+        world: the processes that train together, from ``distributed.joined``.
+
     Raises:
         RunError: the directory is in use, is no run, or is a run of another recipe or data.
-        TrainingError: a loss or a weight is not a number any more.
+        TrainingError: a loss or a weight is not a number any more, or another process has ended.
         StorageError: the last checkpoint could not be written.
     """
-    where = pick_device(device)
+    where = pick_device(my_device(device))
     # What can be refused is refused before anything is written: a size no network fits, missing labels.
-    recipe, loader = _resolved(recipe, data, path, where)
-    with torch.device("meta"):
-        recipe.method.build(recipe.spec())
-    _refuse_huge_batch(recipe.train.batch, len(loader.training))
-    told = console or Silent()
+    scale = Run.open(path).recipe.data.scale if recipe.data.standardise and Run.is_run(path) else None
+    recipe, loader = ready(recipe, data, where, world, scale)
+    told = console if console and world.first else Silent()
+    with _held(path, recipe, world):
+        run = _opened(path, recipe, data, told) if world.first else Run(path, recipe)
+        world.wait()
+        return _Session(run, data, loader, where, told, world).go()
+
+
+def _held(path: Path, recipe: Recipe, world: World) -> Any:
+    if not world.first:
+        return nullcontext()
     Run(path, recipe).refuse_foreign()
-    with Run(path, recipe).locked():
-        run = Run.open(path) if Run.is_run(path) else Run.create(path, recipe, facts_of(data))
-        run.refuse_difference(recipe, facts_of(data))
-        for line in run.adopt(recipe):
-            told.say(f"From here on {line}.")
-        return _Session(run, data, loader, where, told).go()
+    return Run(path, recipe).locked()
 
 
-def _refuse_huge_batch(batch: int, there: int) -> None:
-    if batch > max(8192, there):
-        raise SettingError(
-            "A batch above 8192 must not be larger than the training pictures. "
-            f"Received: train.batch={batch} and {there} pictures. Try train.batch={min(64, max(there, 1))}."
-        )
+def _opened(path: Path, recipe: Recipe, data: DataSet, console: Console) -> Run:
+    run = Run.open(path) if Run.is_run(path) else Run.create(path, recipe, facts_of(data))
+    run.refuse_difference(recipe, facts_of(data))
+    for line in run.adopt(recipe):
+        console.say(f"From here on {line}.")
+    return run
 
 
 def facts_of(data: DataSet) -> dict[str, Any]:
     """What a run keeps of its data set."""
     refused = [[item.name, item.reason] for item in data.refused]
-    return {"name": data.name, "fingerprint": data.fingerprint, "pictures": len(data), "refused": refused}
-
-
-def resolve(recipe: Recipe, data: DataSet) -> Recipe:
-    """The recipe with everything filled in that the data decides."""
-    if recipe.data.channels is not None:
-        return recipe
-    first = data.fetch(torch.zeros(1, dtype=torch.int64))
-    channels = next(int(first[name].shape[1]) for name in PICTURE_COLUMNS if name in first)
-    return replace(recipe, data=replace(recipe.data, channels=channels))
-
-
-def _resolved(recipe: Recipe, data: DataSet, path: Path, device: torch.device) -> tuple[Recipe, Loader[Any]]:
-    """The recipe with all the data decides, its scale among it, and the loader that goes with it."""
-    recipe = resolve(recipe, data)
-    loader: Loader[Any] = Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, device)
-    if not recipe.data.standardise or recipe.data.scale is not None:
-        return recipe, loader
-    known = Run.open(path).recipe.data.scale if Run.is_run(path) else None
-    recipe = replace(recipe, data=replace(recipe.data, scale=known or loader.measure_scale()))
-    loader.close()
-    return recipe, Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, device)
+    return {
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "pictures": len(data),
+        "refused": refused,
+        "licence": data.about.licence,
+    }
 
 
 class _Session:
-    """One process's work on a run: the loop's housekeeping."""
+    """One process's work on a run: the loop's housekeeping.
+
+    Of several processes the first alone reads and writes the run. Whatever decides which way the loop goes
+    is known to all: numbers are averaged over them, weights are the same, and an interruption is shared.
+    """
 
     def __init__(
-        self, run: Run, data: DataSet, loader: Loader[Any], device: torch.device, console: Console
+        self,
+        run: Run,
+        data: DataSet,
+        loader: Loader[Any],
+        device: torch.device,
+        console: Console,
+        world: World,
     ) -> None:
-        self.run, self.recipe, self.console = run, run.recipe, console
+        self.run, self.recipe, self.console, self.world = run, run.recipe, console, world
         self.data, self.loader, self.device = data, loader, device
         self.refused = len(data.refused)
-        self.saved_at = 0
-        found = run.newest()
-        borrowed = {} if found else borrowed_weights(self.recipe.borrow)
-        self.trainer: Trainer[Any, Any, Any] = Trainer(self.recipe, self.loader, self.device, borrowed)
-        if len(self.loader.training) < self.recipe.train.batch:
-            console.say(
-                f"A batch of {self.recipe.train.batch} is larger than the {len(self.loader.training)} "
-                "training pictures, so pictures repeat within a batch."
-            )
-        if found:
-            self._resume(*found)
-        elif run.rows():
-            run.forget_after(-1)  # Killed before its first checkpoint: it starts again.
-        self.tensorboard = _tensorboard(run, self.trainer.images, console)
-        self.examiner = _examiner(run, data, loader)
+        self.background = Background()
+        self.made: BytePictures | None = None  # Samples of the last look.
+        if line := repeats(self.recipe.train.batch, len(loader.training)):
+            console.say(line)
+        self.trainer = self._trainer()
+        self.health = Watch(
+            self.recipe.train.images, self.recipe.train.picture_every, dict(flat(self.recipe))
+        )
+        for row in run.rows() if world.first else []:
+            self.health.look(row)
+        self.logbook = Logbook(run, self.trainer.images, console) if world.first else None
+        self.examiner = _examiner(run, data, loader) if world.first else None
 
-    def _resume(self, checkpoint: Checkpoint, damaged: list[str]) -> None:
+    def _trainer(self) -> Trainer[Any, Any, Any]:
+        """Networks as the newest whole checkpoint has them, or fresh ones."""
+        found, damaged = (self.run.newest() or (None, [])) if self.world.first else (None, [])
+        images = self.world.told(None if found is None else int(found.facts["images"]))
+        borrowed = {} if images is not None else borrowed_weights(self.recipe.borrow)
+        trainer: Trainer[Any, Any, Any] = Trainer(self.recipe, self.loader, self.device, borrowed, self.world)
+        trainer.rate = SLOWER ** self.world.told(len(self.run.rollbacks()) if self.world.first else 0)
+        if images is not None:
+            trainer.load(share_tensors(self.world, None if found is None else found.tensors), images)
+            if self.world.first:
+                self._go_back(images, damaged)
+        elif self.world.first and self.run.rows():
+            self.run.forget_after(-1)  # Nothing was saved yet: it starts again.
+        return trainer
+
+    def _go_back(self, images: int, damaged: list[str]) -> None:
         for message in damaged:
             self.console.say(f"{message} An older checkpoint is used.")
-        self.saved_at = int(checkpoint.facts["images"])
-        self.trainer.load(checkpoint.tensors, self.saved_at)
-        self.run.set_aside(self.saved_at)
-        self.run.forget_after(self.trainer.images)
-        self.console.say(f"Resuming {self.run.path} after {self.trainer.images} images.")
+        self.run.set_aside(images)
+        self.run.forget_after(images)
+        self.console.say(f"Resuming {self.run.path} after {images} images.")
 
     # ---- the loop -----------------------------------------------------------------------------------
 
     def go(self) -> Outcome:
         """Train to the end or to an interruption."""
-        total = self.recipe.train.images
-        rows = self.run.rows()
+        rows = self.run.rows() if self.world.first else []
         self.watch = Stopwatch(rows[-1].get("seconds", 0.0) if rows else 0.0)
         self._announce()
-        self.console.start(self.trainer.images, total)
         try:
-            with _interruptible() as interruption:
-                if self.trainer.images == 0:
-                    self._kept_going(self._picture)
-                while self.trainer.images < total and interruption.signal is None:
-                    self._step()
-                shown = self._end(finished=interruption.signal is None)
+            with interruptible() as interruption:
+                if self.trainer.images < self.recipe.train.images:
+                    fit_memory(self.trainer, self.console.say, self.world)
+                self.console.start(self.trainer.images, self.recipe.train.images)
+                shown = self._train(interruption)
         finally:
             self.console.stop()
             self.loader.close()
-            if self.tensorboard is not None:
-                with suppress(OSError):  # A full disk; the same numbers are in stats.jsonl.
-                    self.tensorboard.close()
+            self.background.close()
+            if self.logbook is not None:
+                self.logbook.close()
         return Outcome(self.run, self.trainer.images, interruption, shown)
 
+    def _train(self, interruption: Interruption) -> Mapping[str, Path]:
+        while True:
+            try:
+                if self.trainer.images == 0 and self.world.first:
+                    self._picture(samples(self.trainer, self.loader))
+                while self.trainer.images < self.recipe.train.images and not self._stopped(interruption):
+                    self._step()
+                return self._end(finished=interruption.signal is None)
+            except _NotANumberError as problem:
+                self._roll_back(str(problem))
+
+    def _stopped(self, interruption: Interruption) -> bool:
+        """Whether any process was asked to stop: then all do, after the same step."""
+        interruption.signal = self.world.most(interruption.signal or 0) or None
+        return interruption.signal is not None
+
     def _announce(self) -> None:
-        precision = str(self.trainer.precision).removeprefix("torch.")
+        shared = f" in {self.world.size} processes" if self.world.size > 1 else ""
         self.console.say(
             f"{self.recipe.name}: {len(self.loader.training)} training pictures, "
             f"{len(self.loader.held_out)} held out, {self.recipe.data.size} px, "
-            f"on {self.device} in {precision}."
+            f"{self.trainer.choices}{shared}."
         )
 
     def _step(self) -> None:
@@ -193,43 +225,92 @@ class _Session:
         self.watch.add(self.recipe.train.batch)
         self.console.advance(self.recipe.train.batch)
         config = self.recipe.train
-        if self._passed(before, config.log_every) or self._passed(before, config.picture_every):
-            self._log(measured=self._passed(before, config.picture_every))
-        if self._passed(before, config.picture_every):
-            self._kept_going(self._picture)
+        pictured = self._passed(before, config.picture_every)
+        if pictured or self._passed(before, config.log_every):
+            self._log(measured=pictured)
+        if pictured and self.made is not None:
+            self._picture(self.made)
         if self._passed(before, config.checkpoint_every):
-            self._kept_going(self._checkpoint)
+            self._checkpoint()
         if self.examiner is not None and self._passed(before, config.evaluate.every):
-            self._kept_going(self._examine)
+            try:
+                self._examine()
+            except StorageError as error:  # A full disk in the middle of a run is told, not fatal.
+                self._tell(error)
 
     def _passed(self, before: int, every: int) -> bool:
         return self.trainer.images // every > before // every
 
-    def _kept_going(self, work: Any) -> None:
-        """A full disk in the middle of a run is told, not fatal: the next interval tries again."""
-        try:
-            work()
-        except StorageError as error:
-            self.console.say(f"{error} Training goes on; the next interval tries again.")
+    def _tell(self, error: StorageError) -> None:
+        self.console.say(f"{error} Training goes on; the next interval tries again.")
+
+    def _tell_troubles(self) -> None:
+        for error in self.background.troubles():
+            self._tell(error)
 
     def _end(self, finished: bool) -> Mapping[str, Path]:
-        if self.saved_at != self.trainer.images:
-            if self.trainer.has_news:
-                self._log(measured=finished)
-            if finished and not self.run.picture(self.trainer.images).exists():
-                self._kept_going(self._picture)
-            self._checkpoint()
+        if self.trainer.has_news:
+            self._log(measured=finished)
+        self._refuse_bad_weights()
+        if not self.world.first:
+            return {}
+        self._settle()
+        images = self.trainer.images
+        if finished and not self.run.picture(images).exists():
+            self._picture(samples(self.trainer, self.loader))
+            self._settle()
+        if not self.run.checkpoint(images).exists():
+            self._save(self.trainer.state(), images)
         return finish(self.run, self.trainer, self.loader, self.console) if finished else {}
+
+    def _settle(self) -> None:
+        self.background.settle()
+        self._tell_troubles()
 
     def _examine(self) -> None:
         """Measure the pictures, and keep the weights where they are the best so far."""
         assert self.examiner is not None
         found = self.examiner.look(self.trainer)
         self.console.say(self.examiner.summary(found))
-        if self.examiner.is_best(self.trainer.images):
-            if self.saved_at != self.trainer.images:
-                self._checkpoint()
-            self.run.keep_best(self.run.checkpoint_files()[-1])
+        images = self.trainer.images
+        if self.examiner.is_best(images):
+            self._settle()
+            if not self.run.checkpoint(images).exists():
+                self._save(self.trainer.state(), images)
+            self.run.keep_best(self.run.checkpoint(images))
+
+    def _roll_back(self, problem: str) -> None:
+        """After a number that is none: back to the last checkpoint with half the learning rates, a few times.
+
+        Raises:
+            TrainingError: it has been tried often enough.
+        """
+        self._settle()
+        tries = self.world.told(len(self.run.rollbacks()) if self.world.first else 0)
+        kept = self.world.told(
+            [str(path) for path in self.run.checkpoint_files()] if self.world.first else []
+        )
+        where = (
+            f"The newest checkpoint, {kept[-1]}, is from before." if kept else "No checkpoint was saved yet."
+        )
+        if tries == RETRIES:
+            raise TrainingError(
+                f"{problem}, so training stopped, after {tries} attempts with ever smaller learning rates. "
+                f"{where} {_CAUSES}"
+            )
+        if self.world.first:
+            self.run.note_rollback(self.trainer.images, problem)
+        self.world.wait()
+        self.console.stop()
+        self.trainer = self._trainer()
+        fit_memory(self.trainer, self.console.say, self.world)
+        self.console.start(self.trainer.images, self.recipe.train.images)
+        message = (
+            f"{problem}. Training goes back to image {self.trainer.images} with learning rates "
+            f"{self.trainer.rate:g} times as large (attempt {tries + 1} of {RETRIES}). {_CAUSES}"
+        )
+        if self.logbook is not None:
+            self.logbook.alarm(Alarm("not_a_number", message), self.trainer.images)
 
     # ---- what is kept ---------------------------------------------------------------------------------
 
@@ -239,18 +320,26 @@ class _Session:
             **self.watch.read(self.loader.waited),
             **self.trainer.flush(),
         }
-        self._refuse_nan(row)
-        row |= self._held_out() if measured else {}
-        self.console.report(row)
-        try:
-            with open(self.run.stats, "a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-        except OSError as error:
-            self.console.say(f"Could not write {self.run.stats}: {error.strerror or error}.")
-        self._to_tensorboard(row)
+        _refuse_nan(row)
+        self.made = None
+        if measured:
+            row |= self._held_out()
+            _refuse_nan(row)
+        if self.logbook is None:
+            return
+        if measured:
+            self.made = samples(self.trainer, self.loader)
+            row |= vital_signs(self.trainer, self.loader, self.made)
+        self.logbook.write(row)
+        for alarm in self.health.look(row):
+            self.logbook.alarm(alarm, self.trainer.images)
+        self._tell_troubles()
 
     def _held_out(self) -> dict[str, float]:
-        """The method's numbers on held-out pictures, in batches of the size the networks know."""
+        """The method's numbers on held-out pictures, in batches of the size the networks know.
+
+        Every process measures all of them: shared batch norms need the others' company.
+        """
         sums: dict[str, float] = {}
         batches = list(self.loader.held_out_batches(self.recipe.train.batch, HELD_OUT))
         for batch in batches:
@@ -258,54 +347,43 @@ class _Session:
                 sums[f"held-out/{name}"] = sums.get(f"held-out/{name}", 0.0) + value / len(batches)
         return sums
 
-    def _to_tensorboard(self, row: Mapping[str, float]) -> None:
-        if self.tensorboard is None:
-            return
-        try:
-            for name, value in row.items():
-                self.tensorboard.add_scalar(name, value, self.trainer.images)
-        except OSError as error:
-            self.console.say(f"TensorBoard is left out from here on: {error.strerror or error}.")
-            self.tensorboard = None
-
-    def _refuse_nan(self, row: Mapping[str, float]) -> None:
-        bad = [name for name, value in row.items() if not math.isfinite(value)]
-        if not bad:
-            return
-        kept = self.run.checkpoint_files()
-        where = (
-            f"The newest checkpoint, {kept[-1]}, is from before." if kept else "No checkpoint was saved yet."
+    def _refuse_bad_weights(self) -> None:
+        tensors = self.trainer.state().values()
+        finite = torch.stack(
+            # Some optimisers keep their step count on the CPU whatever the device.
+            [v.isfinite().all().to(self.device) for v in tensors if v.is_floating_point()]
         )
-        raise TrainingError(
-            f"{bad[0]} became {row[bad[0]]} by image {self.trainer.images}, so training stopped. {where} "
-            "Usual causes: a learning rate too high, or a penalty too weak. "
-            "Try a smaller --set optimisers.<player>.lr in a new --run."
-        )
+        if not bool(finite.all()):
+            raise _NotANumberError(f"A weight became nan or infinite by image {self.trainer.images}")
 
     def _checkpoint(self) -> None:
         if self.trainer.has_news:  # No checkpoint before its numbers have been looked at.
             self._log(measured=False)
-        tensors = self.trainer.state()
-        finite = torch.stack(
-            # Some optimisers keep their step count on the CPU whatever the device.
-            [v.isfinite().all().to(self.device) for v in tensors.values() if v.is_floating_point()]
-        )
-        if not bool(finite.all()):
-            self._refuse_nan({"a weight": math.nan})
-        self.run.save(tensors, self.trainer.images)
-        self.saved_at = self.trainer.images
+        self._refuse_bad_weights()
+        if self.world.first:
+            held, images = copied(self.trainer.state()), self.trainer.images
+            self.background.do(lambda: self._save(held, images))
+
+    def _save(self, tensors: Mapping[str, torch.Tensor], images: int) -> None:
+        self.run.save(tensors, images)
         if len(self.data.refused) > self.refused:  # Met while decoding lazily.
             for item in self.data.refused[self.refused :]:
                 self.console.say(f"Left out: {item.name}: {item.reason}")
             self.refused = len(self.data.refused)
             self.run.note_data(facts_of(self.data))
 
-    def _picture(self) -> None:
-        sheet = pictures.grid(samples(self.trainer, self.loader))
+    def _picture(self, made: BytePictures) -> None:
+        file = self.run.picture(self.trainer.images)
         origin = Origin(
             self.run.path.name, self.recipe.name, None, self.trainer.images, marks.software_version()
         )
-        marks.write_png(sheet, self.run.picture(self.trainer.images), origin)
+        self.background.do(lambda: marks.write_png(pictures.grid(made), file, origin))
+
+
+def _refuse_nan(row: Mapping[str, float]) -> None:
+    for name, value in row.items():
+        if not math.isfinite(value):
+            raise _NotANumberError(f"{name} became {value} by image {row['images']}")
 
 
 def _examiner(run: Run, data: DataSet, loader: Loader[Any]) -> "Examiner | None":
@@ -314,38 +392,3 @@ def _examiner(run: Run, data: DataSet, loader: Loader[Any]) -> "Examiner | None"
     from gansmith.metrics.during import Examiner  # Most runs do without, and start sooner.
 
     return Examiner(run, data, loader)
-
-
-def _tensorboard(run: Run, images: int, console: Console) -> Any:
-    """A TensorBoard writer where the package is installed; rows of lost work are hidden from its view."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    try:
-        return SummaryWriter(str(run.path / "tensorboard"), purge_step=images + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name that is no UTF-8.
-        console.say(f"TensorBoard is left out: {error}.")
-        return None
-
-
-@contextmanager
-def _interruptible() -> Iterator[Interruption]:
-    """SIGINT and SIGTERM ask the loop to save and stop; a second one stops at once."""
-    interruption = Interruption()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if interruption.signal is not None:
-            raise SystemExit(128 + number)
-        interruption.signal = number
-
-    try:
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # Not the main thread, where handlers cannot be set: the host handles signals.
-        yield interruption
-        return
-    try:
-        yield interruption
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

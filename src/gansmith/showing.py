@@ -10,16 +10,18 @@ from PIL import Image
 
 from gansmith import pictures
 from gansmith.console import Console
-from gansmith.data.loader import Loader
+from gansmith.data.loader import Loader, to_float
 from gansmith.errors import GansmithError
 from gansmith.noise import Noise
 from gansmith.run import Run
 from gansmith.storage import whole_file
 from gansmith.tensors import BytePictures
 from gansmith.trainer import Trainer, pictures_of
+from gansmith.vital_signs import overfitting, spread_ratio
 
 GRID = 64  # Pictures in a sample grid, seeds 0 to 63.
 SHEET = 36  # Pictures on each side of the real-versus-generated sheet.
+_JUDGED = 128  # Pictures of each kind that the critic is asked about.
 MOST_FRAMES = 120  # Of the animation; a longer run is thinned out evenly.
 
 
@@ -31,6 +33,26 @@ def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = G
     count = count if prompt is None else len(batch[0])
     noise = Noise(torch.arange(count, device=trainer.device))
     return pictures.to_bytes(pictures_of(trainer.method, networks, prompt, noise, trainer.spec)).cpu()
+
+
+def vital_signs(trainer: Trainer[Any, Any, Any], loader: Loader[Any], made: BytePictures) -> dict[str, float]:
+    """How varied samples are beside real pictures, and how far the critic has learnt its pictures by heart.
+
+    Args:
+        made: pictures of the generator as it stands, in bytes.
+
+    Returns: ``health/spread`` and ``health/overfitting``, where they can be told.
+    """
+    shown, spec = to_float(made).to(trainer.device), trainer.spec
+    real = loader.sample(len(made))[0]
+    signs = {"health/spread": spread_ratio(shown, spec.to_pictures(real))}
+    held_out = next(loader.held_out_batches(_JUDGED, _JUDGED), None)
+    if held_out is not None:
+        kinds = (loader.sample(_JUDGED)[0], held_out[0], spec.to_network(shown))
+        scores = [score for images in kinds if (score := trainer.judge(images)) is not None]
+        if len(scores) == len(kinds):
+            signs["health/overfitting"] = overfitting(*scores)
+    return {name: value for name, value in signs.items() if value is not None}
 
 
 def finish(

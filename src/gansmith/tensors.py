@@ -1,5 +1,6 @@
 """Names for the shapes of tensors that cross a module's border; tests check them, training does not pay."""
 
+import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
@@ -32,3 +33,8 @@ Seeds = Int[Tensor, " batch"]
 
 Scalar = Float[Tensor, ""]
 """A loss."""
+
+
+def full(tensor: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """The tensor in float32, or as it is in float64: what is summed and compared keeps all its digits."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()

@@ -9,18 +9,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gansmith.averages import WeightAverage, bundle_for_pictures
+from gansmith.averages import bundle_for_pictures
 from gansmith.batch_norm import among, share_batch_norms
 from gansmith.data.loader import Loader
 from gansmith.devices import Choices, not_compiled, out_of_memory
 from gansmith.distributed import ALONE, World
-from gansmith.errors import CheckpointError, SettingError, nearest
+from gansmith.errors import SettingError
 from gansmith.gradients import GradientAverage
 from gansmith.method import Batch, ImageSpec, Method, Networks, Noise, Progress, Turn
 from gansmith.noise import mix_seeds
 from gansmith.optimisers import set_rate
+from gansmith.ownership import average, frozen, owned
 from gansmith.recipe import Recipe
-from gansmith.tensors import Images
+from gansmith.restoring import borrow, load_module, load_optimiser, under
+from gansmith.tensors import Images, Scores
 
 N = TypeVar("N", bound=Networks)
 B = TypeVar("B", bound=Batch)
@@ -77,7 +79,7 @@ class Trainer(Generic[N, B, P]):
         self.micro_batch = micro_batch(recipe.train.batch, world.size, recipe.train.engine.micro_batch)
         torch.manual_seed(mix_seeds(recipe.train.seed, _BUILD))
         self.networks: N = self.method.build(self.spec)
-        _borrow(self.networks, borrowed or {})
+        borrow(self.networks, borrowed or {})
         self.networks.to(device, memory_format=self.choices.memory_format)  # type: ignore[call-overload]
         if world.size > 1 and recipe.train.engine.shared_batch_norm:
             share_batch_norms(self.networks, world)
@@ -86,13 +88,13 @@ class Trainer(Generic[N, B, P]):
             self.choices.prepare(network)
         self._plan = _plan(self.method)
         self._draws = 1 + max(move.draw for move in self._plan)
-        self._owned = _owned(self.method, self.networks)
-        self._frozen = _frozen(self.method, self.networks)
+        self._owned = owned(self.method, self.networks)
+        self._frozen = frozen(self.method, self.networks)
         self.optimisers = {
             player: recipe.optimisers[player].build(parameters) for player, parameters in self._owned.items()
         }
-        self._means = {player: GradientAverage(owned, world) for player, owned in self._owned.items()}
-        self.average = _average(recipe, self.networks)
+        self._means = {player: GradientAverage(weights, world) for player, weights in self._owned.items()}
+        self.average = average(recipe, self.networks)
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
@@ -134,18 +136,19 @@ class Trainer(Generic[N, B, P]):
 
         Networks that cannot be compiled in the way this method differentiates them go back to plain ones.
         """
-        self._begin(self.progress)
+        progress = self._largest()
+        self._begin(progress)
         among(self.networks, ALONE)  # One process may run out of memory while the others wait for it.
         buffers = [(buffer, buffer.clone()) for buffer in self.networks.buffers()]
         ballast = [  # What the optimisers will need and have not asked for yet.
             torch.empty_like(parameter)
-            for player, owned in self._owned.items()
-            for parameter in owned * 2
+            for player, weights in self._owned.items()
+            for parameter in weights * 2
             if not self.optimisers[player].state
         ]
         try:
-            for move in {move.turn.name: move for move in reversed(self._plan)}.values():
-                self._rehearse(move)
+            for move in {move.turn.name: move for move in self._plan}.values():
+                self._rehearse(move, progress)
         except (RuntimeError, torch.OutOfMemoryError) as error:
             if not out_of_memory(error):
                 raise
@@ -189,6 +192,12 @@ class Trainer(Generic[N, B, P]):
         numbers = self.method.measure(networks, self._resize(batch, self.progress), Noise(seeds))
         return {name: float(value) for name, value in numbers.items()}
 
+    @torch.no_grad()
+    def judge(self, images: Images) -> Scores | None:
+        """What the method's critic, as it stands, says of pictures in the networks' range; in eval mode."""
+        self.networks.eval()
+        return self.method.scores(self.networks, images)
+
     # ---- state ----------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Tensor]:
@@ -211,17 +220,21 @@ class Trainer(Generic[N, B, P]):
         Raises:
             CheckpointError: the tensors are of other networks.
         """
-        _load_module(self.networks, _under(tensors, "networks."))
+        load_module(self.networks, under(tensors, "networks."))
         if self.average is not None:
-            _load_module(self.average, _under(tensors, "average."))
+            load_module(self.average, under(tensors, "average."))
         for player, optimiser in self.optimisers.items():
-            _load_optimiser(optimiser, _under(tensors, f"optimisers.{player}."))
+            load_optimiser(optimiser, under(tensors, f"optimisers.{player}."))
         self.images = images
 
     # ---- inside a step --------------------------------------------------------------------------
 
     def _begin(self, progress: Progress) -> None:
-        parts = (_GLOBAL, progress.images) if self._world.size == 1 else (_GLOBAL, progress.images, self._world.rank)
+        parts = (
+            (_GLOBAL, progress.images)
+            if self._world.size == 1
+            else (_GLOBAL, progress.images, self._world.rank)
+        )
         torch.manual_seed(mix_seeds(self.recipe.train.seed, *parts))  # For dropout and the like.
         self.networks.train()
         for network in self._frozen:
@@ -246,7 +259,8 @@ class Trainer(Generic[N, B, P]):
         height, width = self.method.size_at(self.spec, progress)
         if (height, width) != (self.spec.height, self.spec.width):
             smaller = (
-                F.adaptive_avg_pool2d(value, (height, width)) if value.dim() == 4 else value for value in batch
+                F.adaptive_avg_pool2d(value, (height, width)) if value.dim() == 4 else value
+                for value in batch
             )
             batch = type(batch)(*smaller)
         if self.choices.channels_last:
@@ -261,8 +275,8 @@ class Trainer(Generic[N, B, P]):
 
     def _play(self, move: _Move[N, B], batch: B, noise: Noise, progress: Progress) -> None:
         turn = move.turn
-        owned, optimiser = self._owned[turn.player], self.optimisers[turn.player]
-        self._only_moves(owned)
+        weights, optimiser = self._owned[turn.player], self.optimisers[turn.player]
+        self._only_moves(weights)
         optimiser.zero_grad(set_to_none=True)
         parts = _micro_batches(batch, noise, self.micro_batch)
         for part, its_noise in parts[:-1]:
@@ -270,18 +284,18 @@ class Trainer(Generic[N, B, P]):
         with self._means[turn.player].last_backward():
             self._differentiate(turn, *parts[-1], progress, len(parts))
         if progress.step % _NORMS_EVERY == 0:
-            self._note(turn.name, {"gradient": _norm(owned)})
+            self._note(turn.name, {"gradient": _norm(weights)})
         set_rate(optimiser, self.recipe.optimisers[turn.player], progress, self.rate)
         optimiser.step()
         with torch.no_grad():
             turn.constrain(self.networks)
 
-    def _only_moves(self, owned: Sequence[nn.Parameter]) -> None:
+    def _only_moves(self, weights: Sequence[nn.Parameter]) -> None:
         """Only the mover's weights take gradients: no graph is built through the others where it is not
         needed, and none can leak.
         """
         self.networks.requires_grad_(False)
-        for parameter in owned:
+        for parameter in weights:
             parameter.requires_grad_(True)
 
     def _differentiate(
@@ -294,8 +308,13 @@ class Trainer(Generic[N, B, P]):
         (loss.total if share == 1 else loss.total * share).backward()  # type: ignore[no-untyped-call]
         self._note(turn.name, {"loss": loss.total, **loss.parts})
 
-    def _rehearse(self, move: _Move[N, B]) -> None:
-        progress, size = self.progress, self.recipe.train.batch
+    def _largest(self) -> Progress:
+        """The end of the run, where pictures that grow are as large as they become."""
+        end = max(self.images, self.recipe.train.images - self.recipe.train.batch)
+        return self.recipe.progress(end, len(self._loader.training))
+
+    def _rehearse(self, move: _Move[N, B], progress: Progress) -> None:
+        size = self.recipe.train.batch
         position = progress.images * self._draws + move.draw * size
         batch = self._resize(self._loader.batch(position, size), progress)
         part = _micro_batches(batch, self._noise(move, progress), self.micro_batch)[0]
@@ -305,7 +324,9 @@ class Trainer(Generic[N, B, P]):
         except Exception:
             if not self._compiled_back(move.turn.player):
                 raise
-            self._rehearse(move)  # Some ways of differentiating, twice for example, no compiler follows.
+            self._rehearse(
+                move, progress
+            )  # Some ways of differentiating, twice for example, no compiler follows.
 
     def _compiled_back(self, player: str) -> bool:
         """Take compilation back: of the mover's networks, or of all where those were plain."""
@@ -382,68 +403,3 @@ def _plan(method: Method[N, B, P]) -> list[_Move[N, B]]:
                 draw += 1
             moves.append(_Move(turn, draw, len(moves)))
     return moves
-
-
-def _owned(method: Method[N, B, P], networks: N) -> dict[str, list[nn.Parameter]]:
-    """The parameters of each player, each once even where networks share them."""
-    owned = {}
-    known = [name for name, _ in networks.named_children()]
-    for player, names in method.players().items():
-        for name in names:
-            if name.partition(".")[0] not in known:
-                raise SettingError(f"The player '{player}' owns no network '{name}'.{nearest(name, known)}")
-        parameters = [p for name in names for p in networks.get_submodule(name).parameters()]
-        owned[player] = list(dict.fromkeys(parameters))
-    return owned
-
-
-def _frozen(method: Method[N, B, P], networks: N) -> list[nn.Module]:
-    played = {name for names in method.players().values() for name in names}
-    return [network for name, network in networks.named_children() if name not in played]
-
-
-def _average(recipe: Recipe, networks: Networks) -> WeightAverage | None:
-    if recipe.train.average is None or not recipe.train.averaged:
-        return None
-    known = [name for name, _ in networks.named_children()]
-    for name in recipe.train.averaged:
-        if name not in known:
-            raise SettingError(f"train.averaged names networks: {', '.join(known)}. Received: {name!r}.")
-    return WeightAverage(networks, recipe.train.averaged)
-
-
-def _borrow(networks: Networks, borrowed: Mapping[str, Tensor]) -> None:
-    """Copy the borrowed networks' weights in; a name or a shape that does not fit is the user's mistake."""
-    known = [name for name, _ in networks.named_children()]
-    for name in {key.partition(".")[0] for key in borrowed}:
-        if name not in known:
-            raise SettingError(f"There is no network '{name}' to borrow for.{nearest(name, known)}")
-        _load_module(networks.get_submodule(name), _under(borrowed, f"{name}."))
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _load_module(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    try:
-        module.load_state_dict(dict(tensors))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise CheckpointError(
-            f"The checkpoint is of other networks than the recipe builds: {reason}"
-        ) from error
-
-
-def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = value
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
-    for parameter, values in optimiser.state.items():
-        for key, value in values.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                # The order in memory must be the parameter's: fused optimisers walk both at once.
-                values[key] = torch.empty_like(parameter).copy_(value)

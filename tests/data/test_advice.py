@@ -131,6 +131,34 @@ def test_no_advice_where_it_would_be_wrong(goal, changes):
     assert told(goal, **changes) == (HEALTHY,)
 
 
+@pytest.mark.parametrize(
+    ("side", "goal", "recipe"),
+    [
+        (128, GOAL, "rpgan32"),
+        (128, None, "rpgan32"),
+        (30, None, "rpgan28"),
+        (28, GOAL, "rpgan28"),
+        (16, GOAL, "rpgan8"),
+        (4, None, "rpgan8"),
+        (28, dataclasses.replace(GOAL, width=28, height=28), ""),
+        (128, dataclasses.replace(GOAL, width=32, height=32), ""),
+        (8, dataclasses.replace(GOAL, width=8, height=8), ""),
+    ],
+)
+def test_a_small_start_is_no_larger_than_the_pictures_and_smaller_than_the_goal(side, goal, recipe):
+    sizes = sized(median=(side, side + 5))
+    sentence = told(goal, count=400, looked_at=400, sizes=sizes)[0]
+    named = [word.strip(".,") for word in sentence.split() if word.startswith("rpgan")]
+    assert named == ([recipe] if recipe else [])
+    assert sentence.endswith(".") and " ." not in sentence
+
+
+@pytest.mark.parametrize(("side", "recipe"), [(100, "rpgan28"), (28, "rpgan28"), (20, "rpgan8")])
+def test_tiny_pictures_get_a_recipe_of_their_size(side, recipe):
+    (sentence,) = told(None, sizes=sized(median=(side, side), tiny=0.3))
+    assert sentence.endswith(f"--recipe {recipe}.")
+
+
 def test_labels_of_no_picture_are_rare_and_not_uneven():
     (sentence,) = told(labels=(("a", 0), ("b", 0), ("c", 5000), ("d", 5000)))
     assert sentence.startswith("2 of 4 labels have fewer")

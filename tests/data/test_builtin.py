@@ -144,7 +144,7 @@ def test_luma_is_that_of_pillow():
 
 
 def test_names_and_native_facts():
-    assert set(BUILTIN_NAMES) == {"demo-faces", "digits", *DOWNLOADED}
+    assert set(BUILTIN_NAMES) == {"demo-faces", "digits", "stacked-mnist", *DOWNLOADED}
     assert is_builtin("demo-faces:7")
     assert not is_builtin("./mnist")
     assert native_size("demo-faces") is None

@@ -31,10 +31,14 @@ from preparing import (
 
 from gansmith.data.facts import Facts
 from gansmith.data.folder import FolderSource, ZipSource
+from gansmith.data.inspecting import inspect
+from gansmith.data.mapped import open_prepared
 from gansmith.data.pairs import PairSource
 from gansmith.data.prepare import Options, prepare
 from gansmith.data.prepared import PreparedFolder, is_prepared
+from gansmith.data.report import as_text
 from gansmith.errors import DataError
+from gansmith.recipe import DataConfig
 from gansmith.size import Size
 
 # ---- what is made -------------------------------------------------------------------------------------
@@ -318,6 +322,20 @@ def test_frames_that_look_alike_are_dropped_within_a_video_and_not_across(frames
     assert {entry.reason for entry in folder.refused} == {"nearly the same as another frame of its video"}
     assert len(folder.refused) == 70 - len(kept)
     assert [entry.name for entry in folder.refused][:2] == ["10.png", "11.png"]
+
+
+def test_frames_left_out_as_repeats_are_not_counted_as_refused(frames, tmp_path):
+    done = make(frames, tmp_path / "dest")
+    again = make(frames, tmp_path / "dest")
+    for report in (done.report, again.report, inspect(PreparedFolder(tmp_path / "dest")).report):
+        assert (report.count, report.looked_at, len(report.repeated), report.refused) == (70, 20, 50, ())
+        assert not report.sampled
+        told = as_text(report)
+        assert "50 frames left out, nearly the same as another of the same video" in told
+        assert "refused" not in told
+    kept = json.loads((tmp_path / "dest" / "report.json").read_text())
+    assert (len(kept["repeated"]), kept["refused_files"]) == (50, [])
+    assert open_prepared(PreparedFolder(tmp_path / "dest"), DataConfig(size=Size(8, 8))).refused == ()
 
 
 @pytest.mark.parametrize("pictures", [32, 64])

@@ -148,8 +148,10 @@ def test_every_part_of_a_step_is_reported_once_and_finite() -> None:
         "discriminator/D(G(z))",
         "discriminator/margin",
         "discriminator/penalty",
+        "discriminator/gradient",
         "generator/loss",
         "generator/D(G(z))",
+        "generator/gradient",
     }
     assert all(math.isfinite(value) for value in row.values())
     assert tiny().latents(noise(3)).shape == (3, 6)

@@ -19,11 +19,11 @@ from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.open import open_data
 from gansmith.errors import DataError, GansmithError, SettingError
 from gansmith.metrics.catalogue import METRICS, Beside, parse_metrics
-from gansmith.metrics.evaluate import How, evaluate
+from gansmith.metrics.evaluate import evaluate
 from gansmith.metrics.networks import open_features
 from gansmith.metrics.outputs import history, remember
 from gansmith.metrics.pictures import DataPictures, open_rows, training_and_held_out
-from gansmith.metrics.statistics import gather, is_statistics, load, save
+from gansmith.metrics.statistics import How, gather, is_statistics, load, save
 from gansmith.recipe import DataConfig
 from gansmith.session import train
 from gansmith.settings import override
@@ -89,24 +89,30 @@ def test_the_batch_changes_no_number_and_other_pictures_do() -> None:
 
 
 def test_statistics_are_kept_and_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = gather(noise(40), PIXELS, keep=True, cache=tmp_path)
+    first = gather(noise(40), PIXELS, keep=True, how=How(cache=tmp_path))
     seen: list[int] = []
-    monkeypatch.setattr(DataPictures, "batches", lambda self, size: seen.append(size) or iter(()))
-    again = gather(noise(40), PIXELS, keep=True, cache=tmp_path)
+
+    def look(_: DataPictures, start: int, stop: int) -> torch.Tensor:
+        seen.append(stop - start)
+        raise DataError("looked at")
+
+    monkeypatch.setattr(DataPictures, "some", look)
+    again = gather(noise(40), PIXELS, keep=True, how=How(cache=tmp_path))
     assert not seen
     assert again.features is not None and first.features is not None
     assert torch.equal(again.features, first.features)
     assert torch.equal(again.moments.covariance, first.moments.covariance)
-    with pytest.raises(DataError):
-        gather(noise(40, seed=1), PIXELS, keep=True, cache=tmp_path)  # Other pictures: looked at anew.
-    assert seen
+    with pytest.raises(DataError, match="looked at"):  # Other pictures are looked at anew.
+        gather(noise(40, seed=1), PIXELS, keep=True, how=How(cache=tmp_path))
+    assert seen == [40]
 
 
 def test_a_damaged_cache_is_no_cache(tmp_path: Path) -> None:
-    first = gather(noise(40), PIXELS, keep=True, cache=tmp_path)
+    first = gather(noise(40), PIXELS, keep=True, how=How(cache=tmp_path))
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:100])
-    assert torch.equal(gather(noise(40), PIXELS, keep=True, cache=tmp_path).moments.mean, first.moments.mean)
+    again = gather(noise(40), PIXELS, keep=True, how=How(cache=tmp_path))
+    assert torch.equal(again.moments.mean, first.moments.mean)
 
 
 def test_saved_statistics_stand_for_their_pictures(tmp_path: Path) -> None:
@@ -224,6 +230,45 @@ def test_mistakes_are_told(trained: Path, faces: Path, tmp_path: Path, words: An
         given += ["--features", "pixels"]
     with pytest.raises(GansmithError, match=message):
         run("evaluate", *given)
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("nothing-there", "nothing-there, which does not exist"),
+        ("nothing.safetensors", "nothing.safetensors, which does not exist"),
+        ("demo-face", "Did you mean 'demo-faces'"),
+        ("damaged.safetensors", "a damaged file .* statistics are made again with --save"),
+        ("cut.safetensors", "a damaged file"),
+        ("run/checkpoints", "the checkpoints of a run. Give the run: run"),
+        ("run/recipe.json", "a file of another kind"),
+        ("faces/000.png", "a single picture. Give the folder it lies in: faces"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_and_b_are_told_what_they_can_be(
+    trained: Path,
+    faces: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    message: str,
+    first: bool,
+) -> None:
+    assert trained.name == "run"
+    save(gather(noise(40), PIXELS, keep=False), tmp_path / "whole.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "whole.safetensors").read_bytes()[:300])
+    (tmp_path / "damaged.safetensors").write_bytes(b"not this at all")
+    monkeypatch.chdir(tmp_path)
+    sides = (place, "faces") if first else ("faces", place)
+    with pytest.raises(DataError, match=f"^A and B are a run, a checkpoint.*{message}"):
+        run("evaluate", *sides, "--features", "pixels", "--metrics", "fid")
+
+
+def test_a_folder_without_pictures_is_told(faces: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"it is empty\. Give a folder"):
+        run("evaluate", tmp_path / "empty", faces, "--features", "pixels", "--metrics", "fid")
 
 
 @pytest.mark.parametrize(

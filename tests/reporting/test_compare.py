@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from gansmith.cli_report import compare as verb
 from gansmith.errors import RunError, SettingError
-from gansmith.reporting.compare import compare, numbers, unique_names
+from gansmith.reporting.compare import columns, compare, numbers, unique_names
 from gansmith.reporting.compare_page import build, mean_line
 from gansmith.reporting.compare_text import as_text
 from gansmith.reporting.reading import Point, read
@@ -146,10 +146,29 @@ def test_wide_tables_are_folded_to_the_width(make_run):
     assert all(f"turn{n}/loss" in text for n in range(12))
 
 
-def test_one_run_named_twice_counts_once(make_run):
-    one = make_run()
-    again = one.parent / "." / "one" / ".." / "one"
-    assert len(list(compare([one, again]).runs)) == 1
+def test_one_run_named_twice_is_refused(make_run):
+    one, two = make_run(), make_run("two")
+    with pytest.raises(RunError, match=r"compared once. Received: .*one twice. Name"):
+        compare([one, two, one])
+    again = one.parent / "two" / ".." / "one"
+    with pytest.raises(RunError, match=r"two/../one twice, once as .*one. Name"):
+        compare([one, again])
+    with pytest.raises(RunError, match="no run"):
+        compare([one, one.parent / "none", one.parent / "none"])
+
+
+def test_a_best_that_is_the_last_is_not_repeated(make_run):
+    runs = [make_run(f"r{seed}", seed=seed) for seed in range(2)]
+    ends = (((90.0, 60.0), (0.2, 0.1)), ((80.0, 50.0), (0.2, 0.3)))
+    for run_, (fid, kid) in zip(runs, ends, strict=True):
+        rows = [{"images": 10 * n, "fid": fid[n - 1], "kid": kid[n - 1]} for n in (1, 2)]
+        (run_ / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (group,) = compare(runs).groups
+    names = columns(group)
+    assert "fid" in names and "best fid" not in names
+    assert "best kid" in names  # In one of the runs it was better before, so all of them are shown.
+    assert numbers(group.records[0])["best kid"] == 0.1
+    assert "best fid" not in as_text(compare(runs)) and "best fid" not in build(compare(runs))
 
 
 def test_equal_names_are_told_apart_by_their_folders(make_run):

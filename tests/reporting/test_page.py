@@ -491,3 +491,27 @@ def test_the_best_of_a_score(name, value):
     found = scores.best(name, [Point(1, 3), Point(2, 1), Point(3, float("nan")), Point(4, 3)])
     assert (found and found.value) == value
     assert name != "precision" or found == Point(1, 3)
+
+
+def test_the_facts_show_the_main_scores_and_a_table_all(make_run):
+    run = make_run()
+    names = ("swd", "density", "recall", "ppl", "fid", "kid", "precision", "lpips")
+    rows = [{"images": 500 * n, **{name: n * 0.5 for name in names}} for n in (1, 2)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    facts, rest = build(read(run)).split('<section id="scores">')
+    titles = [scores.score(name).title for name in names]
+    assert [title for title in titles if f"<dt>{title}</dt>" in facts] == [
+        "Sliced Wasserstein distance", "Recall", "FID", "KID", "Precision",
+    ]  # fmt: skip
+    table = rest.split("All scores")[1].split("</table>")[0]
+    assert all(title in table for title in titles)
+    assert "best 0.5 after 500 images" in table
+    few = [{"images": 500, "fid": 3.0, "odd": 1.0}]
+    (run / "metrics.jsonl").write_text(json.dumps(few[0]) + "\n")
+    made = build(read(run))
+    assert "<dt>Odd</dt>" in made and "All scores" not in made
+
+
+def test_the_summary_of_scores_begins_with_the_best_known():
+    assert scores.main(["a", "is", "b", "fid", "c", "d", "e"]) == ["fid", "is", "a", "b", "c"]
+    assert scores.main([]) == []

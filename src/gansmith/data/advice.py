@@ -66,7 +66,7 @@ def _few(found: Findings, goal: Goal | None) -> str | None:
         return (
             f"{_pictures(count)} will not go far: under about {FEW_PICTURES:,} a discriminator learns them "
             "by heart (Karras 2020), so collect more, mirror them with --set data.mirror=true unless left "
-            "and right differ, and start small, as with --recipe rpgan32."
+            f"and right differ{_start_small(found, goal)}."
         )
     planned = goal is not None and goal.images > 0
     repeats = goal.images / count if goal and planned else float(MANY_REPEATS)
@@ -78,6 +78,19 @@ def _few(found: Findings, goal: Goal | None) -> str | None:
         f"--set data.mirror=true unless left and right differ, and stop early, as with "
         f"--set train.images={MANY_REPEATS * count}."
     )
+
+
+_SMALL = (8, 28, 32)
+"""Sides in pixels of the smallest recipes for a start, each called rpgan and its side."""
+
+
+def _start_small(found: Findings, goal: Goal | None) -> str:
+    """The end of a sentence; empty where nothing smaller is to be had."""
+    side = min(_sizes(found).median)
+    fitting = max((small for small in _SMALL if small <= side), default=_SMALL[0])
+    if goal is not None and min(goal.width, goal.height) <= fitting:
+        return ""
+    return f", and start small, as with --recipe rpgan{fitting}"
 
 
 def _refused(found: Findings, goal: Goal | None) -> str | None:
@@ -107,7 +120,7 @@ def _tiny(found: Findings, goal: Goal | None) -> str | None:
         return None
     return (
         f"{percent(share)} of the pictures are tiny, under 32 pixels on the shorter side: leave them out, or "
-        "train them with --recipe rpgan28."
+        f"train them with --recipe rpgan{8 if min(_sizes(found).median) < 28 else 28}."
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +30,7 @@ class ArrayReader:
 
     files: tuple[Rows, ...]
     shape: tuple[int, int, int]  # Channels (1 or 3, one after another in the file), height, width.
+    format: ClassVar[str] = "pixels"  # What users are told.
 
     def read(self, key: tuple[int, int]) -> bytes:
         """A picture file. Raises DataError or OSError where the file has become shorter or is gone."""

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,7 +25,9 @@ from gansmith.data.builtin_names import BUILTIN_NAMES
 from gansmith.data.dataset import About, DataSet, GrowingDataSet
 from gansmith.data.facts import Facts
 from gansmith.data.folder import FolderSource
+from gansmith.data.licences import of_builtin
 from gansmith.data.load import ReportProgress, from_array, load, with_channels
+from gansmith.data.stacked import COUNT, Digits, StackedDigits
 from gansmith.errors import DataError, MissingPackageError, nearest
 from gansmith.recipe import DataConfig
 from gansmith.size import Size
@@ -34,6 +36,7 @@ _FACES = 10_000
 _FACE_SIZE = Size(64, 64)  # Where nobody asks for another.
 _LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 _SMALLEST_FACE = 8  # In pixels.
+_COUNTED = ("demo-faces", "stacked-mnist")
 
 
 class DemoFaces(GrowingDataSet):
@@ -114,7 +117,9 @@ def open_builtin(name: str, config: DataConfig, *, progress: ReportProgress | No
         MissingPackageError: it needs scikit-learn or torchvision.
     """
     _count(name)  # Refuses a count where none can be given.
-    return _entry(name).open(name, config, progress)
+    data = _entry(name).open(name, config, progress)
+    data.about = replace(data.about, licence=of_builtin(name))
+    return data
 
 
 def data_root() -> Path:
@@ -134,11 +139,23 @@ def _count(name: str) -> int:
     base, colon, text = name.partition(":")
     if not colon:
         return _entry(name).count
-    if base != "demo-faces" or not text.isdecimal() or int(text) < 1:
+    if base not in _COUNTED or not text.isdecimal() or int(text) < 1:
         raise DataError(
-            f"Only demo-faces takes a count, from 1 on, as in demo-faces:50000. Received: {name}."
+            f"Only {' and '.join(_COUNTED)} take a count, from 1 on, as in demo-faces:50000. "
+            f"Received: {name}."
         )
     return int(text)
+
+
+def mnist(*, training: bool = True) -> Digits:
+    """MNIST's 60,000 training digits, or its 10,000 test digits, 28 x 28, as the set ``mnist`` reads them.
+
+    Raises:
+        DataError: its files are neither here nor to be had.
+        MissingPackageError: torchvision is not installed.
+    """
+    published = _find("mnist", train=training)
+    return Digits(torch.as_tensor(published.data), torch.as_tensor(published.targets).to(torch.int64))
 
 
 def _open_faces(name: str, config: DataConfig, progress: ReportProgress | None) -> DataSet:
@@ -226,7 +243,12 @@ def _open_files(name: str, config: DataConfig, progress: ReportProgress | None) 
     return load(source, config, progress=progress)
 
 
-def _find(name: str) -> Any:
+def _open_stacked(name: str, config: DataConfig, progress: ReportProgress | None) -> DataSet:
+    del progress
+    return StackedDigits(name, mnist(), _count(name), config)
+
+
+def _find(name: str, **options: bool) -> Any:
     """The set as torchvision reads it: from the files here, else downloaded."""
     entry, root = _PUBLISHED[name], data_root()
     make = getattr(import_torchvision(name).datasets, entry.kind)
@@ -234,7 +256,7 @@ def _find(name: str) -> Any:
     for download in (False, True):
         try:
             with _quiet():
-                return make(str(root), download=download, **entry.options)
+                return make(str(root), download=download, **entry.options, **options)
         except _TROUBLE as error:
             reason = " ".join(str(error).split())[:300] or type(error).__name__
     files = "".join(f"\n  {file}" for file in entry.files)
@@ -309,5 +331,6 @@ _BUILTINS = {
     "cifar10": _Builtin(50_000, Size(32, 32), 3, _open_arrays),
     "celeba": _Builtin(202_599, Size(178, 218), 3, _open_files),
     "lfw": _Builtin(13_233, Size(250, 250), 3, _open_files),
+    "stacked-mnist": _Builtin(COUNT, Size(28, 28), 3, _open_stacked),
 }
 assert tuple(_BUILTINS) == BUILTIN_NAMES

@@ -1,6 +1,9 @@
 """The names of the built-in data sets, for those who must not wait for torch to know them."""
 
-BUILTIN_NAMES = ("demo-faces", "digits", "mnist", "fashion-mnist", "cifar10", "celeba", "lfw")
+BUILTIN_NAMES = (
+    *("demo-faces", "digits", "mnist", "fashion-mnist", "cifar10", "celeba", "lfw"),
+    "stacked-mnist",
+)
 
 
 def is_builtin(data: str) -> bool:

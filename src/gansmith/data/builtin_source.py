@@ -1,6 +1,7 @@
 """A built-in data set as a source of pictures, so that it can be prepared and inspected like any other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ class BuiltinReader:
         name: of the set, as on the command line.
         size: pictures are made at this size.
     """
+
+    format = "built-in"  # What users are told.
 
     def __init__(self, name: str, size: Size) -> None:
         self.name, self.size = name, size
@@ -80,11 +83,16 @@ class BuiltinSource:
 
 def _facts(data: DataSet) -> Facts:
     if isinstance(data, DemoFaces):
-        return data.facts()
+        return replace(data.facts(), licence=data.about.licence)
     wanted = [name for name in data.columns if name in ("labels", "attributes")]
     found = data.fetch(torch.arange(len(data)), wanted) if wanted else {}
     known: dict[str, Any] = {name: np.array(column.numpy()) for name, column in found.items()}
     names = data.about.label_names
     if "labels" in known and not names:
         names = tuple(str(number) for number in range(int(known["labels"].max()) + 1))
-    return Facts(**known, label_names=names, attribute_names=data.about.attribute_names)
+    return Facts(
+        **known,
+        label_names=names,
+        attribute_names=data.about.attribute_names,
+        licence=data.about.licence,
+    )

@@ -19,12 +19,14 @@ class About:
     label_names: tuple[str, ...] = ()
     attribute_names: tuple[str, ...] = ()
     landmark_names: tuple[str, ...] = ()
+    licence: str | None = None  # Of the pictures, in words; None where nobody said.
 
     @classmethod
     def of(cls, facts: Facts) -> "About":
         """What is known beside the columns."""
         held_out = None if facts.held_out is None else torch.from_numpy(facts.held_out)
-        return cls(held_out, facts.label_names, facts.attribute_names, facts.landmark_names)
+        names = facts.label_names, facts.attribute_names, facts.landmark_names
+        return cls(held_out, *names, facts.licence)
 
 
 @runtime_checkable

@@ -15,6 +15,15 @@ class Refused:
     reason: str
 
 
+REPEATED = "nearly the same as another frame of its video"
+"""Why a frame is left out with which nothing is wrong."""
+
+
+def is_repeated(item: Refused) -> bool:
+    """Whether something was left out as one of many like it, and not because it cannot be used."""
+    return item.reason == REPEATED
+
+
 @dataclass(frozen=True, eq=False)
 class Facts:
     """What is known of n pictures, one row each; None where nothing is known."""
@@ -31,6 +40,7 @@ class Facts:
     """
     landmark_names: tuple[str, ...] = ()  # What point 0, 1, ... is called; empty where nobody said.
     held_out: NDArray[np.bool_] | None = None  # [n]: the owner's own split, where there is one.
+    licence: str | None = None  # Of the pictures as a whole, in words; None where nobody said.
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> "Facts":
         """The facts of some pictures, in the order asked for."""

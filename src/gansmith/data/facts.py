@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from gansmith.data.fact_types import Facts, Refused
+from gansmith.data.fact_types import Facts, Refused, is_repeated
+from gansmith.data.licences import found_in
 from gansmith.data.records import SIDECAR_ENDINGS, read_sidecars
 from gansmith.data.settle import HELD_OUT, SPLITS, TRAIN, settle
 from gansmith.data.tables import CELEBA, TABLE_ENDINGS
 from gansmith.data.told import FIRST, Told
 
-__all__ = ["Facts", "Refused", "find_facts"]
+__all__ = ["Facts", "Refused", "find_facts", "is_repeated"]
 
 
 def find_facts(
@@ -44,7 +45,7 @@ def find_facts(
     for ending in SIDECAR_ENDINGS:
         if (table := read_sidecars(names, others, ending, read)) is not None:
             told.add(f"*{ending}", table)
-    facts = settle(told, label)
+    facts = replace(settle(told, label), licence=found_in(others, read))
     if "dataset.json" not in others:  # Its folders are shards (00000, 00001, ...), not classes.
         wanted = label is None and facts.labels is None and not told.no_labels
         facts = _from_folders(names, facts, wanted)

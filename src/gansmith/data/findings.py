@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansmith.data.duplicates import exact, near
-from gansmith.data.facts import Facts, Refused
+from gansmith.data.facts import Facts, Refused, is_repeated
 from gansmith.data.measure import FORMATS, MODES, SEEN
 from gansmith.size import Fit, Size
 
@@ -91,6 +91,7 @@ class Findings:
     count: int  # Pictures listed, refused ones included.
     looked_at: int  # Pictures measured; a sample where this and the refused are fewer than ``count``.
     refused: tuple[Refused, ...]
+    repeated: tuple[Refused, ...] = ()  # Frames left out of videos, nearly the same as another one.
     bytes: int  # Of the files looked at.
     sizes: Sizes | None  # None where no picture was looked at, as are faces where none was looked for.
     formats: Counts  # Most frequent first, as are modes.
@@ -105,17 +106,21 @@ class Findings:
     captions: tuple[int, int] | None  # Pictures with a caption, of how many; None where there are none.
     landmarks: bool
     split: tuple[int, int, int] | None  # Training, held out, seed; a seed under 0: parted by the owner.
+    licence: str | None = None  # In words; None where nobody said.
 
     @property
     def sampled(self) -> bool:
         """Whether only a part of the pictures was looked at."""
-        return self.looked_at + len(self.refused) < self.count
+        return self._tried < self.count
 
     @property
     def usable(self) -> int:
         """Pictures that can be trained on, estimated from the sample where there is one."""
-        tried = self.looked_at + len(self.refused)
-        return round(self.count * self.looked_at / tried) if tried else 0
+        return round(self.count * self.looked_at / self._tried) if self._tried else 0
+
+    @property
+    def _tried(self) -> int:
+        return self.looked_at + len(self.refused) + len(self.repeated)
 
     @property
     def copies(self) -> int:
@@ -146,7 +151,8 @@ def find(
         name=name,
         count=len(names) + len(refused) if count is None else count,
         looked_at=len(names),
-        refused=tuple(refused),
+        refused=tuple(item for item in refused if not is_repeated(item)),
+        repeated=tuple(item for item in refused if is_repeated(item)),
         bytes=int(seen["bytes"].sum()),
         sizes=_sizes(seen, goal) if len(seen) else None,
         formats=_counts(seen["format"], FORMATS),
@@ -161,6 +167,7 @@ def find(
         captions=_captions(facts),
         landmarks=facts.landmarks is not None,
         split=split,
+        licence=facts.licence,
     )
 
 

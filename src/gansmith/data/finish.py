@@ -15,7 +15,13 @@ from gansmith.data.columns import ArrayWriter, Texts, TextWriter, mapped
 from gansmith.data.facts import Facts, Refused
 from gansmith.data.findings import Goal, Measured
 from gansmith.data.folder import Source
-from gansmith.data.prepared import DESCRIPTION, REPORT, picture_arrays, write_description
+from gansmith.data.prepared import (
+    DESCRIPTION,
+    REPORT,
+    PreparedFolder,
+    picture_arrays,
+    write_description,
+)
 from gansmith.data.report import Report, as_json, as_text, build, contact_sheet, duplicate_sheet
 from gansmith.data.writer import State
 from gansmith.size import Form
@@ -48,10 +54,20 @@ def finish(source: Source, dest: Path, state: State, form: Form, landmark_names:
         "attribute_names": list(facts.attribute_names),
         "landmark_names": list(landmark_names),
         "caption_bytes": max((len(text.encode("utf-8", "replace")) for text in captions), default=0),
+        "licence": facts.licence,
         "made": state.plan,
     }
     write_text(dest / DESCRIPTION, write_description(dest, told))
     return report
+
+
+def note_licence(dest: Path, licence: str) -> bool:
+    """Record the licence in the description of a set that is finished; whether it is new there."""
+    told = PreparedFolder(dest).description
+    if told.get("licence") == licence:
+        return False
+    write_text(dest / DESCRIPTION, json.dumps({**told, "licence": licence}, indent=2) + "\n")
+    return True
 
 
 def report_of(source: Source, form: Form, measured: Measured, refused: Sequence[Refused]) -> Report:
@@ -72,6 +88,8 @@ def facts_digest(facts: Facts) -> str:
     """Changes when anything known of the pictures does."""
     digest = hashlib.blake2b(digest_size=16)
     for item in fields(facts):
+        if item.name == "licence":  # Words that may be added later; the pictures are the same.
+            continue
         value = getattr(facts, item.name)
         digest.update(f"{item.name} {type(value).__name__} {'' if value is None else len(value)}".encode())
         if isinstance(value, np.ndarray):

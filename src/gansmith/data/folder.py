@@ -10,7 +10,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, runtime_checkable
 
@@ -80,6 +80,13 @@ class Source(Protocol):
     def read(self, index: int) -> bytes:
         """The bytes of picture ``index``. Raises DataError or OSError where they cannot be had."""
         ...
+
+
+def with_licence(source: Source, licence: str | None) -> Source:
+    """The source, now with these words about the licence of its pictures; None changes nothing."""
+    if licence is not None:
+        source.facts = replace(source.facts, licence=licence)  # type: ignore[misc]
+    return source
 
 
 class Listing:

@@ -4,7 +4,7 @@ Worker processes import this module, so it must not import torch: they would sta
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,7 @@ class Maker:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._format: str | None = getattr(job.reader, "format", None)  # Where no file of the user's is read.
         self._detector: Detector | None = None
 
     def block(self, tasks: Sequence[Task]) -> Block:
@@ -135,15 +136,18 @@ class Maker:
 
     def _whole(self, task: Task, block: Block) -> None:
         raw, found = photos(self._job.reader, task.key, self._job.form)
+        photo = self._told(found[0])
         decoded = [fit(photo, self._job.form) for photo in found]
         points = None if task.landmarks is None else decoded[0].placement.points(task.landmarks)
-        measured = _measured(
-            raw, found[0], decoded[0].pixels
-        )  # Before the row: what fails leaves no half row.
+        measured = _measured(raw, photo, decoded[0].pixels)  # Before the row: a failure leaves no half row.
         block.add(task.index, task.name, [picture.pixels for picture in decoded], measured, points)
 
+    def _told(self, photo: Photo) -> Photo:
+        """The picture with the name of the format that users are told."""
+        return photo if self._format is None else replace(photo, format=self._format)
+
     def _faces(self, task: Task, raw: bytes, block: Block, wanted: Faces) -> None:
-        photo = read(raw)
+        photo = self._told(read(raw))
         rgb = np.asarray(photo.in_srgb(photo.image).convert("RGB"))
         if self._detector is None:
             self._detector = wanted.open()

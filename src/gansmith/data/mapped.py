@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gansmith.data.dataset import About, DataSet, MemoryDataSet, joined
 from gansmith.data.decode import place
-from gansmith.data.facts import Refused
+from gansmith.data.fact_types import Refused, is_repeated
 from gansmith.data.load import MEMORY_LIMIT, fitted, free_memory, with_channels
 from gansmith.data.prepared import PICTURE_COLUMNS, PreparedFolder
 from gansmith.data.shard_set import is_sharded
@@ -30,7 +30,7 @@ class MappedDataSet:
 
     def __init__(self, folder: PreparedFolder, config: DataConfig) -> None:
         self.name, self.fingerprint = folder.name, folder.fingerprint
-        self.refused: tuple[Refused, ...] = folder.refused
+        self.refused: tuple[Refused, ...] = tuple(item for item in folder.refused if not is_repeated(item))
         self._folder = folder
         self.in_arrays = not is_sharded(folder.path)
         channels = config.channels or folder.channels
@@ -92,6 +92,7 @@ def _about(folder: PreparedFolder) -> About:
         tuple(told["label_names"]),
         tuple(told["attribute_names"]),
         tuple(told["landmark_names"]),
+        folder.licence,
     )
 
 

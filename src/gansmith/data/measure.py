@@ -32,9 +32,9 @@ SEEN = np.dtype(
 
 FORMATS: tuple[str, ...] = (
     "other", "JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "DIB", "TIFF", "MPO", "PPM", "ICO", "JPEG2000",
-    "QOI", "SGI",
+    "QOI", "SGI", "built-in", "pixels", "prepared", "video",
 )  # fmt: skip
-"""Index -> Pillow's name of a file format."""
+"""Index -> Pillow's name of a file format; the last four are what readers say that read no picture files."""
 
 MODES: tuple[str, ...] = (
     "other", "RGB", "L", "RGBA", "LA", "P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "I;16",

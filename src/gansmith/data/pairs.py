@@ -98,6 +98,8 @@ class PairSource:
     ) -> None:
         self.name, self.others = source.name, source.others
         self.fingerprint = f"{source.fingerprint}:{kind}:{between}:{swap}"
+        self.asked: dict[str, Any] = {"pairs": kind, "between": between, "swap": swap}
+        """What the fingerprint has beside the files."""
         self.reader: Reader = PairReader(source.reader, kind, swap)
         self._source = source
         self.refused: tuple[Refused, ...] = source.refused

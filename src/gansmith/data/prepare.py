@@ -14,8 +14,8 @@ from typing import Any
 from gansmith.data.columns import Journal
 from gansmith.data.facts import Refused
 from gansmith.data.findings import Measured
-from gansmith.data.finish import facts_digest, finish, report_of
-from gansmith.data.folder import Source, none_usable, nothing_found
+from gansmith.data.finish import facts_digest, finish, note_licence, report_of, write_report
+from gansmith.data.folder import Source, none_usable, nothing_found, with_licence
 from gansmith.data.making import Faces, Job
 from gansmith.data.pairs import PAIR, headers, picture_columns
 from gansmith.data.prepared import PreparedFolder, is_prepared
@@ -43,6 +43,7 @@ class Options:
     box: Box | None = None
     faces: Faces | None = None
     shards: int | None = None  # Pictures of a WebDataset shard; None: pictures lie there as pixels.
+    licence: str | None = None  # Of the pictures, in words; None: what the source says.
 
     def __post_init__(self) -> None:
         check_box(self.box)
@@ -91,6 +92,7 @@ def prepare(
     form = _form(source, options)
     plan = _plan(source, form, options)
     points = _points(source, options)
+    with_licence(source, options.licence)
     busy = f"Another process is preparing {dest}. Wait for it, or choose another DEST."
     job = Job(reader=source.reader, form=form, faces=options.faces)
     with alone(dest / LOCK, DataError(busy)):
@@ -98,7 +100,7 @@ def prepare(
             state = _state(dest, plan)
             before = state.done
             if is_prepared(dest):
-                report = _told_again(source, dest, form)
+                report = _told_again(source, dest, form, options.licence)
             else:
                 _run(source, dest, job, state, workers or cores(), len(points), progress)
                 report = finish(source, dest, state, form, points)
@@ -144,10 +146,14 @@ def _writer(source: Source, dest: Path, job: Job, state: State, points: int) -> 
     return ShardSetWriter(dest, job.form, points, state, groups, source.facts, size)
 
 
-def _told_again(source: Source, dest: Path, form: Form) -> Report:
-    """The report of a set that was finished before."""
+def _told_again(source: Source, dest: Path, form: Form, licence: str | None) -> Report:
+    """The report of a set that was finished before; a licence that is new is added to it."""
+    new = licence is not None and note_licence(dest, licence)
     folder = PreparedFolder(dest)
-    return report_of(source, form, Measured(folder.names, folder.seen, folder.facts), folder.refused)
+    report = report_of(source, form, Measured(folder.names, folder.seen, folder.facts), folder.refused)
+    if new:
+        write_report(dest, report)
+    return report
 
 
 def _tidy(dest: Path) -> None:
@@ -241,6 +247,7 @@ def _plan(source: Source, form: Form, options: Options) -> dict[str, Any]:
         "box": None if form.box is None else list(form.box),
         "faces": faces,
         "shards": options.shards,
+        **_plain(getattr(source, "asked", {})),
     }
 
 
@@ -286,17 +293,33 @@ def _finished(dest: Path, plan: dict[str, Any]) -> State:
     return State(plan, plan["pictures"], len(folder), refused=list(folder.refused))
 
 
+_OF_SOURCE = ("source", "pictures", "facts")
+_ASKED = ("pairs", "between", "swap", "every", "frames")
+"""Options that choose among what SRC holds, so that a change of them looks like another SRC."""
+
+
 def _refuse_other(dest: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    if before == now:
+    differ = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+    if "source" not in differ:  # Sets of older versions do not tell these apart.
+        differ = [key for key in differ if key not in _ASKED]
+    if not differ:
         return
-    if any(before.get(key) != now[key] for key in ("source", "pictures", "facts")):
+    changed = [key for key in differ if key not in _OF_SOURCE]
+    if len(changed) < len(differ) and not (before and set(changed) & set(_ASKED)):
         raise DataError(
             f"SRC is not what {dest} was begun from ({before.get('pictures')} pictures then, "
             f"{now['pictures']} now; or names, sizes, or labels and the like differ). Delete that folder, or "
             "choose another DEST."
         )
-    changed = [f"{key}: {before.get(key)} -> {now[key]}" for key in now if before.get(key) != now[key]]
+    told = "; ".join(f"{_option(key)}: {_said(before.get(key))} -> {_said(now.get(key))}" for key in changed)
     raise DataError(
-        f"{dest} was begun with other options ({'; '.join(changed)}). "
-        "Repeat the old command, or choose another DEST."
+        f"{dest} was begun with other options ({told}). Repeat the old command, or choose another DEST."
     )
+
+
+def _option(key: str) -> str:
+    return f"--{key}" if key in _ASKED else key
+
+
+def _said(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansmith.data.columns import Texts, mapped
+from gansmith.data.fact_types import REPEATED
 from gansmith.data.facts import Facts, Refused
+from gansmith.data.licences import recorded
 from gansmith.data.measure import SEEN
 from gansmith.data.shard_set import ShardedPictures, is_sharded, picture_array
 from gansmith.errors import DataError
@@ -42,6 +44,7 @@ class PreparedReader:
 
     folder: Path
     column: str = "images"
+    format: ClassVar[str] = "prepared"  # What users are told.
 
     def read(self, key: int) -> bytes:
         """Picture ``key`` as the bytes of a PGM or PPM file."""
@@ -113,6 +116,11 @@ class PreparedFolder:
         """One for each picture, read when asked for."""
         return Texts(self.path, "captions") if "captions" in self.description["texts"] else None
 
+    @property
+    def licence(self) -> str | None:
+        """Of the pictures, in words; None where nobody said."""
+        return recorded(self.description.get("licence"))
+
     @cached_property
     def facts(self) -> Facts:
         """What is known of every picture; read in full, unlike everything else here."""
@@ -125,12 +133,15 @@ class PreparedFolder:
             attribute_names=tuple(told["attribute_names"]),
             landmark_names=tuple(told["landmark_names"]),
             captions=None if captions is None else tuple(captions),
+            licence=self.licence,
         )
 
     @cached_property
     def refused(self) -> tuple[Refused, ...]:
-        """Files that were left out when it was prepared."""
-        return tuple(Refused(name, reason) for name, reason in self.report().get("refused_files", []))
+        """Files, and frames much like others, that were left out when it was prepared."""
+        report = self.report()
+        refused = [Refused(name, reason) for name, reason in report.get("refused_files", [])]
+        return (*refused, *(Refused(name, REPEATED) for name in report.get("repeated", [])))
 
     def report(self) -> dict[str, Any]:
         """The report that was written when it was prepared, as plain JSON."""

@@ -13,6 +13,7 @@ from PIL import Image
 from gansmith.data.advice import advise, percent
 from gansmith.data.facts import Refused
 from gansmith.data.findings import Faces, Findings, Goal, Measured, Names, Sizes, find
+from gansmith.data.licences import LONGEST, UNKNOWN
 
 Picture = NDArray[np.uint8]
 
@@ -62,6 +63,7 @@ def as_json(report: Report) -> dict[str, Any]:
     tree = asdict(report)
     tree["labels"] = [{"name": name, "count": count} for name, count in report.labels]
     tree["attributes"] = [{"name": name, "share": share} for name, share in report.attributes]
+    tree["repeated"] = [item.name for item in report.repeated]
     for key in ("formats", "modes"):
         tree[key] = dict(tree[key])
     if report.captions is not None:
@@ -84,7 +86,7 @@ def _plain(value: Any) -> Any:
 def as_text(report: Report) -> str:
     """The report as a table of at most 40 lines, whatever the files are called, and the advice below it."""
     looked = f"{report.looked_at:,} looked at" if report.sampled else "all looked at"
-    head = f"{_printable(report.name)}: {_number(report.count, 'picture')}, {looked}"
+    head = f"{_printable(report.name)}: {plural(report.count, 'picture')}, {looked}"
     rows = [
         *_size_rows(report.sizes),
         ("files", f"{_counted(report.formats)}; {_bytes(report.bytes)}" if report.formats else "none"),
@@ -98,6 +100,8 @@ def as_text(report: Report) -> str:
         ("captions", "" if report.captions is None else "{:,} of {:,}".format(*report.captions)),
         ("landmarks", "yes" if report.landmarks else ""),
         ("split", _split(report.split)),
+        ("licence", _printable(report.licence or UNKNOWN, LONGEST)),
+        ("repeats", _repeats(report.repeated)),
         *_refused_rows(report.refused),
     ]
     table = [f"  {title:13}{cell}" for title, cell in rows if cell]
@@ -137,7 +141,7 @@ def _groups(groups: tuple[Names, ...], extra: int, sign: str) -> str:
     shown = "; ".join(
         sign.join(map(_printable, group[:3])) + (" ..." * (len(group) > 3)) for group in largest
     )
-    return f"{extra:,} in {_number(len(groups), 'group')}: {shown}"
+    return f"{extra:,} in {plural(len(groups), 'group')}: {shown}"
 
 
 def _blurred(report: Report) -> str:
@@ -160,6 +164,12 @@ def _split(split: tuple[int, int, int] | None) -> str:
     return f"{training:,} training, {held_out:,} held out ({how})"
 
 
+def _repeats(repeated: Sequence[Refused]) -> str:
+    if not repeated:
+        return ""
+    return f"{plural(len(repeated), 'frame')} left out, nearly the same as another of the same video"
+
+
 def _refused_rows(refused: Sequence[Refused]) -> list[tuple[str, str]]:
     """How many in all, then one row for each kind of reason, the most frequent first."""
     if not refused:
@@ -173,7 +183,7 @@ def _refused_rows(refused: Sequence[Refused]) -> list[tuple[str, str]]:
         files = _several(_printable(item.name) for item in items)
         rows.append(("", f"{len(items):,} x {_printable(items[0].reason, 100)}: {files}"))
     if len(often) > _REASONS:
-        rows.append(("", f"{_number(len(often) - _REASONS, 'more kind')} of reason"))
+        rows.append(("", f"{plural(len(often) - _REASONS, 'more kind')} of reason"))
     return rows
 
 
@@ -187,7 +197,8 @@ def _counted(counts: Sequence[tuple[str, int]]) -> str:
     return _several(f"{name} {count:,}" for name, count in counts)
 
 
-def _number(count: int, word: str) -> str:
+def plural(count: int, word: str) -> str:
+    """``1 picture``, ``2,000 pictures``."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gansmith.data.builtin_names import BUILTIN_NAMES
-from gansmith.data.folder import FolderSource, Source, ZipSource
+from gansmith.data.folder import FolderSource, Source, ZipSource, with_licence
 from gansmith.data.huggingface import fetch, hub_name
+from gansmith.data.licences import beside
 from gansmith.data.parquet import TableSource, is_table
 from gansmith.data.prepared import PreparedFolder, is_prepared
 from gansmith.data.published import open_published, owners_facts
@@ -17,7 +18,7 @@ from gansmith.data.video import VIDEO_SUFFIXES, Sampling, VideoSource
 from gansmith.data.writer import JOURNAL
 from gansmith.errors import DataError, nearest
 
-_RULE = "DATA is a folder of pictures, a zip or tar of them, a video, or a built-in data set"
+RULE = "DATA is a folder of pictures, a zip or tar of them, a video, or a built-in data set"
 
 
 def open_source(data: str, *, label: str | None = None, sampling: Sampling | None = None) -> Source:
@@ -34,19 +35,25 @@ def open_source(data: str, *, label: str | None = None, sampling: Sampling | Non
     """
     path = Path(data).expanduser()
     if path.is_dir():
-        return _folder(path, label, sampling or Sampling())
+        return _with_licence(_folder(path, label, sampling or Sampling()), path)
     if not path.exists():
         if (name := hub_name(data)) is not None:
             return TableSource(fetch(name), label=label)
-        raise DataError(f"{_RULE}. Received: {data}, which does not exist.{_suggestion(data, path)}")
+        raise DataError(f"{RULE}. Received: {data}, which does not exist.{_suggestion(data, path)}")
     source = _file(path, label, sampling or Sampling())
     if source is not None:
         return source
     if path.suffix.lower() in suffixes():
         raise DataError(
-            f"{_RULE}. Received: {data}, a single picture. Give the folder it lies in: {path.parent}."
+            f"{RULE}. Received: {data}, a single picture. Give the folder it lies in: {path.parent}."
         )
-    raise DataError(f"{_RULE}. Received: {data}, a file of another kind.")
+    raise DataError(f"{RULE}. Received: {data}, a file of another kind.")
+
+
+def _with_licence(source: Source, folder: Path) -> Source:
+    """The source; where its files are of a kind that says nothing of a licence, the folder is asked."""
+    asked = not isinstance(source, PreparedFolder) and source.facts.licence is None
+    return with_licence(source, beside(folder) if asked else None)
 
 
 def _file(path: Path, label: str | None, sampling: Sampling) -> Source | None:

@@ -216,6 +216,8 @@ class VideoSource:
         packages()
         root, listing = _listed(Path(path))
         self.name, self.sampling = str(path), sampling
+        self.asked: dict[str, Any] = {"every": sampling.every, "frames": sampling.most}
+        """What the fingerprint has beside the files."""
         self.reader = VideoReader(root)
         self.others: tuple[str, ...] = tuple(sorted(listing.others))
         self.videos: tuple[str, ...] = tuple(sorted(listing.sizes))

@@ -229,6 +229,8 @@ class VideoReader:
         root: the folder the names of keys are relative to.
     """
 
+    format = "video"  # What users are told.
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = threading.Lock()

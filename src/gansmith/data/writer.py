@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gansmith.data.columns import ArrayWriter, Journal, TextWriter, mapped
-from gansmith.data.facts import Refused
+from gansmith.data.fact_types import REPEATED, Refused
 from gansmith.data.making import Block
 from gansmith.data.measure import SEEN
 from gansmith.size import Form
@@ -91,11 +91,7 @@ class SetWriter:
         keep = [row for row, is_new in enumerate(new) if is_new]
         refused = [
             *block.refused,
-            *(
-                Refused(name, "nearly the same as another frame of its video")
-                for name, is_new in zip(block.names, new, strict=True)
-                if not is_new
-            ),
+            *(Refused(name, REPEATED) for name, is_new in zip(block.names, new, strict=True) if not is_new),
         ]
         if keep:
             self._append(block, measured, keep)

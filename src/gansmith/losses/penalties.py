@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gansmith.tensors import Images, Scalar, Scores
+from gansmith.tensors import Images, Scalar, Scores, full
 
 Critic = Callable[[Tensor], Tensor]
 """Pictures [batch, channels, height, width] -> scores [batch]."""
@@ -19,7 +19,7 @@ Critic = Callable[[Tensor], Tensor]
 def _gradients(critic: Critic, images: Images) -> Float[Tensor, "batch features"]:
     """Gradient of each score with respect to its own picture; part of the graph, for a second backward."""
     with torch.autocast(images.device.type, enabled=False):
-        images = images.detach().float().requires_grad_(True)
+        images = full(images.detach()).requires_grad_(True)
         scores = critic(images)
         (gradients,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
     return gradients.flatten(1)
@@ -37,7 +37,7 @@ def lipschitz(critic: Critic, real: Images, fake: Images, share: Float[Tensor, "
         share: where on its line each point lies, in [0, 1]: 1 is the real picture.
     """
     share = share.view(-1, 1, 1, 1)
-    between = share * real.float() + (1.0 - share) * fake.float()
+    between = share * full(real) + (1.0 - share) * full(fake)
     # The small number keeps the derivative of the norm finite where the gradient is 0.
     norms = (_gradients(critic, between).square().sum(dim=1) + 1e-12).sqrt()
     return (norms - 1.0).square().mean()
@@ -56,4 +56,4 @@ def directional(moved: Scores, scores: Scores, distance: float) -> Scalar:
         scores: D(x) of the same pictures.
         distance: s, in units of pictures in [-1, 1].
     """
-    return 0.5 * ((moved.float() - scores.float()) / distance).square().mean()
+    return 0.5 * ((full(moved) - full(scores)) / distance).square().mean()

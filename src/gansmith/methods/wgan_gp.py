@@ -15,7 +15,7 @@ from gansmith.losses.adversarial import Wasserstein
 from gansmith.losses.penalties import lipschitz
 from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
 from gansmith.nets.dcgan import Pair, ladder
-from gansmith.tensors import Images, Latents, Scores
+from gansmith.tensors import Images, Latents, Scores, full
 
 Norm = Literal["none", "layer"]
 
@@ -144,7 +144,7 @@ class ResidualGenerator(nn.Module):
     def forward(self, latents: Latents) -> Images:
         features = self.blocks(self.stem(latents).view(-1, *self.base))
         images: Tensor = self.last(F.relu(self.norm(features)))
-        return self._spec.to_network(images.float().tanh())
+        return self._spec.to_network(full(images).tanh())
 
 
 class ResidualCritic(nn.Module):
@@ -162,7 +162,7 @@ class ResidualCritic(nn.Module):
 
     def forward(self, images: Images) -> Scores:
         features = self.blocks(self.first(images)).flatten(1)
-        scores: Tensor = self.head(features).float()
+        scores: Tensor = full(self.head(features))
         return scores[:, 0]
 
 

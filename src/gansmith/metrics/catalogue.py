@@ -14,6 +14,7 @@ from gansmith.metrics.inception_score import inception_score
 from gansmith.metrics.kernel import SUBSET_SIZE, kid
 from gansmith.metrics.laplacian import Patches
 from gansmith.metrics.memorisation import Memorisation, memorisation
+from gansmith.metrics.modes import modes
 from gansmith.metrics.neighbours import neighbours
 from gansmith.metrics.paired import each_lpips, each_psnr, each_ssim, psnr_value
 from gansmith.metrics.perceptual import FeatureDistance, open_lpips
@@ -52,6 +53,8 @@ MEANINGS = {
     "ssim": "likeness of structure of pairs; 1 is equal",
     "lpips": "perceptual distance of pairs; 0 is equal",
     "repeated": "share of made pictures that look like another made one; 0 is best",
+    "modes": "of the 1,000 stacks of three digits, how many are made at all",
+    "modes_kl": "how unevenly they are made, in nats; 0 is evenly, smaller is better",
 }
 """What each number means, in plain words."""
 
@@ -88,6 +91,7 @@ class Metric:
 
     compute: Callable[["Inputs"], Result]
     features: bool = True  # Whether all features are needed, and not their moments alone.
+    network: bool = True  # Whether the feature network is asked at all.
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +108,7 @@ class Inputs:
     parts: tuple[Statistics, ...] = ()  # Of training and held-out pictures.
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     found: list[Memorisation] = field(default_factory=list)
+    classes: Tensor | None = None  # Of the made pictures, as stacks of three digits.
 
     def rows(self) -> tuple[Tensor, Tensor]:
         """The features of both sets.
@@ -150,7 +155,7 @@ def _curve(inputs: Inputs) -> Result:
 
 
 def _wasserstein(inputs: Inputs) -> Result:
-    if not inputs.patches:
+    if len(inputs.patches) != 2:
         raise DataError("swd looks at pictures. Received: saved statistics. Give the pictures themselves.")
     return swd(*inputs.patches)
 
@@ -208,6 +213,11 @@ def _pair_scores(name: str, made: PictureSet, real: PictureSet) -> Value:
     return psnr_value(scores) if name == "psnr" else mean_value(scores)
 
 
+def _modes(inputs: Inputs) -> Result:
+    assert inputs.classes is not None  # `evaluate` counts them where modes are asked for.
+    return modes(inputs.classes)
+
+
 def _memorisation(inputs: Inputs) -> Result:
     if not inputs.parts:
         raise SettingError(_NEEDS["memorisation"])
@@ -232,15 +242,21 @@ METRICS: Mapping[str, Metric] = {
     "prdc": Metric(_neighbours("precision", "recall", "density", "coverage")),
     "prd": Metric(_curve),
     "memorisation": Metric(_memorisation),
-    "swd": Metric(_wasserstein, features=False),
-    "ms_ssim": Metric(_diversity, features=False),
+    "swd": Metric(_wasserstein, features=False, network=False),
+    "ms_ssim": Metric(_diversity, features=False, network=False),
     "ppl": Metric(_path_length, features=False),
-    "separation": Metric(_separation, features=False),
-    "psnr": Metric(_paired("psnr"), features=False),
-    "ssim": Metric(_paired("ssim"), features=False),
-    "lpips": Metric(_paired("lpips"), features=False),
+    "separation": Metric(_separation, features=False, network=False),
+    "psnr": Metric(_paired("psnr"), features=False, network=False),
+    "ssim": Metric(_paired("ssim"), features=False, network=False),
+    "lpips": Metric(_paired("lpips"), features=False, network=False),
+    "modes": Metric(_modes, features=False, network=False),
 }
 """What can be asked for with --metrics."""
+
+
+def needs_network(metrics: Sequence[str]) -> bool:
+    """Whether any of these metrics asks the feature network; where none does, the cheapest one will do."""
+    return any(METRICS[name].network for name in metrics)
 
 
 def parse_metrics(text: str) -> tuple[str, ...]:

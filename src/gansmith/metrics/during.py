@@ -9,12 +9,12 @@ from gansmith.data.loader import Loader
 from gansmith.errors import SettingError
 from gansmith.generation import from_method
 from gansmith.method import NoiseToImage
-from gansmith.metrics.catalogue import parse_metrics
-from gansmith.metrics.evaluate import Evaluation, How, evaluate
+from gansmith.metrics.catalogue import needs_network, parse_metrics
+from gansmith.metrics.evaluate import Evaluation, evaluate
 from gansmith.metrics.networks import open_features
 from gansmith.metrics.outputs import history, remember, write_outputs
 from gansmith.metrics.pictures import DataPictures, ModelPictures
-from gansmith.metrics.statistics import Statistics
+from gansmith.metrics.statistics import How, Statistics
 from gansmith.run import Run
 from gansmith.trainer import Trainer
 
@@ -48,7 +48,7 @@ class Examiner:
                 "train.evaluate is for methods that make pictures of seeds alone. "
                 f"Received: {type(run.recipe.method).__name__}. Use --set train.evaluate.every=0."
             )
-        self._network = open_features(self._config.features)
+        self._network = open_features(self._config.features if needs_network(self._metrics) else "pixels")
         order = torch.randperm(len(loader.training), generator=torch.Generator().manual_seed(0))
         rows = loader.training.cpu()[order[:_MOST_REAL]].sort().values
         self._real: DataPictures | Statistics = DataPictures(data, data.name, data.fingerprint, rows)

@@ -1,9 +1,8 @@
 """All numbers about two sets of pictures from one pass over each."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,12 @@ from numpy.typing import NDArray
 from gansmith import __version__
 from gansmith.errors import DataError
 from gansmith.metrics.catalogue import MEANINGS, METRICS, Beside, Inputs, refuse_impossible
+from gansmith.metrics.digits import ModeCounter, mode_counter
 from gansmith.metrics.features import FeatureNetwork
 from gansmith.metrics.laplacian import PatchCollector
 from gansmith.metrics.memorisation import Memorisation
 from gansmith.metrics.pictures import PictureSet
-from gansmith.metrics.statistics import Statistics, Watcher, gather
+from gansmith.metrics.statistics import How, Statistics, Watcher, contribute, gather
 from gansmith.metrics.values import Result, Value
 from gansmith.tensors import BytePictures
 
@@ -74,15 +74,6 @@ def _finite(number: float | None) -> float | None:
     return number if number is not None and math.isfinite(number) else None
 
 
-@dataclass(frozen=True)
-class How:
-    """What changes no number."""
-
-    batch: int = 64  # Pictures at a time.
-    progress: Callable[[str], Callable[[int, int], None]] | None = None  # What is looked at -> (done, all).
-    cache: Path | None = None  # A folder where statistics are kept.
-
-
 def evaluate(
     made: PictureSet | Statistics,
     real: PictureSet | Statistics,
@@ -103,12 +94,14 @@ def evaluate(
         how: batch, progress and cache.
 
     Raises:
-        DataError: too few pictures, or statistics of another feature network.
+        DataError: too few pictures, pictures of which modes cannot be counted, or statistics of another
+            feature network.
     """
     keep = any(METRICS[name].features for name in metrics)
     how, beside = how or How(), beside or Beside()
     refuse_impossible(metrics, network, beside)
-    watching = [_Watching(side, metrics) for side in (made, real)]
+    counter = mode_counter(made, real) if "modes" in metrics else None
+    watching = [_Watching(made, metrics, counter), _Watching(real, metrics)]
     sides = [
         _statistics(side, network, keep, how, watched)
         for side, watched in zip((made, real), watching, strict=True)
@@ -125,6 +118,7 @@ def evaluate(
         network,
         beside,
         known,
+        classes=None if counter is None else counter.classes(),
     )
     _refuse_other_sizes(sides[0], sides[1])
     values: dict[str, Value] = {}
@@ -143,11 +137,29 @@ def evaluate(
         "versions": {"gansmith": __version__, "torch": torch.__version__},
         **{f"picture_{key}": value for key, value in inputs.made.about.items()},
     }
+    if counter is not None:
+        about["digits"] = dict(counter.facts)
     images = getattr(made, "images_seen", None)
     if images is not None:
         about["images"] = images
     pairs = [] if beside.parts is None else _pairs(made, beside.parts[0], inputs.found)
     return Evaluation(values, about, inputs.curves, inputs.made, inputs.real, pairs)
+
+
+def lend_a_hand(sides: Iterable[PictureSet | Statistics], network: FeatureNetwork, how: How) -> None:
+    """The share of another process than the first in what that one ``evaluate``s.
+
+    Args:
+        sides: made and real pictures, and behind them, where memorisation is asked for, the ``Beside.parts``.
+        network: as there.
+        how: as there.
+
+    Raises:
+        TrainingError: another process has gone.
+    """
+    for side in sides:
+        if not isinstance(side, Statistics):
+            contribute(side, network, how)
 
 
 def _pairs(
@@ -186,7 +198,10 @@ def _refuse_other_sizes(made: Statistics, real: Statistics) -> None:
 class _Watching:
     """What looks at pictures themselves in the one pass over a set."""
 
-    def __init__(self, side: PictureSet | Statistics, metrics: Sequence[str]) -> None:
+    def __init__(
+        self, side: PictureSet | Statistics, metrics: Sequence[str], counter: ModeCounter | None = None
+    ) -> None:
+        self._counter = counter
         self.patches: PatchCollector | None = None
         if not isinstance(side, Statistics) and "swd" in metrics:
             self.patches = PatchCollector(len(side))
@@ -196,6 +211,7 @@ class _Watching:
     def watchers(self) -> list[Watcher]:
         """What wants to see every batch."""
         found: list[Watcher] = [] if self.patches is None else [self.patches.add]
+        found += [] if self._counter is None else [self._counter.add]
         return [*found, self._add] if self._keep else found
 
     def pictures(self) -> BytePictures | None:
@@ -223,8 +239,5 @@ def _statistics(
         return side
     if len(side) < 2:
         raise DataError(f"Two pictures or more are needed. Received: {len(side)} in {side.name}.")
-    told = None if how.progress is None else how.progress(f"Looking at {side.name}")
     watchers = () if watching is None else watching.watchers()
-    return gather(
-        side, network, keep=keep, batch=how.batch, watchers=watchers, progress=told, cache=how.cache
-    )
+    return gather(side, network, keep=keep, watchers=watchers, how=how)

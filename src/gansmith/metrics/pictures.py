@@ -3,11 +3,13 @@
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from gansmith.data.builtin_names import is_builtin
 from gansmith.data.dataset import DataSet
@@ -17,7 +19,7 @@ from gansmith.data.load import LazyDataSet
 from gansmith.data.mapped import open_prepared
 from gansmith.data.open import describe_source, open_data
 from gansmith.data.prepared import PreparedFolder
-from gansmith.data.sources import open_source
+from gansmith.data.sources import RULE, open_source
 from gansmith.data.streams import parted
 from gansmith.errors import DataError, SettingError
 from gansmith.generation import Generator, pictures
@@ -50,6 +52,10 @@ class PictureSet(Protocol):
         """All pictures, ``size`` at a time, uint8 [n, 1 or 3, h, w]."""
         ...
 
+    def some(self, start: int, stop: int) -> BytePictures:
+        """The pictures from ``start`` up to ``stop``, at least one."""
+        ...
+
 
 @dataclass(frozen=True)
 class ModelPictures:
@@ -73,6 +79,11 @@ class ModelPictures:
         for _, part in pictures(self.generator, range(self.count), size):
             yield part.cpu()
 
+    def some(self, start: int, stop: int) -> BytePictures:
+        """The pictures of some seeds."""
+        ((_, part),) = pictures(self.generator, range(start, stop), stop - start)
+        return part.cpu()
+
 
 @dataclass(frozen=True, eq=False)
 class DataPictures:
@@ -90,6 +101,10 @@ class DataPictures:
         """All pictures, in the order of the rows."""
         for rows in torch.split(self.rows, size):
             yield self.data.fetch(rows, ("images",))["images"]
+
+    def some(self, start: int, stop: int) -> BytePictures:
+        """The pictures of some of the rows."""
+        return self.data.fetch(self.rows[start:stop], ("images",))["images"]
 
 
 def open_model(model: str, count: int, device: str = "auto") -> ModelPictures:
@@ -113,6 +128,36 @@ def is_model(place: str) -> bool:
     """Whether a name means a run or a checkpoint, and not pictures."""
     path = Path(place)
     return Run.is_run(path) or path.suffix.lower() in (".safetensors", ".pt", ".pth")
+
+
+SIDES = "A and B are a run, a checkpoint, pictures in any form, or saved statistics"
+
+
+def refuse_other(place: str) -> None:
+    """Raise DataError where A or B is something that looks like a model or pictures, and is neither."""
+    path = Path(place)
+    if path.suffix.lower() == ".safetensors" and path.is_file():
+        try:
+            with safe_open(path, framework="pt"):
+                return
+        except (SafetensorError, OSError, ValueError) as error:
+            raise DataError(
+                f"{SIDES}. Received: {place}, a damaged file ({error}). Copy it again; a run can be given "
+                "itself, and statistics are made again with --save."
+            ) from error
+    if is_model(place) and not path.exists():
+        raise DataError(f"{SIDES}. Received: {place}, which does not exist.")
+    if path.is_dir() and path.name == "checkpoints" and Run.is_run(path.absolute().parent):
+        raise DataError(f"{SIDES}. Received: {place}, the checkpoints of a run. Give the run: {path.parent}.")
+
+
+@contextmanager
+def _as_side() -> Iterator[None]:
+    """What is said of DATA said of A and B."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(str(error).replace(RULE, SIDES)) from error
 
 
 def open_rows(place: str, config: DataConfig, *, most: int | None = None, seed: int = 0) -> DataPictures:
@@ -156,7 +201,8 @@ def training_and_held_out(place: str, config: DataConfig, seed: int) -> tuple[Da
 def _opened(place: str, config: DataConfig) -> DataSet:
     if is_builtin(place):
         return open_data(place, config)
-    source = open_source(place, label=None)
+    with _as_side():
+        source = open_source(place, label=None)
     if isinstance(source, PreparedFolder):
         return open_prepared(source, config)
     if any(_GENERATED.search(name) for name in source.names):  # The grid beside them is none of them.
@@ -183,7 +229,8 @@ def common_config(places: Sequence[str], size: Size | None) -> DataConfig:
                     f"Received: --size {size}."
                 )
             return config
-    facts = [describe_source(place) for place in places]
+    with _as_side():
+        facts = [describe_source(place) for place in places]
     smallest = min(facts, key=lambda fact: min(fact.median_width, fact.median_height))
     channels = 1 if all(fact.all_grey for fact in facts) else 3
     return DataConfig(size=size or Size(smallest.median_width, smallest.median_height), channels=channels)

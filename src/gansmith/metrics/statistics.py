@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gansmith.errors import DataError
+from gansmith.distributed import ALONE, World
+from gansmith.errors import DataError, StorageError
 from gansmith.metrics.features import FeatureNetwork, Outputs
 from gansmith.metrics.moments import Moments, MomentsAccumulator
 from gansmith.metrics.pictures import PictureSet
@@ -56,51 +58,112 @@ class Statistics:
         return self.moments.count
 
 
+@dataclass(frozen=True)
+class How:
+    """What changes no number."""
+
+    batch: int = 64  # Pictures at a time.
+    progress: Callable[[str], Callable[[int, int], None]] | None = None  # What is looked at -> (done, all).
+    cache: Path | None = None  # A folder where statistics are kept.
+    world: World = ALONE  # The processes that look; the others than the first call ``contribute``.
+
+
 def gather(
     pictures: PictureSet,
     network: FeatureNetwork,
     *,
     keep: bool,
-    batch: int = 64,
     watchers: Sequence[Watcher] = (),
-    progress: Callable[[int, int], None] | None = None,
-    cache: Path | None = None,
+    how: How | None = None,
 ) -> Statistics:
-    """Look at every picture once.
+    """Look at every picture once; what is in the cache already is not computed again.
 
     Args:
         pictures: the set; at least two.
         network: turns them into features.
         keep: whether features are kept, and not their moments alone; without, memory does not grow.
-        batch: pictures at a time; it changes no number.
-        watchers: are shown every batch in the same pass.
-        progress: told (pictures done, pictures in all).
-        cache: a folder for the result; what is there already is not computed again.
+        watchers: are shown every batch in the same pass, in order.
+        how: batch, progress, cache, and the processes that share the work.
 
     Raises:
         DataError: fewer than two pictures, or features that are not finite.
+        TrainingError: another process has gone.
     """
-    path = None if cache is None else cache / f"{_key(pictures, network)}.safetensors"
+    how = how or How()
+    path = None if how.cache is None else how.cache / f"{_key(pictures, network)}.safetensors"
     known = _from_cache(path, pictures.name, keep)
-    if known is not None and not watchers:
-        return known
+    show, measure = how.world.told([bool(watchers), known is None])
     seen = _Seen(keep)
+    progress = how.progress(f"Looking at {pictures.name}") if how.progress and (show or measure) else None
     done = 0
-    for part in pictures.batches(batch):
-        for watch in watchers:
-            watch(part)
-        if known is None:
-            seen.add(part, network(part))
-        done += len(part)
+    for part, outputs in _looks(pictures, network if measure else None, how, show):
+        if part is not None:
+            for watch in watchers:
+                watch(part)
+        if outputs is not None:
+            seen.add(outputs)
+        done += _count((part, outputs))
         if progress is not None:
             progress(done, len(pictures))
     if known is not None:
         return known
     found = seen.statistics(pictures, network)
     if path is not None:
-        with suppress(OSError, DataError):  # A cache that cannot be written costs time, nothing else.
+        with suppress(OSError, DataError, StorageError):  # Without a cache it costs time, nothing else.
             save(found, path)
     return found
+
+
+def contribute(pictures: PictureSet, network: FeatureNetwork, how: How) -> None:
+    """Look at this process's share of the pictures that the first process has begun to ``gather``.
+
+    Raises:
+        TrainingError: another process has gone.
+    """
+    show, measure = how.world.told(None)
+    deque(_looks(pictures, network if measure else None, how, show), maxlen=0)
+
+
+_Look = tuple[BytePictures | None, Outputs | None]
+
+
+def _looks(pictures: PictureSet, network: FeatureNetwork | None, how: How, show: bool) -> Iterator[_Look]:
+    """All batches in order, as far as somebody watches, and what the network says of them, where it is asked.
+
+    The processes take the batches in turn; the first one is given all of them, the others nothing.
+    """
+    if network is None and not show:
+        return
+    world, count = how.world, len(pictures)
+    for at in range(0, count, how.batch * world.size):
+        start = at + how.batch * world.rank
+        # In the last round there may be no batch left: one picture then tells the shapes.
+        left = start < count
+        part = pictures.some(start, min(start + how.batch, count)) if left else pictures.some(0, 1)
+        look = part if show else None, None if network is None else network(part)
+        if world.size == 1:
+            yield look
+        else:
+            yield from _brought(world, look, left)
+
+
+def _brought(world: World, look: _Look, left: bool) -> Iterator[_Look]:
+    """What each process that had a batch left has seen, in order of rank, at the first one."""
+    part, outputs = look
+    held = (part, None, None) if outputs is None else (part, outputs.features, outputs.logits)
+    everyones = [None if own is None else world.collected(own[: len(own) * left]) for own in held]
+    for rank in range(world.size if world.first else 0):
+        seen, features, logits = (None if every is None else every[rank] for every in everyones)
+        found = seen, None if features is None else Outputs(features, logits)
+        if _count(found):
+            yield found
+
+
+def _count(look: _Look) -> int:
+    part, outputs = look
+    if outputs is not None:
+        return len(outputs.features)
+    return 0 if part is None else len(part)
 
 
 class _Seen:
@@ -111,16 +174,15 @@ class _Seen:
         self._moments = MomentsAccumulator()
         self._rows: list[Tensor] = []
         self._logits: list[Tensor] = []
-        self._about: dict[str, Any] = {}
 
-    def add(self, part: BytePictures, outputs: Outputs) -> None:
+    def add(self, outputs: Outputs) -> None:
         self._moments.add(outputs.features)
         if self._keep:
             self._rows.append(outputs.features)
             self._logits += [] if outputs.logits is None else [outputs.logits]
-        self._about = {"channels": part.shape[1], "height": part.shape[2], "width": part.shape[3]}
 
     def statistics(self, pictures: PictureSet, network: FeatureNetwork) -> Statistics:
+        shape = pictures.some(0, 1).shape[1:]
         return Statistics(
             pictures.name,
             pictures.fingerprint,
@@ -128,7 +190,7 @@ class _Seen:
             self._moments.moments(),
             torch.cat(self._rows) if self._rows else None,
             torch.cat(self._logits) if self._logits else None,
-            self._about,
+            dict(zip(("channels", "height", "width"), shape, strict=True)),
         )
 
 

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from gansmith.errors import SettingError
 from gansmith.method import ImageSpec, Networks
-from gansmith.tensors import Images, Latents, Scores
+from gansmith.tensors import Images, Latents, Scores, full
 
 MAX_BASE = 32  # The smallest grid of a network is 3 to 32 cells a side.
 
@@ -98,7 +98,7 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, latents: Latents) -> Images:
         images: Tensor = self.main(latents[:, :, None, None])
-        return self._spec.to_network(images.float())
+        return self._spec.to_network(full(images))
 
 
 class DCGANDiscriminator(nn.Module):
@@ -146,5 +146,5 @@ class DCGANDiscriminator(nn.Module):
         initialise(self)
 
     def forward(self, images: Images) -> Scores:
-        logits: Tensor = self.main(images).float()
+        logits: Tensor = full(self.main(images))
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]

@@ -93,7 +93,14 @@ _APART = (
     "How far real and made pictures are kept apart. A held-out line far below the training line means that "
     "training pictures are learnt by heart."
 )
-_WORDS = {"margin": _APART, "distance": _APART}
+_WORDS = {
+    "margin": _APART,
+    "distance": _APART,
+    "spread": "How much samples differ from each other, beside real pictures: 1 is as much, 0 is one picture "
+    "over and over. Every training starts near 0.",
+    "overfitting": "How far held-out pictures score below training pictures, on the way down to made ones: 0 "
+    "is not at all; at 1 the discriminator knows its pictures by heart.",
+}
 _PACE = {
     "images_per_second": Chart("Images a second", (), "Measured between two log lines."),
     "data_wait": Chart(

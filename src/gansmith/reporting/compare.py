@@ -3,10 +3,12 @@
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gansmith.errors import RunError
 from gansmith.reporting.charts import part_of
 from gansmith.reporting.html import count, short
 from gansmith.reporting.reading import Point, Record, read
@@ -53,19 +55,28 @@ class Comparison:
 
 
 def compare(paths: Sequence[Path]) -> Comparison:
-    """Read and compare run directories; one that is named twice counts once.
+    """Read and compare run directories.
 
     Raises:
-        RunError: one is no run.
+        RunError: one is no run, or is named twice.
     """
-    once = list({path.resolve(): path for path in paths}.values())
-    records = [read(path) for path in once]
+    records = [read(path) for path in paths]
+    _refuse_twice(paths)
     names = unique_names([record.path for record in records])
     parted: dict[str, list[tuple[str, Record]]] = {}
     for name, record in zip(names, records, strict=True):
         parted.setdefault(_experiment(record), []).append((name, record))
     groups = _named(list(parted.values()))
     return Comparison(groups, _differences(groups), tuple(_warnings(records)))
+
+
+def _refuse_twice(paths: Sequence[Path]) -> None:
+    seen: dict[Path, int] = {}
+    for place, path in enumerate(paths):
+        first = seen.setdefault(path.resolve(), place)
+        if first != place:
+            also = "" if str(paths[first]) == str(path) else f", once as {paths[first]}"
+            raise RunError(f"Each run is compared once. Received: {path} twice{also}. Name it once.")
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
@@ -153,7 +164,9 @@ def title_of(group: Group) -> str:
 def data_words(record: Record) -> str:
     """``utkface.zip (18000 pictures)``."""
     pictures = record.data.get("pictures")
-    return f"{record.data_name} ({pictures} pictures)" if isinstance(pictures, int) else record.data_name
+    if not isinstance(pictures, int):
+        return record.data_name
+    return f"{record.data_name} ({pictures} picture{'' if pictures == 1 else 's'})"
 
 
 # ---- numbers --------------------------------------------------------------------------------------------
@@ -184,25 +197,40 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
 
 
 def columns(group: Group) -> list[str]:
-    """Names of a group's main numbers, in the order of the first run that has them."""
-    return list(dict.fromkeys(name for record in group.records for name in numbers(record)))
+    """Names of a group's main numbers, in the order of the first run that has them.
+
+    The best value of a score is left out where in all runs it is the last one.
+    """
+    every = [numbers(record) for record in group.records]
+    names = dict.fromkeys(name for own in every for name in own)
+    last = {f"best {name}": name for name in names}
+    return [
+        name
+        for name in names
+        if name not in last or any(own.get(name) != own.get(last[name]) for own in every)
+    ]
 
 
 def rows_of(group: Group) -> Iterator[list[str]]:
-    """The head, then name, seed, images and numbers of each run, then the mean where there are several."""
+    """The head, then name, seed, images and numbers of each run, then the mean where there are several.
+
+    Alarms of the health watch are counted where a run has any.
+    """
     names = columns(group)
-    yield ["run", "seed", "images", *names]
+    ill = any(record.alarms for record in group.records)
+    yield ["run", "seed", "images", *(["alarms"] if ill else []), *names]
     every = [numbers(record) for record in group.records]
     for run, record, own in zip(group.runs, group.records, every, strict=True):
         known = [short(own[name]) if name in own else "" for name in names]
-        yield [run, str(record.settings.get("train.seed", "")), _images(record), *known]
+        alarms = [_alarms(record)] if ill else []
+        yield [run, str(record.settings.get("train.seed", "")), _images(record), *alarms, *known]
     if len(every) < 2:
         return
     means = []
     for name in names:
         there = [own[name] for own in every if name in own]
         means.append(_spread_words(*mean_and_spread(there)) if len(there) > 1 else "")
-    yield [f"mean of {len(every)}", "", "", *means]
+    yield [f"mean of {len(every)}", "", "", *([""] if ill else []), *means]
 
 
 def _spread_words(mean: float, spread: float) -> str:
@@ -211,6 +239,13 @@ def _spread_words(mean: float, spread: float) -> str:
         return f"{short(mean)} ± {short(spread)}"
     places = max(0, 1 - math.floor(math.log10(spread)))
     return f"{mean:.{places}f} ± {spread:.{places}f}"
+
+
+def _alarms(record: Record) -> str:
+    """``3 (collapse 2, vanished 1)``, or ``0``."""
+    counts = Counter(alarm.name for alarm in record.alarms)
+    each = ", ".join(f"{name} {many}" for name, many in counts.items())
+    return f"{len(record.alarms)} ({each})" if each else "0"
 
 
 def _images(record: Record) -> str:

@@ -92,6 +92,7 @@ def _run_json(name: str, record: Record) -> dict[str, Any]:
         "data": {key: record.data.get(key) for key in ("name", "pictures", "fingerprint")},
         "images": record.images,
         "goal": record.goal,
+        "alarms": [alarm._asdict() for alarm in record.alarms],
         "numbers": {key: value for key, value in numbers(record).items() if math.isfinite(value)},
         "best": {
             score: {"value": top.value, "images": top.images}

@@ -106,10 +106,10 @@ def fold(title: str, inside: str) -> str:
     return f"<details><summary>{text(title)}</summary>\n{inside}\n</details>" if inside else ""
 
 
-def notes(sentences: Iterable[str]) -> str:
+def notes(sentences: Iterable[str], label: str = "To know first") -> str:
     """What the reader must know before looking; nothing where there is nothing."""
     items = "".join(f"<li>{text(sentence)}</li>" for sentence in sentences)
-    return f'<ul class="notes" role="note" aria-label="To know first">{items}</ul>' if items else ""
+    return f'<ul class="notes" role="note" aria-label="{text(label)}">{items}</ul>' if items else ""
 
 
 # ---- the page -------------------------------------------------------------------------------------------

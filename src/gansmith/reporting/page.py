@@ -15,6 +15,7 @@ SHEET_SIDE, SHEET_BYTES = 1600, 350_000
 EVALUATION_SIDE, EVALUATION_BYTES = 1400, 700_000  # Bytes of all its pictures together.
 MOST_EVALUATION = 24
 MOST_REFUSED = 100  # Names of pictures that were left out.
+MOST_ALARMS = 20
 
 _CAPTIONS = {"prd.png": "precision-recall curve", "nearest.png": "made pictures, and the nearest real ones"}
 
@@ -72,7 +73,7 @@ def build(record: Record) -> str:
     grids, hero = _hero(record)
     body = [
         hero,
-        html.section("scores", "Scores", charts.figures(measured)),
+        html.section("scores", "Scores", charts.figures(measured), _all_scores(record.metrics)),
         html.section("curves", "Training", charts.figures(training, len(measured)) or _no_numbers(record)),
         _real_and_generated(record.path),
         _evaluation(record),
@@ -80,7 +81,8 @@ def build(record: Record) -> str:
         html.section("settings", "Recipe and environment", *_settings(record)),
     ]
     data = {**charts.together(measured, training), "frames": grids}
-    head = html.paragraph(_lead(record), "lead") + html.notes(record.notes)
+    alarms = html.notes(_alarms(record), "What the health watch said")
+    head = html.paragraph(_lead(record), "lead") + html.notes(record.notes) + alarms
     return html.page(record.name, head, body, data)
 
 
@@ -101,6 +103,14 @@ def _state(record: Record) -> str:
     if record.images < record.goal:
         return f"not finished: {html.count(record.images)} of {html.count(record.goal)} images so far"
     return f"finished after {html.count(record.images)} images"
+
+
+def _alarms(record: Record) -> Iterator[str]:
+    for alarm in record.alarms[:MOST_ALARMS]:
+        yield f"After {html.count(alarm.images)} images: {alarm.message or alarm.name}"
+    more = len(record.alarms) - MOST_ALARMS
+    if more > 0:
+        yield f"{html.plural(more, 'more alarm')} in stats.jsonl."
 
 
 def _hero(record: Record) -> tuple[list[dict[str, Any]], str]:
@@ -151,7 +161,7 @@ def _facts(record: Record) -> Iterator[tuple[str, object]]:
         yield "Time", html.duration(seconds.value)
     if record.images_per_second is not None:
         yield "Pace", f"{html.short(record.images_per_second)} images a second"
-    for name in record.metrics.series:
+    for name in scores.main(record.metrics.series):
         yield scores.score(name).title, _score(name, record.metrics)
     for name in record.stats.series:
         last = record.stats.last(name) if name.startswith("held-out/") else None
@@ -185,6 +195,14 @@ def _score(name: str, metrics: Log) -> str:
     if top is not None and top.value != last.value:
         told += f"\nbest {html.short(top.value)} after {html.count(top.images)} images"
     return told
+
+
+def _all_scores(metrics: Log) -> str:
+    """Every metric with its newest value, where the facts at the top show some of them only."""
+    if len(metrics.series) <= scores.MAIN:
+        return ""
+    rows = [(scores.score(name).title, _score(name, metrics)) for name in metrics.series]
+    return html.fold("All scores", html.table(("", "newest"), rows, "Newest values, and the best of each"))
 
 
 def with_bounds(point: Point) -> str:

@@ -44,6 +44,14 @@ class Log:
         return known[-1] if known else None
 
 
+class Alarm(NamedTuple):
+    """An illness that the health watch has told of."""
+
+    images: float
+    name: str
+    message: str
+
+
 @dataclass(frozen=True)
 class Record:
     """Everything a run directory says. What is missing is empty."""
@@ -56,6 +64,8 @@ class Record:
     data: Mapping[str, Any]
     stats: Log
     metrics: Log
+    alarms: tuple[Alarm, ...]
+    """What the health watch said, in order of images."""
     grids: tuple[tuple[int, Path], ...]
     """Images seen and file, in order of images."""
     evaluation: Mapping[str, Any]
@@ -116,6 +126,7 @@ def read(path: Path) -> Record:
         data=files["data.json"] or {},
         stats=stats,
         metrics=metrics,
+        alarms=read_alarms(path / "stats.jsonl"),
         grids=_grids(path / "pictures"),
         evaluation=told or {},
         evaluation_pictures=_pngs(evaluation),
@@ -237,6 +248,20 @@ def read_log(file: Path) -> Log:
     return Log({name: tuple(points) for name, points in series.items()}, left_out)
 
 
+def read_alarms(file: Path) -> tuple[Alarm, ...]:
+    """The alarms in ``stats.jsonl``; lines of numbers, and what is neither, are left out."""
+    found = [alarm for line in _lines(file) if (alarm := _alarm(line))]
+    return tuple(sorted(found, key=lambda alarm: alarm.images))
+
+
+def _alarm(line: str) -> Alarm | None:
+    row, images = _object(line)
+    name = row.get("alarm")
+    if images is None or not isinstance(name, str):
+        return None
+    return Alarm(images, name, str(row.get("message") or ""))
+
+
 def _lines(file: Path) -> Iterator[str]:
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
@@ -246,15 +271,23 @@ def _lines(file: Path) -> Iterator[str]:
 
 
 def _row(line: str) -> tuple[float, dict[str, Point]] | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    images = number(row.get("images")) if isinstance(row, dict) else None
-    if images is None or not math.isfinite(images) or images < 0:
+    row, images = _object(line)
+    if images is None:
         return None
     points = {name: _point(images, cell) for name, cell in row.items() if name != "images"}
     return images, {name: point for name, point in points.items() if point is not None}
+
+
+def _object(line: str) -> tuple[dict[str, Any], float | None]:
+    """A line's JSON object and its position, which is None where the line is no row of a log."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}, None
+    images = number(row.get("images")) if isinstance(row, dict) else None
+    if images is None or not math.isfinite(images) or images < 0:
+        return {}, None
+    return row, images
 
 
 def _point(images: float, cell: object) -> Point | None:

@@ -47,6 +47,17 @@ _KNOWN = {
 }
 
 
+MAIN = 5  # Scores of a summary.
+_SUMMARY = ("fid", "kid", "precision", "recall", "is")
+
+
+def main(names: Iterable[str]) -> list[str]:
+    """The few metrics a summary has room for: the best known, then others in the order given."""
+    there = list(names)
+    first = [name for name in _SUMMARY if name in there]
+    return [*first, *(name for name in there if name not in first)][:MAIN]
+
+
 def score(name: str) -> Score:
     """What is known of a metric; of an unknown one its own name."""
     return _KNOWN.get(name, Score(name[:1].upper() + name[1:].replace("_", " ")))
