@@ -28,7 +28,7 @@ SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmic
 """IPTC's word for "made by a model trained on examples" (Digital Source Type NewsCodes)."""
 
 _GENERATED_BY = "generative model"
-# Pillow compresses outside the interpreter lock. One core makes the pictures; more threads than cores are left
+# Pillow compresses outside the interpreter lock. One core makes the pictures; more threads than are left
 # only wait for each other: with one free core a 32 px picture took 1.4 ms with 1, 1.7 with 2, 2.0 with 4.
 _THREADS = max(1, min(8, (os.cpu_count() or 1) - 1))
 _GROUP = 8  # Pictures a thread takes at a time: handing them over costs as much as a small one.

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from gansmith.errors import SettingError
 from gansmith.method import ImageSpec, Networks
+from gansmith.nets.convolution import Double, Halve
 from gansmith.tensors import Images, Latents, Scores, full
 
 MAX_BASE = 32  # The smallest grid of a network is 3 to 32 cells a side.
@@ -87,11 +88,11 @@ class DCGANGenerator(nn.Module):
         ]
         for i in range(doublings - 1):
             layers += [
-                nn.ConvTranspose2d(widths[i], widths[i + 1], 4, 2, 1, bias=False),
+                Double(widths[i], widths[i + 1], bias=False),
                 nn.BatchNorm2d(widths[i + 1], momentum=momentum),
                 nn.ReLU(inplace=True),
             ]
-        layers += [nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1, bias=False), nn.Tanh()]
+        layers += [Double(widths[-1], spec.channels, bias=False), nn.Tanh()]
         self.main = nn.Sequential(*layers)
         self._spec = spec
         initialise(self)
@@ -132,7 +133,7 @@ class DCGANDiscriminator(nn.Module):
         channels = spec.channels
         for i in range(depth):
             wider = min(width * 2**i, most)
-            layers.append(nn.Conv2d(channels, wider, 4, 2, 1, bias=plain))
+            layers.append(Halve(channels, wider, bias=plain))
             if i > 0 and momentum is not None:
                 layers.append(nn.BatchNorm2d(wider, momentum=momentum))
             layers.append(nn.LeakyReLU(0.2, inplace=True))

@@ -1,0 +1,115 @@
+"""Convolutions with a weight gradient of their own give what torch's give."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gansmith.nets import convolution
+from gansmith.nets.convolution import Double, Halve
+
+LAYERS = [(Halve, nn.Conv2d), (Double, nn.ConvTranspose2d)]
+
+
+def both(
+    own: type, plain: type, bias: bool, channels: int = 6, wanted: int = 5
+) -> tuple[nn.Module, nn.Module]:
+    torch.manual_seed(0)
+    one = own(channels, wanted, bias=bias).double()
+    other = plain(channels, wanted, 4, 2, 1, bias=bias).double()
+    other.load_state_dict(one.state_dict())
+    return one, other
+
+
+@pytest.fixture
+def everywhere(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the product be taken for every size and type, and count how often it is."""
+    calls: list[int] = []
+    plain = convolution._weight_gradient
+
+    def counted(large: Tensor, small: Tensor) -> Tensor:
+        calls.append(1)
+        return plain(large, small)
+
+    monkeypatch.setattr(convolution, "_WIDE", 0)
+    kinds = (torch.float64, torch.float32, torch.bfloat16)
+    monkeypatch.setattr(convolution, "_CELLS", dict.fromkeys(kinds, 10**6))
+    monkeypatch.setattr(convolution, "_weight_gradient", counted)
+    return calls
+
+
+def gradients(layer: nn.Module, images: Tensor, after: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    images = images.clone().requires_grad_(True)
+    made = layer(images)
+    after(made).backward()
+    return [made.detach(), images.grad, *(weight.grad for weight in layer.parameters())]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("own", "plain"), LAYERS)
+def test_results_and_gradients_are_torchs(own: type, plain: type, bias: bool, everywhere: list[int]) -> None:
+    one, other = both(own, plain, bias)
+    images = torch.randn(3, 6, 4, 8, dtype=torch.float64)
+    for mine, theirs in zip(
+        gradients(one, images, lambda made: made.square().sum()),
+        gradients(other, images, lambda made: made.square().sum()),
+        strict=True,
+    ):
+        assert torch.allclose(mine, theirs, rtol=1e-10, atol=1e-10)
+    assert everywhere == [1]
+
+
+@pytest.mark.parametrize(("own", "plain"), LAYERS)
+def test_second_derivatives_are_torchs(own: type, plain: type, everywhere: list[int]) -> None:
+    def slope(layer: nn.Module, images: Tensor) -> list[Tensor]:
+        images = images.clone().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(layer(images).pow(3).sum(), images, create_graph=True)
+        gradient.square().sum().backward()
+        return [images.grad, *(weight.grad for weight in layer.parameters())]
+
+    one, other = both(own, plain, bias=True)
+    images = torch.randn(2, 6, 4, 4, dtype=torch.float64)
+    for mine, theirs in zip(slope(one, images), slope(other, images), strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-9, atol=1e-9)
+    assert everywhere
+
+
+@pytest.mark.parametrize(("own", "plain"), LAYERS)
+def test_in_bfloat16_it_differs_by_rounding(own: type, plain: type, everywhere: list[int]) -> None:
+    one, other = (layer.float() for layer in both(own, plain, bias=True))
+    images = torch.randn(4, 6, 8, 8)
+    found = []
+    for layer in (one, other):
+        with torch.autocast("cpu", torch.bfloat16):
+            made = layer(images)
+        assert made.dtype == torch.bfloat16
+        made.float().square().sum().backward()
+        found.append([made.detach().float(), *(weight.grad for weight in layer.parameters())])
+    for mine, theirs in zip(*found, strict=True):
+        assert mine.dtype == torch.float32
+        assert float((mine - theirs).norm()) < 0.01 * float(theirs.norm())
+
+
+def test_it_is_used_where_it_pays_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, ...]] = []
+    plain = convolution._weight_gradient
+    monkeypatch.setattr(
+        convolution, "_weight_gradient", lambda a, b: (calls.append(tuple(b.shape)), plain(a, b))[1]
+    )
+
+    def used(layer: nn.Module, size: int, half: bool, learns: bool = True) -> bool:
+        calls.clear()
+        layer.requires_grad_(learns)
+        images = torch.randn(2, layer.in_channels, size, size, requires_grad=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            layer(images).float().sum().backward()
+        return bool(calls)
+
+    wide, wider = Halve(256, 512), Double(1024, 512)
+    assert used(wide, 8, half=True)
+    assert not used(wide, 8, half=False)  # 16 cells: in float32 torch's own is faster.
+    assert not used(wide, 16, half=True)
+    assert used(wider, 2, half=False)
+    assert not used(wider, 2, half=False, learns=False)  # Somebody else's turn: no weight gradient at all.
+    assert not used(Halve(64, 128), 8, half=True)
