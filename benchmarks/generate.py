@@ -11,8 +11,6 @@ alone, without writing them: 100 % is all that can be reached without another ne
 """
 
 import argparse
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -21,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from measuring import Row, print_table
 from PIL import Image
 
 from gansmith.data.open import open_data
@@ -74,8 +73,8 @@ def small_run(side: int, folder: Path) -> str:
     return str(folder)
 
 
-def compare(model: str, options: argparse.Namespace, place: Path) -> None:
-    """Measure one model and print a line for each way."""
+def compare(model: str, options: argparse.Namespace, place: Path) -> Row:
+    """Measure one model; print a line for each way."""
     device, count = torch.device(options.device), options.count
     generator, plain = open_generator(model, options.device), plain_loop(model, device)
     ways: dict[str, Callable[[], object]] = {
@@ -95,8 +94,14 @@ def compare(model: str, options: argparse.Namespace, place: Path) -> None:
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
         rate = count / statistics.median(values)
         print(f"  {name:18} {rate:8.1f} pictures/s   {statistics.median(ratios):.2f} x plain ({spread})")
-    shares = [100 * net / own for net, own in zip(times["network alone"], ours, strict=True)]
-    print(f"  network            {statistics.median(shares):.0f} % ({min(shares):.0f} to {max(shares):.0f})")
+    shares = [net / own for net, own in zip(times["network alone"], ours, strict=True)]
+    print(f"  network            {100 * statistics.median(shares):.0f} % of the time")
+    return Row(
+        f"generate to PNG files, {spec.width}x{spec.height}",
+        f"{count / statistics.median(ours):.0f} images/s",
+        f"plain loop; the network alone takes {100 * statistics.median(shares):.0f} %",
+        [plain / own for plain, own in zip(times["plain loop"], ours, strict=True)],
+    )
 
 
 def main() -> None:
@@ -111,11 +116,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as place:
         models = options.models or [small_run(side, Path(place) / f"run{side}") for side in (32, 64)]
-        cores = os.cpu_count()
-        print(f"{platform.machine()}, {cores} cores, {options.threads} threads, {options.device}, ", end="")
-        print(f"torch {torch.__version__}")
-        for model in models:
-            compare(model, options, Path(place))
+        print_table([compare(model, options, Path(place)) for model in models])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from together import BATCH, Rows, cases, rows
+from together import BATCH, Rows, cases, rows, slope
 
 from gansmith import distributed, launch
 from gansmith.distributed import ALONE, my_device, share_tensors
@@ -98,6 +98,16 @@ def test_statistics_of_each_process_are_another_batch_norm(together: dict, alone
 def test_every_process_ends_with_the_same_weights(together: dict) -> None:
     assert together["equal"] is True
     assert together["mean rank"] == (together["processes"] - 1) / 2
+
+
+def test_batch_norm_over_processes_can_be_differentiated_twice(together: dict) -> None:
+    for mine, whole in zip(together["slope"], slope(), strict=True):
+        assert torch.allclose(mine, whole, rtol=1e-9, atol=1e-9)
+    assert any(float(whole.abs().max()) > 0.1 for whole in slope())
+
+
+def test_several_processes_resume_bit_for_bit(together: dict) -> None:
+    assert together["resumed"] is True
 
 
 # ---- a run --------------------------------------------------------------------------------------------

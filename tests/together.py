@@ -4,12 +4,14 @@ python together.py OUT.pt CASE... ; each case is a key of CASES.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
+from torch import nn
 from toys import Lazy, recipe_for
 
+from gansmith.batch_norm import share_batch_norms
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loader import Loader
 from gansmith.distributed import ALONE, World, joined
@@ -55,31 +57,61 @@ def cases() -> Mapping[str, Recipe]:
     }
 
 
-def rows(recipe: Recipe, world: World = ALONE) -> Rows:
+def rows(recipe: Recipe, world: World = ALONE, loaded: Sequence[dict[str, torch.Tensor]] = ()) -> Rows:
+    """All steps, or the last one after a state was loaded."""
     side = recipe.data.size
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (64, 3, side.height, side.width), dtype=torch.uint8, generator=generator)
     data = MemoryDataSet("made up", {"images": images})
     loader = Loader(data, recipe.method.batch_type, recipe.data, 0, CPU, world.part)
     trainer = Trainer(recipe, loader, CPU, world=world)
+    for state in loaded:
+        trainer.load(state, (STEPS - 1) * BATCH)
     found = []
-    for _ in range(STEPS):
+    for _ in range(1 if loaded else STEPS):
         trainer.step()
         found.append((trainer.flush(), {name: value.clone() for name, value in trainer.state().items()}))
     loader.close()
     return found
 
 
+def slope(world: World = ALONE) -> list[torch.Tensor]:
+    """Gradients of a squared gradient through batch norm, of all processes together."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(8, 3, 4, 4, dtype=torch.float64, generator=generator)
+    plain = nn.BatchNorm2d(3).double()
+    with torch.no_grad():
+        plain.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
+    network = nn.Sequential(plain)
+    share_batch_norms(network, world)
+    start, stop = world.span(len(images))
+    part = images[start:stop].requires_grad_(True)
+    (gradient,) = torch.autograd.grad(network(part).pow(3).sum(), part, create_graph=True)
+    gradient.square().sum().backward()
+    shared = [weight.grad for weight in network.parameters()]
+    world.average(shared)
+    return [gradient * world.size for gradient in shared]
+
+
+def resumed(recipe: Recipe, world: World) -> bool:
+    """Whether a run that stopped after two steps continues bit for bit, in these processes."""
+    found = rows(recipe, world)
+    again = rows(recipe, world, [found[1][1]])
+    return all(torch.equal(again[0][1][name], value) for name, value in found[2][1].items())
+
+
 def main() -> None:
     torch.set_num_threads(1)
     with joined(CPU) as world:
         found = {name: rows(cases()[name], world) for name in sys.argv[2:]}
+        curved, exact = slope(world), resumed(cases()["dcgan"], world)
         shared = torch.tensor([float(world.rank)])
         world.average([shared])
         everywhere = world.collected(torch.cat([v.flatten() for v in found["dcgan"][-1][1].values()])[None])
         if everywhere is not None:
             equal = all(torch.equal(one, everywhere[0]) for one in everywhere)
-            torch.save({"rows": found, "mean rank": float(shared), "equal": equal}, sys.argv[1])
+            facts = {"mean rank": float(shared), "equal": equal, "slope": curved, "resumed": exact}
+            torch.save({"rows": found, **facts}, sys.argv[1])
 
 
 if __name__ == "__main__":
