@@ -156,7 +156,7 @@ def test_a_killed_process_ends_all_with_one_message_and_the_run_resumes(tmp_path
     assert time.monotonic() - before < 30
     assert process.returncode != 0
     assert said.count("gansmith: ") == 1, said
-    assert "Another process of this run has ended" in said
+    assert "Another process of this command has ended" in said
     saved = int(Run.open(run).checkpoint_files()[-1].stem)
     assert saved >= 128
     # One process goes on with what two had begun.
@@ -245,6 +245,8 @@ def test_the_first_process_speaks_unless_another_has_to(monkeypatch: pytest.Monk
 
 
 def test_a_broken_connection_is_told_in_words() -> None:
-    with pytest.raises(TrainingError, match=r"the same command resumes\. The system says: Connection closed"):
+    with pytest.raises(
+        TrainingError, match=r"the same command resumes a run\. The system says: Connection closed"
+    ):
         with distributed._others_alive():
             raise RuntimeError("Connection closed by peer [127.0.0.1]\nmore")

@@ -318,8 +318,6 @@ def generate(model: str, out: str, seeds: str, batch: int, code: str | None, dev
 
     MODEL is a run directory, a checkpoint file, or weights of a DCGAN made elsewhere (.pt, .pth).
     """
-    from contextlib import nullcontext
-
     from gansmith.console import bar
     from gansmith.distributed import joined, my_device
     from gansmith.generation import write
@@ -328,9 +326,9 @@ def generate(model: str, out: str, seeds: str, batch: int, code: str | None, dev
     chosen = parse_seeds(seeds)
     generator = _open(model, code, my_device(device))
     with joined(generator.device) as world:
-        with bar("Generating", len(chosen)) if world.first else nullcontext() as progress:
-            update = None if progress is None else progress.update
-            written = write(generator, chosen, Path(out), batch=batch, progress=update, world=world)
+        with bar("Generating", len(chosen)) as progress:
+            done = progress.update
+            written = write(generator, chosen, Path(out), batch=batch, progress=done, world=world)
         if world.first:
             click.echo(f"{written.count} pictures in {written.path}")
 

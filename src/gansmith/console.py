@@ -7,6 +7,8 @@ from typing import Any, Protocol, TextIO, runtime_checkable
 
 from tqdm import tqdm
 
+from gansmith.launch import speaks
+
 
 @runtime_checkable
 class Console(Protocol):
@@ -152,9 +154,15 @@ def console() -> Console:
 
 
 def bar(what: str, total: int, unit: str = " pictures") -> "tqdm[Any]":
-    """A progress bar for work that is not training; silent where there is no terminal."""
+    """A progress bar for work that is not training, where there is a terminal; one process shows it."""
     return tqdm(
-        total=total, desc=what, unit=unit, unit_scale=True, disable=None, dynamic_ncols=True, leave=False
+        total=total,
+        desc=what,
+        unit=unit,
+        unit_scale=True,
+        disable=None if speaks() else True,
+        dynamic_ncols=True,
+        leave=False,
     )
 
 

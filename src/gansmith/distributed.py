@@ -203,6 +203,6 @@ def _others_alive() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise TrainingError(
-            "Another process of this run has ended, so all of them stop. The last checkpoint is kept, and "
-            f"the same command resumes. The system says: {str(error).strip().splitlines()[0]}"
+            "Another process of this command has ended, so all of them stop. What was saved is kept, and the "
+            f"same command resumes a run. The system says: {str(error).strip().splitlines()[0]}"
         ) from error

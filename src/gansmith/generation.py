@@ -146,6 +146,11 @@ class _Job:
     progress: Callable[[int], object]
     world: World
 
+    @property
+    def beside(self) -> bool:
+        """Whether pictures are encoded while others are made: on a processor both want the same cores."""
+        return self.generator.device.type != "cpu"
+
     def rounds(self) -> Iterator[tuple[list[int], list[int]]]:
         """The seeds in order, a batch for each process at a time, and those of them that are this one's."""
         rest = iter(self.seeds)
@@ -251,7 +256,7 @@ def _write_grid(job: _Job) -> None:
 
 def _write_zip(job: _Job) -> None:
     refuse_repeats(job.seeds)
-    contents = (content for _, content in encoded(job.stream(), job.batch))
+    contents = (content for _, content in encoded(job.stream(), job.batch, job.beside))
     files = ((job.name(seed), content) for seed, content in job.brought(contents))
     if job.world.first:
         write_zip(files, job.out, job.progress)
@@ -265,7 +270,7 @@ def _write_folder(job: _Job) -> None:
     places = {seed: place for place, seed in enumerate(itertools.islice(job.seeds, _PREVIEW))}
     canvas = job.canvas(len(places))
     try:
-        for _, picture, origin in write_pngs(job.stream(), job.out, job.batch):
+        for _, picture, origin in write_pngs(job.stream(), job.out, job.batch, job.beside):
             if origin.seed in places:
                 canvas.put(places.pop(origin.seed), picture)
             done += 1

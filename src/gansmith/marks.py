@@ -28,9 +28,10 @@ SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmic
 """IPTC's word for "made by a model trained on examples" (Digital Source Type NewsCodes)."""
 
 _GENERATED_BY = "generative model"
-# Pillow compresses outside the interpreter lock. One core makes the pictures; more threads than are left
-# only wait for each other: with one free core a 32 px picture took 1.4 ms with 1, 1.7 with 2, 2.0 with 4.
+# Pillow compresses outside the interpreter lock, but around it small pictures only wait for each other: of
+# 32 px a picture took 1.4 ms with one thread, 1.7 with two and 2.0 with four.
 _THREADS = max(1, min(8, (os.cpu_count() or 1) - 1))
+_SMALL = 2**15  # Numbers of a picture, up to which one thread is fastest.
 _GROUP = 8  # Pictures a thread takes at a time: handing them over costs as much as a small one.
 _AHEAD = 16  # Pictures that wait to be encoded.
 
@@ -137,11 +138,14 @@ def write_png(picture: Picture, path_or_file: Path | io.BufferedIOBase, origin: 
         path_or_file.write(png_bytes(picture, origin))
 
 
-def write_pngs(pictures: Iterable[Named], folder: Path, ahead: int = _AHEAD) -> Iterator[Named]:
+def write_pngs(
+    pictures: Iterable[Named], folder: Path, ahead: int = _AHEAD, beside: bool = True
+) -> Iterator[Named]:
     """Write marked PNGs under their names, in a few threads; yields each picture once its file is whole.
 
-    ``ahead`` pictures are in memory besides those that ``pictures`` holds: as many as it makes at a time, so
-    that these are written while it makes the next.
+    ``ahead`` pictures are in memory besides those that ``pictures`` holds: as many as it makes at a time.
+    With ``beside`` these are written while it makes the next; without, which is faster where a processor
+    makes them, in turn with that.
 
     Raises:
         StorageError: the disk refused; what was yielded before is written.
@@ -152,17 +156,19 @@ def write_pngs(pictures: Iterable[Named], folder: Path, ahead: int = _AHEAD) -> 
         write_png(picture, folder / name, origin)
         return named
 
-    return _in_threads(write, pictures, ahead)
+    return _in_threads(write, pictures, ahead, beside)
 
 
-def encoded(pictures: Iterable[Named], ahead: int = _AHEAD) -> Iterator[tuple[str, bytes]]:
-    """Names and marked PNGs, in order, encoded in a few threads; ``ahead`` as in ``write_pngs``."""
+def encoded(
+    pictures: Iterable[Named], ahead: int = _AHEAD, beside: bool = True
+) -> Iterator[tuple[str, bytes]]:
+    """Names and marked PNGs, in order, encoded in a few threads; the rest as in ``write_pngs``."""
 
     def encode(named: Named) -> tuple[str, bytes]:
         name, picture, origin = named
         return name, png_bytes(picture, origin)
 
-    return _in_threads(encode, pictures, ahead)
+    return _in_threads(encode, pictures, ahead, beside)
 
 
 def write_zip(files: Iterable[tuple[str, bytes]], path: Path, progress: Callable[[int], object]) -> None:
@@ -183,18 +189,28 @@ def write_zip(files: Iterable[tuple[str, bytes]], path: Path, progress: Callable
             progress(1)
 
 
-def _in_threads(work: Callable[[Named], Out], items: Iterable[Named], ahead: int) -> Iterator[Out]:
-    """``map`` in a few threads, in order, with few items in memory however many there are."""
+def _in_threads(
+    work: Callable[[Named], Out], items: Iterable[Named], ahead: int, beside: bool
+) -> Iterator[Out]:
+    """``map`` in a few threads, in order, with few items in memory however many there are.
+
+    With ``beside`` that happens while the next items are made. Without, in turn with them: on a processor
+    both want the same cores, and torch's threads wait for the slowest of them.
+    """
 
     def do(group: list[Named]) -> list[Out]:
         return [work(item) for item in group]
 
     rest, waiting = iter(items), deque[Future[list[Out]]]()
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(_THREADS if beside else _THREADS + 1) as pool:
         try:
-            while group := list(itertools.islice(rest, _GROUP)):
-                waiting.append(pool.submit(do, group))
-                if len(waiting) * _GROUP > ahead:
+            while group := list(itertools.islice(rest, _GROUP if beside else ahead)):
+                if not beside and group[0][1].numel() <= _SMALL:
+                    yield from map(work, group)
+                    continue
+                parts = [group[at : at + _GROUP] for at in range(0, len(group), _GROUP)]
+                waiting.extend(pool.submit(do, part) for part in parts)
+                while waiting and (not beside or len(waiting) * _GROUP > ahead):
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()

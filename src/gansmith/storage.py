@@ -78,19 +78,22 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """
     # A name of its own for every write: two threads may be at the same file.
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    whole = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         if durable:
             _to_disk(part)
         os.replace(part, path)
+        whole = True
         if durable:
             _to_disk(path.parent)
     except OSError as problem:
         raise storage_error(path, problem) from problem
     finally:
-        with suppress(OSError):  # The folder itself may be what is wrong.
-            part.unlink(missing_ok=True)
+        if not whole:
+            with suppress(OSError):  # The folder itself may be what is wrong.
+                part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
