@@ -25,7 +25,9 @@ def test_the_default_recipe_learns_and_does_not_collapse(seed: int, tmp_path: Pa
         [part for _, part in pictures(open_generator(str(tmp_path / "run")), range(512))]
     ).float()
     spread = made.std(0).mean() / real.std(0).mean()
-    assert 0.75 < float(spread) < 1.25  # A collapsed generator shows one picture: the spread is near 0.
+    # A collapsed generator shows one picture: the spread is near 0, and 0.48 where all backgrounds were one.
+    # Seeds 0 to 4 came to 0.70 to 0.82 in this short a run.
+    assert 0.6 < float(spread) < 1.25
     gap = (made.mean(0) - real.mean(0)).abs().mean()
     assert float(gap) < 20.0  # Of 255: the mean face is where it should be.
     nearest = torch.cdist(made.flatten(1), made.flatten(1)).fill_diagonal_(float("inf")).min(1).values
