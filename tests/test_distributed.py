@@ -137,9 +137,8 @@ def until(condition, process: subprocess.Popen, seconds: float = 120.0) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found in /proc")
-def test_a_killed_process_ends_all_with_one_message_and_the_run_resumes(tmp_path: Path) -> None:
-    run = tmp_path / "run"
+def endless(run: Path) -> list[str]:
+    """A tiny training that goes on until somebody stops it."""
     settings = ["batch=8", "images=4000000", "log_every=64", "picture_every=1000000", "checkpoint_every=64"]
     command = ["train", "digits", "--recipe", "dcgan28", "--run-dir", str(run), "--device", "cpu"]
     for setting in (
@@ -148,6 +147,13 @@ def test_a_killed_process_ends_all_with_one_message_and_the_run_resumes(tmp_path
         "method.discriminator_width=2",
     ):
         command += ["--set", setting]
+    return command
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found in /proc")
+def test_a_killed_process_ends_all_with_one_message_and_the_run_resumes(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = endless(run)
     process = torchrun(2, "-m", "gansmith", *command)
     until(lambda: len(list(run.glob("checkpoints/*.safetensors"))) > 1, process)
     os.kill(workers(process)[1], signal.SIGKILL)
@@ -169,6 +175,18 @@ def test_a_killed_process_ends_all_with_one_message_and_the_run_resumes(tmp_path
     assert done.returncode == 0, done.stderr
     assert f"Resuming {run} after {saved} images." in done.stderr
     assert int(Run.open(run).checkpoint_files()[-1].stem) == saved + 64
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found in /proc")
+def test_processes_whose_launcher_was_killed_save_and_stop(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = torchrun(2, "-m", "gansmith", *endless(run))
+    until(lambda: len(list(run.glob("checkpoints/*.safetensors"))) > 1, process)
+    process.kill()
+    said, _ = process.communicate(timeout=60)  # Ends once the last of them has closed its end.
+    assert "Stopped and saved after" in said
+    saved = int(Run.open(run).checkpoint_files()[-1].stem)
+    assert f"Stopped and saved after {saved} images" in said
 
 
 def test_a_mistake_is_told_once(tmp_path: Path) -> None:
@@ -229,6 +247,9 @@ def test_every_process_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     assert my_device("auto") == my_device("cuda") == "cuda:1"
     with pytest.raises(SettingError, match="Use --device cuda"):
         my_device("cuda:0")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(SettingError, match="There is no GPU here"):
+        my_device("cuda")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(SettingError, match="torchrun --nproc-per-node 1"):
         my_device("auto")
@@ -249,4 +270,4 @@ def test_a_broken_connection_is_told_in_words() -> None:
         TrainingError, match=r"the same command resumes a run\. The system says: Connection closed"
     ):
         with distributed._others_alive():
-            raise RuntimeError("Connection closed by peer [127.0.0.1]\nmore")
+            raise RuntimeError("[/src/pair.cc:537] Connection closed by peer [127.0.0.1]. And more\nmore")

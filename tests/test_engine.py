@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from helpers import small_named, trainer_of
-from test_session import Ear, final_tensors, go, recipe
+from test_session import Ear, data, final_tensors, go, recipe
 from torch import Tensor, nn
 from toys import Lazy
 
@@ -27,6 +27,7 @@ from gansmith.optimisers import SGD
 from gansmith.recipe import EngineConfig, Recipe, TrainConfig
 from gansmith.recipes import CATALOGUE
 from gansmith.run import Run
+from gansmith.starting import ready
 from gansmith.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -86,6 +87,28 @@ def replace_batch(the_recipe: Recipe, batch: int) -> Recipe:
 def test_a_micro_batch_is_at_least_one_picture(wrong: int) -> None:
     with pytest.raises(SettingError, match=r"train.engine.micro_batch must be at least 1"):
         EngineConfig(micro_batch=wrong)
+
+
+@pytest.mark.parametrize(
+    ("batch", "micro", "near"),
+    [
+        (97, 64, r"micro_batch=1, or in a new run train.batch=128"),
+        (8, 3, "micro_batch=2, or in a new run train.batch=9"),
+    ],
+)
+def test_a_micro_batch_that_leaves_a_rest_is_refused_before_anything_is_written(
+    batch: int, micro: int, near: str, tmp_path: Path
+) -> None:
+    odd = replace_batch(recipe(), batch)
+    odd = replace(odd, train=replace(odd.train, engine=EngineConfig(micro_batch=micro)))
+    with pytest.raises(SettingError, match=near):
+        go(tmp_path / "run", odd)
+    assert not (tmp_path / "run").exists()
+
+
+def test_processes_that_cannot_share_a_batch_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"multiple of the processes"):
+        ready(replace_batch(recipe(), 7), data(), CPU, World(0, 2))
 
 
 # ---- memory -------------------------------------------------------------------------------------------

@@ -20,11 +20,14 @@ from gansmith.cli_evaluate import evaluate
 from gansmith.cli_plan import plan
 from gansmith.cli_report import compare, report
 from gansmith.errors import GansmithError, nearest
-from gansmith.launch import speaks
+from gansmith.launch import launched, speaks
 
 if TYPE_CHECKING:
     from gansmith.recipe import Recipe
     from gansmith.session import Outcome
+
+
+_SHARED = ("train", "demo", "generate", "evaluate")  # Verbs that several processes share.
 
 
 class _Verbs(click.Group):
@@ -42,6 +45,11 @@ class _Verbs(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             raise click.UsageError(f"There is no verb '{args[0]}'.{nearest(args[0], self.commands)}", ctx)
+        if args and launched() and args[0] in self.commands and args[0] not in _SHARED:
+            raise click.UsageError(
+                f"torchrun is for {', '.join(_SHARED)}. Received: {args[0]}, which is one process's work. "
+                "Start it without torchrun."
+            )
         return super().resolve_command(ctx, args)
 
 

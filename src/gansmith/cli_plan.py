@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from gansmith.arguments import Verb, given
-from gansmith.errors import SettingError
-from gansmith.launch import launched
 
 if TYPE_CHECKING:
     from gansmith.planning import Disk, Plan, Speed
@@ -36,11 +34,10 @@ def plan(
     from gansmith.cli_choice import default_name, make_recipe, open_pictures
     from gansmith.planning import plan as measure
 
-    if launched():
-        raise SettingError("plan measures one process. Received: several, by torchrun. Start it without.")
     name, why = (recipe, "as asked for") if recipe else default_name(data, device)
     made = make_recipe(name, settings)
     opened = open_pictures(data, made, "gansmith inspect DATA names them all")
+    click.echo("Measuring a few steps; of a large recipe one alone may take minutes.", err=True)
     found = measure(made, opened, device, seconds, why)
     command = _command(data, name, settings, device)
     if as_json:

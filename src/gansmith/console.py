@@ -117,9 +117,9 @@ class Log:
 
     def report(self, row: Mapping[str, float]) -> None:
         rate = row.get("images_per_second", 0.0)
-        left = (self._total - row["images"]) / rate if rate else 0.0
+        left = max(self._total - row["images"], 0) / rate if rate else 0.0
         clock = f"{int(left // 3600)}:{int(left // 60) % 60:02d}:{int(left) % 60:02d}"
-        share = 100 * row["images"] / max(self._total, 1)
+        share = min(100 * row["images"] / max(self._total, 1), 100)
         self.say(
             f"{row['images']:.0f} images {share:.0f} % | {summary(row)} | "
             f"{rate:.1f} images/s, {_waiting(row)}, {clock} left"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -155,6 +156,8 @@ def my_device(name: str) -> str:
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return "cpu"
     local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if name == "cuda" and not there:
+        raise SettingError("There is no GPU here. Received: --device cuda. Use --device cpu.")
     if name in ("auto", "cuda") and local >= there:
         raise SettingError(
             f"Every process needs a GPU of its own. Received: process {local + 1} on a machine with {there}. "
@@ -173,8 +176,10 @@ def joined(device: torch.device) -> Iterator[World]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     control = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    world = World(dist.get_rank(), dist.get_world_size(), control)
     try:
-        yield World(dist.get_rank(), dist.get_world_size(), control)
+        yield world
+        world.wait()  # Nobody hangs up while another still listens.
     except BaseException:
         launch.claim(_first_to_speak())  # Before this one's end is noticed, and told, by the others.
         raise
@@ -204,5 +209,11 @@ def _others_alive() -> Iterator[None]:
     except RuntimeError as error:
         raise TrainingError(
             "Another process of this command has ended, so all of them stop. What was saved is kept, and the "
-            f"same command resumes a run. The system says: {str(error).strip().splitlines()[0]}"
+            f"same command resumes a run. The system says: {_first_sentence(error)}"
         ) from error
+
+
+def _first_sentence(error: BaseException) -> str:
+    """Without the place in the library's source that it begins with."""
+    said = re.sub(r"^\[[^\]]*\]\s*", "", str(error).strip())
+    return said.splitlines()[0].partition(". ")[0].rstrip(".") + "."

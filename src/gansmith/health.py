@@ -25,9 +25,12 @@ LOST_REAL, LOST_MADE = 0.85, 0.05  # Over when either is passed.
 VANISHED, RECOVERED = 1e-3, 1e-2
 VANISHED_SHARE = 0.05
 
-# Samples have collapsed when they are less spread than this share of real pictures and spread no further.
-# Healthy short runs end at 0.12 to 1.15, and most begin below 0.01: slow ones stay low but always grow.
-COLLAPSED, SPREAD_AGAIN = 0.15, 0.25
+# Samples have collapsed when they are less spread than this share of real pictures and spread no further, or
+# than a share of their own best. Healthy runs begin below 0.01, may rest at 0.06 to 0.08 for a fifth of a
+# short run, losing a tenth or two, and end at 0.12 to 1.15; ill ones stayed below 0.024.
+COLLAPSED, SPREAD_AGAIN = 0.04, 0.08
+FALLEN, RISEN = 0.25, 0.4
+WORTH = 0.2  # The best from which on a fall counts.
 GROWING = 1.05  # Above its best before the last LOOK_BACK of the run by this factor, a spread still grows.
 LOOK_BACK = 0.1
 
@@ -146,15 +149,22 @@ class Watch:
         best = next((best for at, best in reversed(self._spreads) if at <= images - back), None)
         self._spreads.append((images, max(spread, self._spreads[-1][1] if self._spreads else spread)))
         grows = best is None or spread > GROWING * best
-        ill = spread < COLLAPSED and not grows and self._grown(images)
+        highest = self._spreads[-1][1]
+        fallen = highest > WORTH and spread < FALLEN * highest
+        ill = (spread < COLLAPSED and not grows and self._grown(images)) or fallen
         lasting = self._lasts("collapse", 0.0)
-        lasting.look(images, ill, spread > SPREAD_AGAIN)
+        lasting.look(images, ill, spread > SPREAD_AGAIN and (highest <= WORTH or spread > RISEN * highest))
+        beaten = any(key.startswith("saturated") for key in self._on)
+        advice = (
+            "The discriminator has won, so cure that first."
+            if beaten
+            else f"Usually one player is too strong for the other. {self._advice.calmer('')}"
+        )
         yield (
             "collapse",
             lasting.on,
             f"The samples look alike: their spread is {spread:.2g} of that of real pictures (1 is equal) and "
-            "does not grow, so the generator has collapsed to few pictures. Usually one player is too strong "
-            f"for the other. {self._advice.calmer('')}",
+            f"does not grow, so the generator shows few pictures or has learnt none. {advice}",
         )
 
     def _overfitting(self, images: float, row: Mapping[str, float]) -> "Iterator[_Finding]":

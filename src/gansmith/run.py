@@ -172,7 +172,7 @@ class Run:
 
     def save(self, tensors: Mapping[str, torch.Tensor], images: int) -> Path:
         """A new checkpoint; then the ones beyond ``train.keep_checkpoints`` go."""
-        for torn in self.checkpoints.glob(".*.part"):  # A kill while writing left it.
+        for torn in self.checkpoints.glob(".*"):  # A kill while writing left it: ours, or safetensors' own.
             torn.unlink(missing_ok=True)
         path = self.checkpoint(images)
         Checkpoint(tensors, {"images": images, "recipe": to_json(self.recipe)}).save(path)

@@ -1,6 +1,8 @@
 """Training from the outside: start or resume a run, watch it, keep it safe, and show what came of it."""
 
 import math
+import os
+import signal
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from gansmith.checkpoint import copied
 from gansmith.console import Console, Silent, Stopwatch
 from gansmith.data.dataset import DataSet
 from gansmith.data.loader import Loader
+from gansmith.data.report import plural
 from gansmith.devices import pick_device
 from gansmith.distributed import ALONE, World, my_device, share_tensors
 from gansmith.errors import StorageError, TrainingError
@@ -139,7 +142,7 @@ class _Session:
         self.run, self.recipe, self.console, self.world = run, run.recipe, console, world
         self.data, self.loader, self.device = data, loader, device
         self.refused = len(data.refused)
-        self.background = Background()
+        self.background, self.parent = Background(), os.getppid()
         self.made: BytePictures | None = None  # Samples of the last look.
         if line := repeats(self.recipe.train.batch, len(loader.training)):
             console.say(line)
@@ -207,12 +210,17 @@ class _Session:
                 self._roll_back(str(problem))
 
     def _stopped(self, interruption: Interruption) -> bool:
-        """Whether any process was asked to stop: then all do, after the same step."""
+        """Whether any process was asked to stop, or lost its launcher: then all do, after the same step."""
+        if self.world.size > 1 and os.getppid() != self.parent:
+            interruption.signal = interruption.signal or signal.SIGTERM
         interruption.signal = self.world.most(interruption.signal or 0) or None
         return interruption.signal is not None
 
     def _announce(self) -> None:
-        shared = f" in {self.world.size} processes" if self.world.size > 1 else ""
+        shared = f", in {self.world.size} processes" if self.world.size > 1 else ""
+        at_a_time = self.trainer.micro_batch
+        if at_a_time * self.world.size < self.recipe.train.batch:
+            shared += f", {plural(at_a_time, 'picture')} at a time"
         self.console.say(
             f"{self.recipe.name}: {len(self.loader.training)} training pictures, "
             f"{len(self.loader.held_out)} held out, {self.recipe.data.size} px, "
@@ -225,7 +233,7 @@ class _Session:
         self.watch.add(self.recipe.train.batch)
         self.console.advance(self.recipe.train.batch)
         config = self.recipe.train
-        pictured = self._passed(before, config.picture_every)
+        pictured = self._passed(before, config.picture_every) or self.trainer.images >= config.images
         if pictured or self._passed(before, config.log_every):
             self._log(measured=pictured)
         if pictured and self.made is not None:

@@ -12,6 +12,7 @@ from gansmith.data.prepared import PICTURE_COLUMNS
 from gansmith.distributed import ALONE, World
 from gansmith.errors import SettingError
 from gansmith.recipe import Recipe
+from gansmith.trainer import micro_batch
 
 LARGE_BATCH = 8192  # From here on a batch larger than the data is a slip, not a wish.
 
@@ -45,6 +46,7 @@ def ready(
         DataError: the data lack what the method trains on.
         SettingError: the networks do not fit the size, or the batch is out of all proportion.
     """
+    refuse_uneven(recipe, world)
     recipe = resolve(recipe, data)
     loader = _loader(recipe, data, device, world)
     if recipe.data.standardise and recipe.data.scale is None:
@@ -72,6 +74,25 @@ def refuse_huge_batch(batch: int, there: int) -> None:
         raise SettingError(
             f"A batch above {LARGE_BATCH} must not be larger than the training pictures. "
             f"Received: train.batch={batch} and {there} pictures. Try train.batch={min(64, max(there, 1))}."
+        )
+
+
+def refuse_uneven(recipe: Recipe, world: World) -> None:
+    """Raise where processes or micro-batches cannot share a batch out evenly.
+
+    Raises:
+        SettingError: they cannot; the nearest that can is named.
+    """
+    batch, asked = recipe.train.batch, recipe.train.engine.micro_batch
+    fits = micro_batch(batch, world.size, asked)
+    part = batch // world.size
+    if asked is not None and asked < part and fits != asked:
+        share = f", {part} for each of {world.size} processes" if world.size > 1 else ""
+        near = max(1, round(part / asked)) * asked * world.size
+        raise SettingError(
+            f"A batch must be a multiple of the micro-batch. Received: train.batch={batch}{share} and "
+            f"train.engine.micro_batch={asked}. Try train.engine.micro_batch={fits}, or in a new run "
+            f"train.batch={near}."
         )
 
 
