@@ -31,7 +31,7 @@ _GENERATED_BY = "generative model"
 # Pillow compresses outside the interpreter lock, but around it small pictures only wait for each other: of
 # 32 px a picture took 1.4 ms with one thread, 1.7 with two and 2.0 with four.
 _THREADS = max(1, min(8, (os.cpu_count() or 1) - 1))
-_SMALL = 2**15  # Numbers of a picture, up to which one thread is fastest.
+_SMALL = 2**13  # Numbers of a picture, up to which one thread is fastest: 32 px yes, 64 px no longer.
 _GROUP = 8  # Pictures a thread takes at a time: handing them over costs as much as a small one.
 _AHEAD = 16  # Pictures that wait to be encoded.
 
