@@ -12,25 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from gansmith.cli import main
 from gansmith.data.faces import draw, face
 from gansmith.marks import read_origin
 from gansmith.run import Run
 
 TINY = ("--set", "data.size=16", "--set", "train.images=64", "--set", "train.batch=16")
 NARROW = ("--set", "method.generator_width=4", "--set", "method.discriminator_width=4")
-
-
-@pytest.fixture
-def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gansmith", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,25 +10,12 @@ import pytest
 from PIL import Image
 
 from gansmith import cli_plan
-from gansmith.cli import main
 from gansmith.data.faces import draw, face
 from gansmith.gauge import Memory
 
 TINY = ("--set", "data.size=16", "--set", "train.images=64", "--set", "train.batch=16")
 NARROW = ("--set", "method.generator_width=4", "--set", "method.discriminator_width=4")
 QUICK = ("--recipe", "rpgan32", *TINY, *NARROW, "--device", "cpu", "--seconds", "0")
-
-
-@pytest.fixture
-def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gansmith", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -86,8 +86,8 @@ class _Normalise(torch.autograd.Function):
         plain, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
             gradient, images, weight, mean, var, None, None, False, ctx.eps, [True, True, True]
         )
-        sums = torch.stack([of_weight, of_bias])
-        ctx.world.end_sum(ctx.world.begin_sum(total := sums.clone()))
+        total = torch.stack([of_weight, of_bias])
+        ctx.world.end_sum(ctx.world.begin_sum(total))
         count = images.numel() // images.shape[1] * ctx.world.size
         # And what that leaves out: (w / s) (E[g] + x^ E[g x^]), an affine function of x^ like batch norm.
         gain = weight * (var + ctx.eps).rsqrt() / count

@@ -230,12 +230,9 @@ class Trainer(Generic[N, B, P]):
     # ---- inside a step --------------------------------------------------------------------------
 
     def _begin(self, progress: Progress) -> None:
-        parts = (
-            (_GLOBAL, progress.images)
-            if self._world.size == 1
-            else (_GLOBAL, progress.images, self._world.rank)
-        )
-        torch.manual_seed(mix_seeds(self.recipe.train.seed, *parts))  # For dropout and the like.
+        own = () if self._world.size == 1 else (self._world.rank,)
+        seed = mix_seeds(self.recipe.train.seed, _GLOBAL, progress.images, *own)
+        torch.manual_seed(seed)  # For dropout and the like.
         self.networks.train()
         for network in self._frozen:
             network.eval()
@@ -324,9 +321,8 @@ class Trainer(Generic[N, B, P]):
         except Exception:
             if not self._compiled_back(move.turn.player):
                 raise
-            self._rehearse(
-                move, progress
-            )  # Some ways of differentiating, twice for example, no compiler follows.
+            # Some ways of differentiating, twice for example, no compiler follows.
+            self._rehearse(move, progress)
 
     def _compiled_back(self, player: str) -> bool:
         """Take compilation back: of the mover's networks, or of all where those were plain."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from gansmith import gauge
 from gansmith.data.dataset import About, DataSet, MemoryDataSet
 from gansmith.data.decode import Decoded, fit
 from gansmith.data.facts import Facts, Refused
@@ -292,11 +293,9 @@ def _threads() -> int:
 
 def free_memory() -> int:
     """Bytes the machine can still give; where it does not say, enough for the limit above."""
-    try:  # Linux: free pages plus caches it can drop.
-        with open("/proc/meminfo", encoding="ascii") as facts:
-            return next(int(line.split()[1]) * 1024 for line in facts if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        pass
+    known = gauge.free_memory(torch.device("cpu"))
+    if known is not None:
+        return known
     try:  # macOS counts all memory only.
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, OSError, ValueError):  # Windows has no sysconf.

@@ -1,8 +1,8 @@
 """Convolutions that halve or double the size, with a faster weight gradient where a processor's own is slow.
 
-Many channels on a small grid are where oneDNN's weight gradient falls behind: in bfloat16, on two cores that
-do 340 GFLOP/s as one matrix product, it reached 112 to 161 for 256 to 512 channels at 8 px, and 18 to 33 for
-512 to 1024 channels at 4 px. There pictures are unfolded and multiplied instead (docs/performance.md).
+Many channels on a small grid are where oneDNN's weight gradient falls behind: of 512 to 1024 channels at
+4 px to about a tenth of what a matrix product reaches. There the pictures are unfolded and multiplied
+instead; ``benchmarks/weight_gradient.py`` measures both.
 """
 
 from typing import Any
