@@ -12,6 +12,7 @@ from PIL import Image
 from gansmith import cli_plan
 from gansmith.data.faces import draw, face
 from gansmith.gauge import Memory
+from gansmith.words import in_bytes
 
 TINY = ("--set", "data.size=16", "--set", "train.images=64", "--set", "train.batch=16")
 NARROW = ("--set", "method.generator_width=4", "--set", "method.discriminator_width=4")
@@ -161,10 +162,10 @@ def test_clock(seconds: float, told: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "told"),
-    [(0, "0.0 MB"), (1_234_567, "1.2 MB"), (23_400_000, "23 MB"), (7_250_000_000, "7.2 GB")],
+    [(0, "0 bytes"), (9_876, "9.9 kB"), (23_400_000, "23.4 MB"), (7_250_000_000, "7.2 GB")],
 )
 def test_bytes(count: int, told: str) -> None:
-    assert cli_plan._bytes(count) == told
+    assert in_bytes(count) == told
 
 
 @pytest.mark.parametrize(("value", "told"), [(0.0321, "0.032"), (4.26, "4.3"), (12345.6, "12,346")])

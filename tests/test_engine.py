@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,7 +78,7 @@ def test_batch_norm_sees_the_micro_batch() -> None:
         trainer.step()
         states.append(trainer.state())
     counts = [int(state["networks.generator.main.1.num_batches_tracked"]) for state in states]
-    assert counts == [2, 4]  # Once for each player's turn, for each part.
+    assert counts == [1, 4]  # Once for both players together, or for each player and part.
 
 
 def replace_batch(the_recipe: Recipe, batch: int) -> Recipe:
@@ -180,13 +182,40 @@ def test_a_rehearsal_moves_nothing(name: str) -> None:
 
 def test_choices_are_automatic_and_can_be_set() -> None:
     plain = Choices.of(TrainConfig(precision="float32"), CPU)
-    assert str(plain) == "on cpu in float32, channels last"
+    kept = ", memory kept" if sys.platform == "linux" else ""
+    assert str(plain) == f"on cpu in float32, channels last{kept}"
     assert (plain.tf32, plain.compiled, plain.graphs) == (False, False, False)
-    engine = EngineConfig(layout="contiguous", compile="graphs", tf32=True)
+    engine = EngineConfig(layout="contiguous", compile="graphs", tf32=True, keep_memory=False)
     set_ = Choices.of(TrainConfig(precision="bfloat16", engine=engine), CPU)
     assert str(set_) == "on cpu in bfloat16, compiled"  # Graphs and TF32 are CUDA's.
     apple = Choices.of(TrainConfig(precision="auto"), torch.device("mps"))
     assert str(apple) == "on mps in float32"
+
+
+_PAGES = """
+import resource, torch
+from gansmith.devices import Choices
+from gansmith.recipe import EngineConfig, TrainConfig
+
+Choices.of(TrainConfig(engine=EngineConfig(keep_memory={keeps})), torch.device("cpu")).apply()
+pages = []
+for _ in range(12):
+    tensor = torch.ones(2**24)  # 64 MiB: 16,384 pages, and more than is kept by itself.
+    del tensor
+    pages.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(pages[-1] - pages[5])  # The first few go where they fit.
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no mallopt")
+def test_memory_that_is_kept_is_not_asked_for_again() -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC", "GLIBC"))}
+
+    def asked(keeps: bool) -> int:
+        script = _PAGES.format(keeps=keeps)
+        return int(subprocess.run([sys.executable, "-c", script], capture_output=True, env=plain).stdout)
+
+    assert asked(keeps=True) * 10 < asked(keeps=False)
 
 
 @pytest.mark.parametrize("name", ["rpgan28", "wgan-gp28"])

@@ -361,7 +361,7 @@ def test_advice_names_only_settings_there_are() -> None:
 
 def test_without_settings_advice_is_general() -> None:
     (_, alarm), *_ = fed(watch({}), rows(**SATURATED))
-    assert alarm.message.endswith("Try a new --run with a smaller --set optimisers.<player>.lr.")
+    assert alarm.message.endswith("Try a new --run with smaller learning rates.")
 
 
 def test_not_a_number_names_the_player_whose_turn_it_was() -> None:

@@ -164,7 +164,7 @@ def test_few_pictures_are_remarked_in_the_words_of_the_advice() -> None:
 
 def test_a_batch_larger_than_the_pictures_is_remarked() -> None:
     found = quick(small_named("rpgan32"), pictures_of(3))
-    assert "A batch of 4 is larger than the 3 training pictures" in advice(found)
+    assert "A batch of 4 is larger than the training set, 3 pictures" in advice(found)
 
 
 def test_a_huge_batch_is_refused_as_by_train() -> None:

@@ -265,7 +265,7 @@ def test_a_full_disk_at_the_end_is_an_error_and_the_last_checkpoint_stays(
 def test_a_batch_larger_than_the_data_repeats_pictures_and_says_so(tmp_path: Path) -> None:
     ear = Ear()
     assert go(tmp_path / "run", data=data(3), console=ear).images == 48
-    assert any("larger than the 2 training pictures" in line for line in ear.said)
+    assert any("larger than the training set, 2 pictures" in line for line in ear.said)
 
 
 def test_a_foreign_directory_is_not_touched(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from gansmith.data.loader import Loader
 from gansmith.errors import CheckpointError, SettingError
 from gansmith.method import ImageSpec, Loss, Method, Networks, Noise, Progress, Turn
 from gansmith.optimisers import SGD, Optimiser
-from gansmith.recipe import Average, DataConfig, Recipe, TrainConfig
+from gansmith.recipe import Average, DataConfig, EngineConfig, Recipe, TrainConfig
 from gansmith.schedules import Cosine, Linear, Schedule, Step
 from gansmith.settings import override
 from gansmith.size import Size
@@ -173,6 +173,54 @@ def test_every_move_of_every_step_has_noise_of_its_own() -> None:
     other = Watch()
     toy(other.turn("one", repeats=2), other.turn("two"), seed=1).step()
     assert not set(seeds) & {seed for _, move in other.noise for seed in move}
+
+
+def test_a_turn_that_shares_goes_on_with_the_noise_of_the_move_before_it() -> None:
+    watch = Watch()
+    trainer = toy(watch.turn("one", repeats=2), watch.turn("two", shares=True, repeats=2))
+    trainer.step()
+    first, second, third, fourth = (tuple(seeds) for _, seeds in watch.noise)
+    assert second == third
+    assert len({first, second, fourth}) == 3
+
+
+@pytest.mark.parametrize(("micro_batch", "made"), [(None, 1), (2, 4)])
+def test_what_is_made_of_a_shared_noise_is_made_once_and_gives_the_same(
+    micro_batch: int | None, made: int
+) -> None:
+    """With parts of a batch it is made for each part and player, from the same numbers."""
+    calls, seen = [], []
+
+    def make(networks: Toys, noise: Noise) -> Tensor:
+        calls.append(len(noise))
+        return noise.normal(3) * networks.two.weight
+
+    def judge(networks: Toys, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+        fake = noise.once("fake", lambda: make(networks, noise))
+        seen.append((fake.detach(), noise.uniform(1)))
+        return Loss((fake.detach() * networks.one.weight).sum())
+
+    def forge(networks: Toys, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+        fake = noise.once("fake", lambda: make(networks, noise))
+        seen.append((fake.detach(), noise.uniform(1)))
+        return Loss((fake - 1).square().sum())
+
+    engine = EngineConfig(micro_batch=micro_batch)
+    trainer = toy(
+        Turn(name="one", player="one", loss=judge),
+        Turn(name="two", player="two", loss=forge, shares=True),
+        engine=engine,
+    )
+    torch.nn.init.ones_(trainer.networks.two.weight)
+    trainer.step()
+    assert len(calls) == made
+    half = len(seen) // 2
+    for (one, after), (other, also_after) in zip(seen[:half], seen[half:], strict=True):
+        assert torch.equal(one, other)
+        assert torch.equal(after, also_after)
+    # The derivative of the sum of (z w - 1)^2 is 2 z (z w - 1), whoever made z w.
+    noise = torch.cat([fake for fake, _ in seen[half:]])
+    assert torch.allclose(trainer.networks.two.weight, 1 - 0.1 * 2 * (noise * (noise - 1)).sum(0) / half)
 
 
 def test_pictures_are_shrunk_by_area_while_a_method_grows() -> None:

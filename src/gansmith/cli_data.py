@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from gansmith.arguments import Verb, given, to_fit, to_size, to_two
 from gansmith.errors import SettingError
+from gansmith.words import plural
 
 if TYPE_CHECKING:
     from gansmith.data.findings import Goal
@@ -92,7 +93,7 @@ def prepare(src: str, dest: str, as_json: bool, **asked: Any) -> None:
     from gansmith.console import counter
     from gansmith.data.prepare import prepare as start
     from gansmith.data.report import as_json as tree
-    from gansmith.data.report import as_text, plural
+    from gansmith.data.report import as_text
 
     options = _options(asked)
     source = _source(src, asked, options.size)

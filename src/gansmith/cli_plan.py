@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gansmith.arguments import Verb, given
+from gansmith.words import in_bytes
 
 if TYPE_CHECKING:
     from gansmith.planning import Disk, Plan, Speed
@@ -91,11 +92,11 @@ def _batch(found: "Plan") -> str:
 
 def _memory(found: "Plan") -> str:
     memory = found.memory
-    free = "" if memory.free is None else f"; {_bytes(memory.free)} were free"
+    free = "" if memory.free is None else f"; {in_bytes(memory.free)} were free"
     if memory.peak is None:
         return f"{memory.measured_by}{free}"
-    before = f", {_bytes(memory.before)} of it before training" if memory.before else ""
-    return f"{_bytes(memory.peak)} at most{before}{free}"
+    before = f", {in_bytes(memory.before)} of it before training" if memory.before else ""
+    return f"{in_bytes(memory.peak)} at most{before}{free}"
 
 
 def _speed(speed: "Speed") -> str:
@@ -121,9 +122,9 @@ def _time(found: "Plan") -> str:
 
 def _disk(disk: "Disk") -> str:
     return (
-        f"{_bytes(disk.total)} at most: {disk.checkpoints} checkpoints of {_bytes(disk.checkpoint)}, "
-        f"{disk.grids:,} grids of {_bytes(disk.grid)}, numbers and what is drawn at the end; "
-        f"{_bytes(disk.free)} are free here"
+        f"{in_bytes(disk.total)} at most: {disk.checkpoints} checkpoints of {in_bytes(disk.checkpoint)}, "
+        f"{disk.grids:,} grids of {in_bytes(disk.grid)}, numbers and what is drawn at the end; "
+        f"{in_bytes(disk.free)} are free here"
     )
 
 
@@ -137,9 +138,3 @@ def _clock(seconds: float) -> str:
         return f"{max(seconds, 1):.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60:02d} min"
-
-
-def _bytes(count: int) -> str:
-    if count >= 10**9:
-        return f"{count / 10**9:.1f} GB"
-    return f"{count / 10**6:.0f} MB" if count >= 10**7 else f"{count / 10**6:.1f} MB"

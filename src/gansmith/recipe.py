@@ -85,6 +85,7 @@ class EngineConfig:
     micro_batch: int | None = None  # Pictures a process works on at a time; None: as many as fit.
     layout: Layout = "auto"  # Of pictures in memory; auto: channels_last, but on Apple's GPUs.
     tf32: bool | None = None  # Ten-bit products on NVIDIA's GPUs; None: wherever precision is bfloat16.
+    keep_memory: bool = True  # Tensors reuse what earlier ones gave back: on Linux, for a processor's work.
     compile: Compile = "auto"  # torch.compile of the networks; graphs: with CUDA graphs; auto: off.
     shared_batch_norm: bool = True  # With several processes: statistics over the whole batch.
 

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from gansmith.checkpoint import Checkpoint
-from gansmith.data.report import plural
 from gansmith.errors import CheckpointError, RunError, SettingError, StorageError
 from gansmith.recipe import Recipe
 from gansmith.settings import differences, dumps, from_json, to_json
 from gansmith.storage import alone, whole_file, write_text
+from gansmith.words import plural
 
 _NOT_COMPARED = ("about:", "train.images:", "train.keep_checkpoints:", "train.evaluate.", "train.engine.")
 """Settings that may differ on resume: words, how far to go, what is kept, how the machine is used."""

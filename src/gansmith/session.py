@@ -17,7 +17,6 @@ from gansmith.checkpoint import copied
 from gansmith.console import Console, Silent, Stopwatch
 from gansmith.data.dataset import DataSet
 from gansmith.data.loader import Loader
-from gansmith.data.report import plural
 from gansmith.devices import pick_device
 from gansmith.distributed import ALONE, World, my_device, share_tensors
 from gansmith.errors import StorageError, TrainingError
@@ -34,6 +33,7 @@ from gansmith.showing import finish, samples, vital_signs
 from gansmith.starting import ready, repeats
 from gansmith.tensors import BytePictures
 from gansmith.trainer import Trainer
+from gansmith.words import plural
 
 if TYPE_CHECKING:
     from gansmith.metrics.during import Examiner
@@ -41,10 +41,7 @@ if TYPE_CHECKING:
 HELD_OUT = 256  # Held-out pictures that are measured with each grid.
 RETRIES = 3  # Times that a run goes back after a number that is none.
 SLOWER = 0.5  # What learning rates are multiplied by each time.
-_CAUSES = (
-    "Usual causes: a learning rate too high, or a penalty too weak. "
-    "Try a smaller --set optimisers.<player>.lr in a new --run."
-)
+_CAUSES = "Usual causes: a learning rate too high, or a penalty too weak."
 
 
 class _NotANumberError(Exception):
@@ -147,6 +144,8 @@ class _Session:
         if line := repeats(self.recipe.train.batch, len(loader.training)):
             console.say(line)
         self.trainer = self._trainer()
+        if self.trainer.images > 0:
+            console.say(f"Resuming {run.path} after {self.trainer.images} images.")
         self.health = Watch(
             self.recipe.train.images, self.recipe.train.picture_every, dict(flat(self.recipe))
         )
@@ -175,7 +174,6 @@ class _Session:
             self.console.say(f"{message} An older checkpoint is used.")
         self.run.set_aside(images)
         self.run.forget_after(images)
-        self.console.say(f"Resuming {self.run.path} after {images} images.")
 
     # ---- the loop -----------------------------------------------------------------------------------
 
@@ -250,7 +248,8 @@ class _Session:
         return self.trainer.images // every > before // every
 
     def _tell(self, error: StorageError) -> None:
-        self.console.say(f"{error} Training goes on; the next interval tries again.")
+        goes_on = self.trainer.images < self.recipe.train.images
+        self.console.say(f"{error}{' Training goes on; the next interval tries again.' if goes_on else ''}")
 
     def _tell_troubles(self) -> None:
         for error in self.background.troubles():
@@ -301,10 +300,11 @@ class _Session:
         where = (
             f"The newest checkpoint, {kept[-1]}, is from before." if kept else "No checkpoint was saved yet."
         )
+        remedy = f"{_CAUSES} {self.health.calmer}"
         if tries == RETRIES:
             raise TrainingError(
                 f"{problem}, so training stopped, after {tries} attempts with ever smaller learning rates. "
-                f"{where} {_CAUSES}"
+                f"{where} {remedy}"
             )
         if self.world.first:
             self.run.note_rollback(self.trainer.images, problem)
@@ -315,7 +315,7 @@ class _Session:
         self.console.start(self.trainer.images, self.recipe.train.images)
         message = (
             f"{problem}. Training goes back to image {self.trainer.images} with learning rates "
-            f"{self.trainer.rate:g} times as large (attempt {tries + 1} of {RETRIES}). {_CAUSES}"
+            f"{self.trainer.rate:g} times as large (attempt {tries + 1} of {RETRIES}). {remedy}"
         )
         if self.logbook is not None:
             self.logbook.alarm(Alarm("not_a_number", message), self.trainer.images)

@@ -13,6 +13,7 @@ from gansmith.distributed import ALONE, World
 from gansmith.errors import SettingError
 from gansmith.recipe import Recipe
 from gansmith.trainer import micro_batch
+from gansmith.words import plural
 
 LARGE_BATCH = 8192  # From here on a batch larger than the data is a slip, not a wish.
 
@@ -73,7 +74,8 @@ def refuse_huge_batch(batch: int, there: int) -> None:
     if batch > max(LARGE_BATCH, there):
         raise SettingError(
             f"A batch above {LARGE_BATCH} must not be larger than the training pictures. "
-            f"Received: train.batch={batch} and {there} pictures. Try train.batch={min(64, max(there, 1))}."
+            f"Received: train.batch={batch} and {plural(there, 'picture')}. "
+            f"Try train.batch={min(64, max(there, 1))}."
         )
 
 
@@ -101,5 +103,6 @@ def repeats(batch: int, there: int) -> str | None:
     if batch <= there:
         return None
     return (
-        f"A batch of {batch} is larger than the {there} training pictures, so pictures repeat within a batch."
+        f"A batch of {batch} is larger than the training set, {plural(there, 'picture')}, so pictures repeat "
+        "within a batch."
     )

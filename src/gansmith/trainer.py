@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -17,7 +17,7 @@ from gansmith.distributed import ALONE, World
 from gansmith.errors import SettingError
 from gansmith.gradients import GradientAverage
 from gansmith.method import Batch, ImageSpec, Method, Networks, Noise, Progress, Turn
-from gansmith.noise import mix_seeds
+from gansmith.noise import Kept, mix_seeds
 from gansmith.optimisers import set_rate
 from gansmith.ownership import average, frozen, owned
 from gansmith.recipe import Recipe
@@ -34,11 +34,12 @@ _NORMS_EVERY = 8  # Steps between two looks at the gradients' norms, so that the
 
 @dataclass(frozen=True)
 class _Move(Generic[N, B]):
-    """One move of a turn, and which of the step's batches it sees."""
+    """One move of a turn, and which of the step's batches and noises it sees."""
 
     turn: Turn[N, B]
     draw: int
-    index: int  # Position in the plan; gives each move noise of its own.
+    noise: int
+    takers: tuple[str, ...]  # The player, and the next one where that goes on with what this one made.
 
 
 class Trainer(Generic[N, B, P]):
@@ -109,8 +110,10 @@ class Trainer(Generic[N, B, P]):
         self._begin(progress)
         due = [move for move in self._plan if progress.step % move.turn.every == 0]
         batches = self._batches(progress, [move.draw for move in due])
+        kept: dict[int, Kept] = {}
         for move, batch in zip(due, batches, strict=True):
-            self._play(move, batch, self._noise(move, progress), progress)
+            kept = {move.noise: kept.get(move.noise, {})}  # Others are let go: their graphs are large.
+            self._play(move, batch, self._noise(move, progress, kept[move.noise]), progress)
         self.images += self.recipe.train.batch
         self._world.average(self._separate_statistics())
         if self.average is not None and self.recipe.train.average is not None:
@@ -264,16 +267,24 @@ class Trainer(Generic[N, B, P]):
             return batch
         return type(batch)(*(value.contiguous() for value in batch))
 
-    def _noise(self, move: _Move[N, B], progress: Progress) -> Noise:
-        base = mix_seeds(self.recipe.train.seed, _NOISE, move.index) // 2
+    def _noise(self, move: _Move[N, B], progress: Progress, kept: Kept) -> Noise:
+        base = mix_seeds(self.recipe.train.seed, _NOISE, move.noise) // 2
         start, stop = self._world.span(progress.batch)
         positions = torch.arange(progress.images + start, progress.images + stop, device=self.device)
-        return Noise(positions + base)
+        return Noise(positions + base, kept if self._shares else None)
+
+    @property
+    def _shares(self) -> bool:
+        """Whether moves go on with what others made: for parts of a batch all graphs would be held at once,
+        and a CUDA graph writes its results to the same place again.
+        """
+        whole = self.micro_batch * self._world.size == self.recipe.train.batch
+        return whole and not self.choices.graphs
 
     def _play(self, move: _Move[N, B], batch: B, noise: Noise, progress: Progress) -> None:
         turn = move.turn
         weights, optimiser = self._owned[turn.player], self.optimisers[turn.player]
-        self._only_moves(weights)
+        self._only_moves(self._takers(move))
         optimiser.zero_grad(set_to_none=True)
         parts = _micro_batches(batch, noise, self.micro_batch)
         for part, its_noise in parts[:-1]:
@@ -286,6 +297,11 @@ class Trainer(Generic[N, B, P]):
         optimiser.step()
         with torch.no_grad():
             turn.constrain(self.networks)
+
+    def _takers(self, move: _Move[N, B]) -> list[nn.Parameter]:
+        """Whose weights take gradients in a move."""
+        players = move.takers if self._shares else move.takers[:1]
+        return [weight for player in players for weight in self._owned[player]]
 
     def _only_moves(self, weights: Sequence[nn.Parameter]) -> None:
         """Only the mover's weights take gradients: no graph is built through the others where it is not
@@ -314,8 +330,8 @@ class Trainer(Generic[N, B, P]):
         size = self.recipe.train.batch
         position = progress.images * self._draws + move.draw * size
         batch = self._resize(self._loader.batch(position, size), progress)
-        part = _micro_batches(batch, self._noise(move, progress), self.micro_batch)[0]
-        self._only_moves(self._owned[move.turn.player])
+        part = _micro_batches(batch, self._noise(move, progress, {}), self.micro_batch)[0]
+        self._only_moves(self._takers(move))
         try:
             self._differentiate(move.turn, *part, progress)
         except Exception:
@@ -397,5 +413,9 @@ def _plan(method: Method[N, B, P]) -> list[_Move[N, B]]:
         for repeat in range(turn.repeats):
             if moves and (repeat > 0 or turn.fresh):
                 draw += 1
-            moves.append(_Move(turn, draw, len(moves)))
+            noise = len(moves)
+            if moves and turn.shares and repeat == 0:
+                noise = moves[-1].noise
+                moves[-1] = replace(moves[-1], takers=(moves[-1].turn.player, turn.player))
+            moves.append(_Move(turn, draw, noise, (turn.player,)))
     return moves

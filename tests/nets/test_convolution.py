@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gansmith.nets import convolution
-from gansmith.nets.convolution import Double, Halve
+from gansmith.nets.convolution import Begin, Double, End, Halve
 
 LAYERS = [(Halve, nn.Conv2d), (Double, nn.ConvTranspose2d)]
 
@@ -89,6 +89,64 @@ def test_in_bfloat16_it_differs_by_rounding(own: type, plain: type, everywhere: 
     for mine, theirs in zip(*found, strict=True):
         assert mine.dtype == torch.float32
         assert float((mine - theirs).norm()) < 0.01 * float(theirs.norm())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize(("own", "plain"), LAYERS)
+def test_few_channels_are_woven_to_the_same(
+    own: type, plain: type, twice: bool, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into pictures, and back from features to the pictures they are of; with second derivatives, too."""
+    woven: list[tuple[int, ...]] = []
+    shuffle = torch.nn.functional.pixel_shuffle
+    monkeypatch.setattr(
+        torch.nn.functional, "pixel_shuffle", lambda a, n: (woven.append(tuple(a.shape)), shuffle(a, n))[1]
+    )
+    small = own is Double
+    one, other = both(own, plain, True, *((5, channels) if small else (channels, 5)))
+    images = torch.randn(3, 5 if small else channels, 4, 6, dtype=torch.float64)
+
+    def found(layer: nn.Module) -> list[Tensor]:
+        inputs = images.clone().requires_grad_(True)
+        loss = layer(inputs).pow(3).sum()
+        if twice:
+            (slope,) = torch.autograd.grad(loss, inputs, create_graph=True)
+            loss = slope.square().sum()
+        loss.backward()
+        return [inputs.grad, *(weight.grad for weight in layer.parameters())]
+
+    mine, theirs = found(one), found(other)
+    assert woven
+    for ours, expected in zip(mine, theirs, strict=True):
+        assert torch.allclose(ours, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("grid", [(4, 4), (3, 5)])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_layers_over_the_whole_grid_are_torchs(
+    grid: tuple[int, int], bias: bool, order: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    begin, end = Begin(7, 6, grid, bias).double(), End(6, 2, grid, bias).double()
+    like_begin = nn.ConvTranspose2d(7, 6, grid, 1, 0, bias=bias).double()
+    like_end = nn.Conv2d(6, 2, grid, 1, 0, bias=bias).double()
+    like_begin.load_state_dict(begin.state_dict())
+    like_end.load_state_dict(end.state_dict())
+    latents = torch.randn(3, 7, 1, 1, dtype=torch.float64)
+    results = []
+    for layers in ((begin, end), (like_begin, like_end)):
+        both_layers = nn.Sequential(*layers).to(memory_format=order)
+        inputs = latents.clone().requires_grad_(True)
+        features = both_layers[0](inputs)
+        scores = both_layers[1](features)
+        scores.square().sum().backward()
+        weights = [weight.grad for weight in both_layers.parameters()]
+        results.append([features.detach(), scores.detach(), inputs.grad, *weights])
+    for mine, theirs in zip(*results, strict=True):
+        assert mine.shape == theirs.shape
+        assert torch.allclose(mine, theirs, rtol=1e-10, atol=1e-10)
 
 
 def test_it_is_used_where_it_pays_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:

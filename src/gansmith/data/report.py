@@ -14,6 +14,7 @@ from gansmith.data.advice import advise, percent
 from gansmith.data.facts import Refused
 from gansmith.data.findings import Faces, Findings, Goal, Measured, Names, Sizes, find
 from gansmith.data.licences import LONGEST, UNKNOWN
+from gansmith.words import in_bytes, plural
 
 Picture = NDArray[np.uint8]
 
@@ -89,7 +90,7 @@ def as_text(report: Report) -> str:
     head = f"{_printable(report.name)}: {plural(report.count, 'picture')}, {looked}"
     rows = [
         *_size_rows(report.sizes),
-        ("files", f"{_counted(report.formats)}; {_bytes(report.bytes)}" if report.formats else "none"),
+        ("files", f"{_counted(report.formats)}; {in_bytes(report.bytes)}" if report.formats else "none"),
         ("colour", _counted(report.modes)),
         ("copies", _groups(report.exact, report.copies, " = ")),
         ("look-alikes", _groups(report.near, report.look_alikes, " ~ ")),
@@ -195,17 +196,6 @@ def _several(items: Iterable[str]) -> str:
 
 def _counted(counts: Sequence[tuple[str, int]]) -> str:
     return _several(f"{name} {count:,}" for name, count in counts)
-
-
-def plural(count: int, word: str) -> str:
-    """``1 picture``, ``2,000 pictures``."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
-def _bytes(count: int) -> str:
-    power = min(int(math.log(count, 1000)), 4) if count else 0
-    unit = ("bytes", "kB", "MB", "GB", "TB")[power]
-    return f"{count} {unit}" if power == 0 else f"{count / 1000**power:.1f} {unit}"
 
 
 def contact_sheet(pictures: Sequence[Picture], columns: int | None = None) -> Image.Image:

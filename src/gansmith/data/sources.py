@@ -115,4 +115,4 @@ def _suggestion(data: str, path: Path) -> str:
     close = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.5)
     if close and not difflib.get_close_matches(data, BUILTIN_NAMES, n=1, cutoff=0.8):
         return f" Did you mean '{path.parent / close[0]}'?"
-    return nearest(data, BUILTIN_NAMES)
+    return nearest(data, BUILTIN_NAMES) if path.name == data else ""  # No built-in name is a path.

@@ -68,14 +68,18 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
                 repeats=self.discriminator_moves,
             ),
             Turn(
-                name="generator", player="generator", loss=self.generator_loss, repeats=self.generator_moves
+                name="generator",
+                player="generator",
+                loss=self.generator_loss,
+                repeats=self.generator_moves,
+                shares=True,
             ),
         )
 
     def discriminator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         """Real and made pictures are judged as two batches, each with its own batch statistics."""
         real = networks.discriminator(batch.images)
-        fake = networks.discriminator(networks.generator(self.latents(noise)))
+        fake = networks.discriminator(self.made(networks, noise).detach())
         return Loss(
             self.adversarial.discriminator(real, fake),
             {
@@ -88,8 +92,12 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
 
     def generator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         """The judge has moved since: D(G(z)) here is the tutorial's second number."""
-        fake = networks.discriminator(networks.generator(self.latents(noise)))
+        fake = networks.discriminator(self.made(networks, noise))
         return Loss(self.adversarial.generator(fake), {"D(G(z))": fake.sigmoid().mean()})
+
+    def made(self, networks: Pair, noise: Noise) -> Images:
+        """The same pictures for both players, as the authors' code has it."""
+        return noise.once("made", lambda: networks.generator(self.latents(noise)))
 
     def measure(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
         scores = networks.discriminator(batch.images)

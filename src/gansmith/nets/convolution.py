@@ -1,8 +1,10 @@
-"""Convolutions that halve or double the size, with a faster weight gradient where a processor's own is slow.
+"""Convolutions that halve or double the size, begin with a latent or end in scores, fast on processors, too.
 
 Many channels on a small grid are where oneDNN's weight gradient falls behind: of 512 to 1024 channels at
 4 px to about a tenth of what a matrix product reaches. There the pictures are unfolded and multiplied
-instead; ``benchmarks/weight_gradient.py`` measures both.
+instead. Few channels at full size are where its transposed convolution does: a quarter of that product.
+There the four pictures of every second pixel are convolved and woven into one. And a kernel that covers
+the whole grid is a matrix. ``benchmarks/convolutions.py`` measures them all beside torch's.
 """
 
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.grad import conv2d_weight
 
 _KERNEL, _STRIDE, _PADDING = 4, 2, 1
 _WIDE = 2**17  # Input times output channels from which weights weigh more than pictures.
@@ -17,6 +20,9 @@ _CELLS = {
     torch.bfloat16: 16,
     torch.float32: 4,
 }  # Cells of the smaller grid, up to which the product is faster.
+_FEW = 4  # Channels of the larger pictures, up to which weaving is faster.
+_PLACES = [[3, 1, 4], [4, 2, 0]]
+"""Of even and odd pixels of a side: the kernel's place that meets the cell before, at and after; 4: none."""
 
 
 class Halve(nn.Conv2d):
@@ -29,7 +35,8 @@ class Halve(nn.Conv2d):
         super().__init__(channels, wanted, _KERNEL, _STRIDE, _PADDING, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        if not _pays(self, input, input.shape[2] // 2 * (input.shape[3] // 2)):
+        weaves = self.in_channels <= _FEW and input.is_cpu and input.requires_grad
+        if not (weaves or _pays(self, input, input.shape[2] // 2 * (input.shape[3] // 2))):
             return super().forward(input)
         return _apply(self, input, doubles=False)
 
@@ -44,9 +51,40 @@ class Double(nn.ConvTranspose2d):
         super().__init__(channels, wanted, _KERNEL, _STRIDE, _PADDING, bias=bias)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if output_size is not None or not _pays(self, input, input.shape[2] * input.shape[3]):
+        weaves = self.out_channels <= _FEW and input.is_cpu
+        if output_size is not None or not (weaves or _pays(self, input, input.shape[2] * input.shape[3])):
             return super().forward(input, output_size)
         return _apply(self, input, doubles=True)
+
+
+class Begin(nn.ConvTranspose2d):
+    """A transposed convolution of one cell: [batch, channels, 1, 1] -> [batch, wanted, *grid].
+
+    Its weights, names and results are those of ``nn.ConvTranspose2d``.
+    """
+
+    def __init__(self, channels: int, wanted: int, grid: tuple[int, int], bias: bool = True) -> None:
+        super().__init__(channels, wanted, grid, 1, 0, bias=bias)
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        rows = self.weight.permute(2, 3, 1, 0).reshape(-1, self.in_channels)
+        bias = None if self.bias is None else self.bias.repeat(len(rows) // self.out_channels)
+        cells = F.linear(input.flatten(1), rows, bias)
+        return cells.view(-1, *self.weight.shape[2:], self.out_channels).permute(0, 3, 1, 2)
+
+
+class End(nn.Conv2d):
+    """A convolution whose kernel covers the grid: [batch, channels, *grid] -> [batch, wanted, 1, 1].
+
+    Its weights, names and results are those of ``nn.Conv2d``.
+    """
+
+    def __init__(self, channels: int, wanted: int, grid: tuple[int, int], bias: bool = True) -> None:
+        super().__init__(channels, wanted, grid, 1, 0, bias=bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        rows, kernel = (tensor.permute(0, 2, 3, 1).flatten(1) for tensor in (input, self.weight))
+        return F.linear(rows, kernel, self.bias)[:, :, None, None]
 
 
 def _dtype(input: Tensor) -> torch.dtype:
@@ -77,9 +115,9 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, doubles: bool) -> Tensor:
         ctx.save_for_backward(images, weight)
         ctx.doubles = doubles
-        convolve = F.conv_transpose2d if doubles else F.conv2d
-        made: Tensor = convolve(images, weight, bias, _STRIDE, _PADDING)
-        return made
+        if doubles:
+            return _doubled(images, weight, bias)
+        return F.conv2d(images, weight, bias, _STRIDE, _PADDING)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -87,14 +125,32 @@ class _Convolution(torch.autograd.Function):
         wanted = ctx.needs_input_grad
         of_images = of_weight = of_bias = None
         if wanted[0]:  # Each of the two convolutions is the other one's way back.
-            back = F.conv2d if ctx.doubles else F.conv_transpose2d
-            of_images = back(gradient, weight, None, _STRIDE, _PADDING)
+            if ctx.doubles:
+                of_images = F.conv2d(gradient, weight, None, _STRIDE, _PADDING)
+            else:
+                of_images = _doubled(gradient, weight, None)
         if wanted[1]:
             large, small = (gradient, images) if ctx.doubles else (images, gradient)
-            of_weight = _weight_gradient(large, small)
+            if weight.shape[1] <= _FEW:
+                of_weight = conv2d_weight(large, weight.shape, small, _STRIDE, _PADDING)  # type: ignore[no-untyped-call]
+            else:
+                of_weight = _weight_gradient(large, small)
         if wanted[2]:
             of_bias = gradient.sum(dim=(0, 2, 3))
         return of_images, of_weight, of_bias, None
+
+
+def _doubled(small: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The transposed convolution: [batch, b, h, w] and weights [b, a, 4, 4] -> [batch, a, 2h, 2w]."""
+    channels, wanted = weight.shape[:2]
+    if wanted > _FEW:
+        return F.conv_transpose2d(small, weight, bias, _STRIDE, _PADDING)
+    # Each pixel of a block of two by two sees three by three cells, with zeros where the kernel ends.
+    places = torch.tensor(_PLACES, device=weight.device)
+    kernels = F.pad(weight, (0, 1, 0, 1))[:, :, places][..., places]  # [b, a, 2, 3, 2, 3]
+    kernels = kernels.permute(1, 2, 4, 0, 3, 5).reshape(4 * wanted, channels, 3, 3)
+    blocks = F.conv2d(small, kernels, None if bias is None else bias.repeat_interleave(4), 1, 1)
+    return F.pixel_shuffle(blocks, 2)
 
 
 def _weight_gradient(large: Tensor, small: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from gansmith.errors import SettingError
 from gansmith.method import ImageSpec, Networks
-from gansmith.nets.convolution import Double, Halve
+from gansmith.nets.convolution import Begin, Double, End, Halve
 from gansmith.tensors import Images, Latents, Scores, full
 
 MAX_BASE = 32  # The smallest grid of a network is 3 to 32 cells a side.
@@ -82,7 +82,7 @@ class DCGANGenerator(nn.Module):
         base_height, base_width, doublings = ladder(spec.height, spec.width)
         widths = [min(width * 2**i, most) for i in reversed(range(doublings))]
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(latent, widths[0], (base_height, base_width), 1, 0, bias=False),
+            Begin(latent, widths[0], (base_height, base_width), bias=False),
             nn.BatchNorm2d(widths[0], momentum=momentum),
             nn.ReLU(inplace=True),
         ]
@@ -142,7 +142,7 @@ class DCGANDiscriminator(nn.Module):
         if softmax:
             layers += [nn.Flatten(), nn.Linear(channels * grid[0] * grid[1], 2)]
         else:
-            layers += [nn.Conv2d(channels, 1, grid, 1, 0, bias=plain), nn.Flatten()]
+            layers += [End(channels, 1, grid, bias=plain), nn.Flatten()]
         self.main = nn.Sequential(*layers)
         initialise(self)
 
