@@ -19,21 +19,25 @@ from torch import Tensor, nn
 from gansmith import generation
 from gansmith.cli import cli
 from gansmith.data.dataset import MemoryDataSet
+from gansmith.data.loader import Loader
 from gansmith.data.open import open_data
 from gansmith.distributed import World
 from gansmith.errors import StorageError
 from gansmith.generation import Generator, steadily, write
 from gansmith.method import ImageSpec
 from gansmith.metrics.catalogue import Beside
+from gansmith.metrics.during import Examiner
 from gansmith.metrics.evaluate import Evaluation, evaluate, lend_a_hand
 from gansmith.metrics.features import Outputs
 from gansmith.metrics.networks import open_features
 from gansmith.metrics.pictures import DataPictures, ModelPictures
 from gansmith.metrics.statistics import How, Statistics, contribute, gather
 from gansmith.noise import Noise
+from gansmith.run import Run
 from gansmith.seeds import parse_seeds
 from gansmith.session import train
 from gansmith.settings import override
+from gansmith.trainer import Trainer
 
 PIXELS = open_features("pixels")
 SEEDS = parse_seeds("5-90,3")
@@ -224,6 +228,28 @@ def test_each_process_looks_at_its_share(monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert together(2, work) == [None, None]
     assert sorted(looked.values()) == [32, 32, 33, 33], "and the first asks for the size of a picture"
+
+
+def test_a_run_is_examined_together(tmp_path: Path) -> None:
+    """Twice: the second time the first process knows the real pictures."""
+    recipe = override(small_named("dcgan64"), "data.validation=0.2")
+    for setting in ("features=pixels", "samples=80", "metrics=fid,pr"):
+        recipe = override(recipe, f"train.evaluate.{setting}")
+    data = MemoryDataSet("toy", {"images": random_bytes(90, recipe.data.size.width)})
+    loader = Loader(data, recipe.method.batch_type, recipe.data, 0, torch.device("cpu"))
+    trainer = Trainer(recipe, loader, torch.device("cpu"))
+
+    def work(world: World) -> list[Evaluation | None]:
+        path = tmp_path / str(world.size) / "run"
+        path.mkdir(parents=True, exist_ok=True)
+        examiner = Examiner(Run(path, recipe), data, loader, world)
+        return [examiner.look(trainer), examiner.look(trainer)]
+
+    (alone_first, alone_second), (found, *others) = work(World()), together(2, work)
+    assert others == [[None, None]]
+    assert [each.as_json() for each in found] == [alone_first.as_json(), alone_second.as_json()]
+    assert (tmp_path / "2" / "run" / "evaluation").is_dir()
+    loader.close()
 
 
 @pytest.fixture

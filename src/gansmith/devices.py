@@ -113,8 +113,8 @@ class Choices:
 def _keep_memory() -> None:
     """Have the C library keep freed memory for the next tensor instead of giving it back to the system.
 
-    Else every step asks for the same pages again, and the system fills each with zeros first: some 15,000
-    pages of 4 KiB in a step of DCGAN-64. Kept until the process ends; never more than a step takes at most.
+    Else every step asks for the same pages again, and the system fills each with zeros first, thousands of
+    them. It is kept until the process ends, and never more than a step takes at most.
     """
     keep = getattr(ctypes.CDLL(None), "mallopt", None)  # Not every C library has it.
     if keep is not None:

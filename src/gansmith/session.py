@@ -152,7 +152,7 @@ class _Session:
         for row in run.rows() if world.first else []:
             self.health.look(row)
         self.logbook = Logbook(run, self.trainer.images, console) if world.first else None
-        self.examiner = _examiner(run, data, loader) if world.first else None
+        self.examiner = _examiner(run, data, loader, world)
 
     def _trainer(self) -> Trainer[Any, Any, Any]:
         """Networks as the newest whole checkpoint has them, or fresh ones."""
@@ -278,6 +278,8 @@ class _Session:
         """Measure the pictures, and keep the weights where they are the best so far."""
         assert self.examiner is not None
         found = self.examiner.look(self.trainer)
+        if found is None:
+            return
         self.console.say(self.examiner.summary(found))
         images = self.trainer.images
         if self.examiner.is_best(images):
@@ -394,9 +396,9 @@ def _refuse_nan(row: Mapping[str, float]) -> None:
             raise _NotANumberError(f"{name} became {value} by image {row['images']}")
 
 
-def _examiner(run: Run, data: DataSet, loader: Loader[Any]) -> "Examiner | None":
+def _examiner(run: Run, data: DataSet, loader: Loader[Any], world: World) -> "Examiner | None":
     if run.recipe.train.evaluate.every == 0:
         return None
     from gansmith.metrics.during import Examiner  # Most runs do without, and start sooner.
 
-    return Examiner(run, data, loader)
+    return Examiner(run, data, loader, world)

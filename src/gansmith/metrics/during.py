@@ -6,11 +6,12 @@ import torch
 
 from gansmith.data.dataset import DataSet
 from gansmith.data.loader import Loader
+from gansmith.distributed import ALONE, World
 from gansmith.errors import SettingError
 from gansmith.generation import from_method
 from gansmith.method import NoiseToImage
 from gansmith.metrics.catalogue import needs_network, parse_metrics
-from gansmith.metrics.evaluate import Evaluation, evaluate
+from gansmith.metrics.evaluate import Evaluation, evaluate, lend_a_hand
 from gansmith.metrics.networks import open_features
 from gansmith.metrics.outputs import history, remember, write_outputs
 from gansmith.metrics.pictures import DataPictures, ModelPictures
@@ -29,14 +30,15 @@ class Examiner:
         run: where numbers and the best weights are kept.
         data: what the run trains on.
         loader: knows which pictures are for training.
+        world: the processes that train together; each has an examiner and looks at its share of the pictures.
 
     Raises:
         SettingError: an unknown metric or feature network, or a method whose pictures need more than a seed.
         DataError: the feature network's weights are not there.
     """
 
-    def __init__(self, run: Run, data: DataSet, loader: Loader[Any]) -> None:
-        self._run, self._config = run, run.recipe.train.evaluate
+    def __init__(self, run: Run, data: DataSet, loader: Loader[Any], world: World = ALONE) -> None:
+        self._run, self._config, self._how = run, run.recipe.train.evaluate, How(world=world)
         self._metrics = parse_metrics(self._config.metrics)
         if "memorisation" in self._metrics:
             raise SettingError(
@@ -51,10 +53,12 @@ class Examiner:
         self._network = open_features(self._config.features if needs_network(self._metrics) else "pixels")
         order = torch.randperm(len(loader.training), generator=torch.Generator().manual_seed(0))
         rows = loader.training.cpu()[order[:_MOST_REAL]].sort().values
-        self._real: DataPictures | Statistics = DataPictures(data, data.name, data.fingerprint, rows)
+        self._real: DataPictures | Statistics | None = DataPictures(data, data.name, data.fingerprint, rows)
 
-    def look(self, trainer: Trainer[Any, Any, Any]) -> Evaluation:
+    def look(self, trainer: Trainer[Any, Any, Any]) -> Evaluation | None:
         """Measure the pictures as they are now, and put the numbers into the run's history.
+
+        The first process alone has the numbers; the others are given None.
 
         Raises:
             StorageError: the disk refuses.
@@ -70,7 +74,12 @@ class Examiner:
             device=trainer.device,
         )
         made = ModelPictures(generator, self._run.path.name, f"after {trainer.images}", self._config.samples)
-        found = evaluate(made, self._real, self._network, self._metrics, how=How())
+        sides = [made] if self._real is None else [made, self._real]
+        if not self._how.world.first:
+            lend_a_hand(sides, self._network, self._how)
+            self._real = None  # The first process has its statistics now.
+            return None
+        found = evaluate(sides[0], sides[1], self._network, self._metrics, how=self._how)
         self._real = found.real
         write_outputs(found, self._run.path / "evaluation")
         remember(self._run.path, trainer.images, found)

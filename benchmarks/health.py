@@ -1,0 +1,84 @@
+"""What the health watch costs beside the steps it watches.
+
+    python benchmarks/health.py [--recipe rpgan64 dcgan64 wgan-gp32] [--seconds 10] [--quick]
+
+Of a recipe on demo faces: seconds of a step as it is; of the gradients' norms, which some steps take; of a
+look at a row of numbers, once for each row; and of the spread of samples and the critic's memory, once for
+each grid. (Making the samples is the grid's cost.) What counts is their sum over the steps between two of
+them.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from measuring import Row, our_trainer, print_table, stretch, with_settings
+
+from gansmith import trainer as training
+from gansmith.data.open import open_data
+from gansmith.health import Watch
+from gansmith.recipes import named
+from gansmith.settings import flat
+from gansmith.showing import samples, vital_signs
+
+CPU = torch.device("cpu")
+FACES = 1024
+
+
+def seconds(work: Callable[[], object], rounds: int) -> float:
+    """The median of several times."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def measure(name: str, length: float, rounds: int, batch: int | None) -> Row:
+    """The row of one recipe."""
+    recipe = named(name) if batch is None else with_settings(named(name), batch=batch)
+    data = open_data(f"demo-faces:{FACES}", recipe.data)
+    images = data.fetch(torch.arange(FACES), ("images",))["images"]
+    trainer = our_trainer(recipe, images, CPU)
+    loader, train = trainer._loader, trainer.recipe.train
+    stretch(trainer.step, 0.0, CPU)
+    step = stretch(trainer.step, length, CPU)
+    norms = sum(seconds(lambda w=weights: training._norm(w), rounds) for weights in trainer._owned.values())
+    moves = len(trainer._plan) / len(trainer._owned)  # Some players move several times a step.
+    row = {"images": 0.0, **trainer.flush(), "health/spread": 0.5, "health/overfitting": 0.1}
+    watch = Watch(train.images, train.picture_every, dict(flat(recipe)))
+    look = seconds(lambda: watch.look(row), 20 * rounds)
+    made = samples(trainer, loader)
+    signs = seconds(lambda: vital_signs(trainer, loader, made), rounds)
+    loader.close()
+    cost = (
+        norms * moves / training._NORMS_EVERY
+        + look * train.batch / train.log_every
+        + signs * train.batch / train.picture_every
+    )
+    parts = f"norms {1e3 * norms:.1f} ms, a row {1e3 * look:.2f} ms, a grid {1e3 * signs:.0f} ms"
+    return Row(
+        f"health watch of {name}, batch {train.batch}",
+        f"{1e3 * cost:.2f} ms a step, {100 * cost / step:.2f} % of it",
+        f"a step: {1e3 * step:.0f} ms; {parts}",
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--recipe", nargs="+", default=["rpgan64", "dcgan64", "wgan-gp32"])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--quick", action="store_true", help="only see that it works")
+    asked = parser.parse_args()
+    if asked.quick:
+        asked.recipe, asked.seconds = ["rpgan28"], 0.0
+    rounds, batch = (1, 8) if asked.quick else (5, None)
+    print_table([measure(name, asked.seconds, rounds, batch) for name in asked.recipe])
+
+
+if __name__ == "__main__":
+    main()
