@@ -14,8 +14,8 @@ from together import BATCH, Rows, cases, rows, slope
 from gansmith import distributed, launch
 from gansmith.distributed import ALONE, my_device, share_tensors
 from gansmith.errors import SettingError, TrainingError
+from gansmith.moves import micro_batch
 from gansmith.run import Run
-from gansmith.trainer import micro_batch
 
 HERE = Path(__file__).parent
 EQUAL_CASES = ("dcgan", "wgan-gp", "rpgan", "lazy")

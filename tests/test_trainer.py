@@ -16,6 +16,7 @@ from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loader import Loader
 from gansmith.errors import CheckpointError, SettingError
 from gansmith.method import ImageSpec, Loss, Method, Networks, Noise, Progress, Turn
+from gansmith.moves import moves_of
 from gansmith.optimisers import SGD, Optimiser
 from gansmith.recipe import Average, DataConfig, EngineConfig, Recipe, TrainConfig
 from gansmith.schedules import Cosine, Linear, Schedule, Step
@@ -182,6 +183,12 @@ def test_a_turn_that_shares_goes_on_with_the_noise_of_the_move_before_it() -> No
     first, second, third, fourth = (tuple(seeds) for _, seeds in watch.noise)
     assert second == third
     assert len({first, second, fourth}) == 3
+
+
+def test_all_who_go_on_with_what_a_move_made_take_gradients_in_it() -> None:
+    watch = Watch()
+    turns = (watch.turn("one"), watch.turn("two", shares=True), watch.turn("one", "again", shares=True))
+    assert [move.takers for move in moves_of(Toy(plan=turns))] == [("one", "two"), ("two", "one"), ("one",)]
 
 
 @pytest.mark.parametrize(("micro_batch", "made"), [(None, 1), (2, 4)])

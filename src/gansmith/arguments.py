@@ -65,3 +65,9 @@ def to_two(option: str, value: str | None) -> tuple[str, str] | None:
     if len(parts) != 2 or not all(parts):
         raise SettingError(f"{option} names two folders, as in {option} neutral,smiling. Received: {value}.")
     return parts[0], parts[1]
+
+
+on_device = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."
+)
+"""Where networks run."""

@@ -9,14 +9,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gansmith import __version__
-from gansmith.arguments import Verb, given, with_lines
+from gansmith.arguments import Verb, given, on_device, with_lines
 from gansmith.cli_data import inspect_, prepare
 from gansmith.cli_evaluate import evaluate
+from gansmith.cli_generate import generate, walk_
 from gansmith.cli_plan import plan
 from gansmith.cli_report import compare, report
 from gansmith.errors import GansmithError, nearest
@@ -114,12 +115,6 @@ def _say(message: str) -> None:
         click.echo(f"gansmith: {message}", err=True)
 
 
-_device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
-_code = click.option(
-    "--code", metavar="FILE", help="A Python file with a method of your own that the run was made with."
-)
-
-
 def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
@@ -138,7 +133,7 @@ def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--dry-run", is_flag=True, help="Print what would happen and stop."),
         click.option("--json", "as_json", is_flag=True, help="With --dry-run: machine-readable, on stdout."),
-        _device,
+        on_device,
     ):
         command = option(command)
     return command
@@ -147,7 +142,7 @@ def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @cli.command()
 @click.option("--run", "run", default="runs/demo", show_default=True, metavar="DIR", help="Where to train.")
 @click.option("--images", type=int, default=None, help="How long to train, in images.")
-@_device
+@on_device
 def demo(run: str, images: int | None, device: str) -> None:
     """Train the default recipe on built-in faces for about two minutes."""
     from dataclasses import replace
@@ -305,94 +300,8 @@ def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
 cli.add_command(plan)
 
 
-@cli.command()
-@click.argument("model", callback=given)
-@click.option(
-    "-o",
-    "--out",
-    required=True,
-    callback=given,
-    metavar="OUT",
-    help="A folder, a .zip, or one .png for a grid.",
-)
-@click.option("--seeds", default="0-63", show_default=True, help="Seeds and ranges: 0-63,100,200-299.")
-@click.option(
-    "--batch", type=click.IntRange(1), default=64, show_default=True, help="Pictures made at a time."
-)
-@_code
-@_device
-def generate(model: str, out: str, seeds: str, batch: int, code: str | None, device: str) -> None:
-    """Make pictures from seeds: one seed is one picture, whatever the batch or the number asked for.
-
-    MODEL is a run directory, a checkpoint file, or weights of a DCGAN made elsewhere (.pt, .pth).
-    """
-    from gansmith.console import bar
-    from gansmith.distributed import joined, my_device
-    from gansmith.generation import write
-    from gansmith.seeds import parse_seeds
-
-    chosen = parse_seeds(seeds)
-    generator = _open(model, code, my_device(device))
-    with joined(generator.device) as world:
-        with bar("Generating", len(chosen)) as progress:
-            done = progress.update
-            written = write(generator, chosen, Path(out), batch=batch, progress=done, world=world)
-        if world.first:
-            click.echo(f"{written.count} pictures in {written.path}")
-
-
-@cli.command("walk")
-@click.argument("model", callback=given)
-@click.option(
-    "-o", "--out", required=True, callback=given, metavar="FILE", help="A .gif, .webp or .mp4 file."
-)
-@click.option(
-    "--seeds", default="0-7", show_default=True, help="The pictures to walk through, in this order."
-)
-@click.option(
-    "--mode",
-    type=click.Choice(["spherical", "linear"]),
-    default="spherical",
-    show_default=True,
-    help="How to go from seed to seed.",
-)
-@click.option("--coordinate", type=int, default=None, help="Sweep this one number of the latent instead.")
-@click.option(
-    "--frames", type=click.IntRange(2), default=24, show_default=True, help="Frames from seed to seed."
-)
-@click.option("--fps", type=click.IntRange(1), default=24, show_default=True, help="Frames a second.")
-@_code
-@_device
-def walk_(
-    model: str,
-    out: str,
-    seeds: str,
-    mode: Literal["spherical", "linear"],
-    coordinate: int | None,
-    frames: int,
-    fps: int,
-    **rest: Any,
-) -> None:
-    """Film a walk through latent space: from seed to seed, or along one coordinate."""
-    from gansmith.seeds import parse_seeds
-    from gansmith.walks import Film, Sweep, Tour, walk
-
-    generator = _open(model, rest["code"], rest["device"])
-    way: Tour | Sweep = Tour(frames_per_leg=frames, mode=mode)
-    if coordinate is not None:
-        way = Sweep(coordinate=coordinate, frames=frames)
-    walk(generator, parse_seeds(seeds), Path(out), way, Film(fps=fps))
-    click.echo(f"A walk in {out}")
-
-
+cli.add_command(generate)
+cli.add_command(walk_)
 cli.add_command(evaluate)
 cli.add_command(report)
 cli.add_command(compare)
-
-
-def _open(model: str, code: str | None, device: str) -> Any:
-    from gansmith.models import import_code, open_generator
-
-    if code is not None:
-        import_code(code)
-    return open_generator(model, device)

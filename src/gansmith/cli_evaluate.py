@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from gansmith.arguments import Verb, given, to_size
+from gansmith.arguments import Verb, given, on_device, to_size
 from gansmith.errors import SettingError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @click.option("--save", metavar="FILE", help="Save the statistics of B, to be given in place of B.")
 @click.option("-o", "--out", metavar="DIR", help="Where curves and sheets go. [RUN/evaluation for a run]")
 @click.option("--no-cache", is_flag=True, help="Look at all pictures anew.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@on_device
 @click.option("--json", "as_json", is_flag=True, help="The numbers for programs, alone on stdout.")
 def evaluate(made: str, real: str, as_json: bool, **asked: Any) -> None:
     r"""Numbers about A against B, each with its interval and what it means.

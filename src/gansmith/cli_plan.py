@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gansmith.arguments import Verb, given
+from gansmith.arguments import Verb, given, on_device
 from gansmith.words import in_bytes
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("data", callback=given)
 @click.option("--recipe", metavar="NAME", help="A recipe (see: gansmith recipes) or a .py file with one.")
 @click.option("--set", "settings", multiple=True, metavar="A.B=V", help="Change a setting of the recipe.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@on_device
 @click.option("--seconds", type=float, default=5.0, show_default=True, help="To measure the speed for.")
 @click.option("--json", "as_json", is_flag=True, help="The plan for programs, alone on stdout.")
 def plan(

@@ -11,8 +11,8 @@ from gansmith.data.normalise import Scale
 from gansmith.data.prepared import PICTURE_COLUMNS
 from gansmith.distributed import ALONE, World
 from gansmith.errors import SettingError
+from gansmith.moves import micro_batch
 from gansmith.recipe import Recipe
-from gansmith.trainer import micro_batch
 from gansmith.words import plural
 
 LARGE_BATCH = 8192  # From here on a batch larger than the data is a slip, not a wish.

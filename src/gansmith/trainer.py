@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -17,6 +16,7 @@ from gansmith.distributed import ALONE, World
 from gansmith.errors import SettingError
 from gansmith.gradients import GradientAverage
 from gansmith.method import Batch, ImageSpec, Method, Networks, Noise, Progress, Turn
+from gansmith.moves import Move, in_parts, micro_batch, moves_of
 from gansmith.noise import Kept, mix_seeds
 from gansmith.optimisers import set_rate
 from gansmith.ownership import average, frozen, owned
@@ -30,16 +30,6 @@ P = TypeVar("P")
 
 _BUILD, _NOISE, _GLOBAL, _MEASURE = 11, 12, 13, 14  # Keeps the random streams of one seed apart.
 _NORMS_EVERY = 8  # Steps between two looks at the gradients' norms, so that they cost next to nothing.
-
-
-@dataclass(frozen=True)
-class _Move(Generic[N, B]):
-    """One move of a turn, and which of the step's batches and noises it sees."""
-
-    turn: Turn[N, B]
-    draw: int
-    noise: int
-    takers: tuple[str, ...]  # The player, and the next one where that goes on with what this one made.
 
 
 class Trainer(Generic[N, B, P]):
@@ -87,7 +77,7 @@ class Trainer(Generic[N, B, P]):
         world.equal(list(self.networks.state_dict().values()))
         for network in self.networks.children():
             self.choices.prepare(network)
-        self._plan = _plan(self.method)
+        self._plan = moves_of(self.method)
         self._draws = 1 + max(move.draw for move in self._plan)
         self._owned = owned(self.method, self.networks)
         self._frozen = frozen(self.method, self.networks)
@@ -267,7 +257,7 @@ class Trainer(Generic[N, B, P]):
             return batch
         return type(batch)(*(value.contiguous() for value in batch))
 
-    def _noise(self, move: _Move[N, B], progress: Progress, kept: Kept) -> Noise:
+    def _noise(self, move: Move[N, B], progress: Progress, kept: Kept) -> Noise:
         base = mix_seeds(self.recipe.train.seed, _NOISE, move.noise) // 2
         start, stop = self._world.span(progress.batch)
         positions = torch.arange(progress.images + start, progress.images + stop, device=self.device)
@@ -281,12 +271,12 @@ class Trainer(Generic[N, B, P]):
         whole = self.micro_batch * self._world.size == self.recipe.train.batch
         return whole and not self.choices.graphs
 
-    def _play(self, move: _Move[N, B], batch: B, noise: Noise, progress: Progress) -> None:
+    def _play(self, move: Move[N, B], batch: B, noise: Noise, progress: Progress) -> None:
         turn = move.turn
         weights, optimiser = self._owned[turn.player], self.optimisers[turn.player]
         self._only_moves(self._takers(move))
         optimiser.zero_grad(set_to_none=True)
-        parts = _micro_batches(batch, noise, self.micro_batch)
+        parts = in_parts(batch, noise, self.micro_batch)
         for part, its_noise in parts[:-1]:
             self._differentiate(turn, part, its_noise, progress, len(parts))
         with self._means[turn.player].last_backward():
@@ -298,7 +288,7 @@ class Trainer(Generic[N, B, P]):
         with torch.no_grad():
             turn.constrain(self.networks)
 
-    def _takers(self, move: _Move[N, B]) -> list[nn.Parameter]:
+    def _takers(self, move: Move[N, B]) -> list[nn.Parameter]:
         """Whose weights take gradients in a move."""
         players = move.takers if self._shares else move.takers[:1]
         return [weight for player in players for weight in self._owned[player]]
@@ -326,11 +316,11 @@ class Trainer(Generic[N, B, P]):
         end = max(self.images, self.recipe.train.images - self.recipe.train.batch)
         return self.recipe.progress(end, len(self._loader.training))
 
-    def _rehearse(self, move: _Move[N, B], progress: Progress) -> None:
+    def _rehearse(self, move: Move[N, B], progress: Progress) -> None:
         size = self.recipe.train.batch
         position = progress.images * self._draws + move.draw * size
         batch = self._resize(self._loader.batch(position, size), progress)
-        part = _micro_batches(batch, self._noise(move, progress, {}), self.micro_batch)[0]
+        part = in_parts(batch, self._noise(move, progress, {}), self.micro_batch)[0]
         self._only_moves(self._takers(move))
         try:
             self._differentiate(move.turn, *part, progress)
@@ -375,47 +365,7 @@ def pictures_of(
         return spec.to_pictures(images)
 
 
-def micro_batch(batch: int, processes: int, most: int | None = None) -> int:
-    """Pictures a process works on at a time: the most up to ``most`` that fill its part of the batch evenly.
-
-    Raises:
-        SettingError: the batch is no multiple of the processes, or the part is none of what was asked for.
-    """
-    if batch % processes:
-        near = max(processes, round(batch / processes) * processes)
-        raise SettingError(
-            f"train.batch must be a multiple of the processes. Received: train.batch={batch} and {processes} "
-            f"processes. Try train.batch={near}."
-        )
-    part = batch // processes
-    return max(n for n in range(1, min(most or part, part) + 1) if part % n == 0)
-
-
-def _micro_batches(batch: B, noise: Noise, size: int) -> list[tuple[B, Noise]]:
-    """A batch and its noise in equal parts."""
-    if len(noise) == size:
-        return [(batch, noise)]
-    parts = [type(batch)(*columns) for columns in zip(*(torch.split(c, size) for c in batch), strict=True)]
-    return [(part, Noise(seeds)) for part, seeds in zip(parts, torch.split(noise.seeds, size), strict=True)]
-
-
 def _norm(parameters: Sequence[nn.Parameter]) -> Tensor:
     """The length of all gradients together."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return torch.stack(torch._foreach_norm(gradients)).norm() if gradients else torch.zeros(())
-
-
-def _plan(method: Method[N, B, P]) -> list[_Move[N, B]]:
-    """All moves of a step in order; a repeated move, or a turn that asks for it, draws a fresh batch."""
-    moves: list[_Move[N, B]] = []
-    draw = 0
-    for turn in method.turns():
-        for repeat in range(turn.repeats):
-            if moves and (repeat > 0 or turn.fresh):
-                draw += 1
-            noise = len(moves)
-            if moves and turn.shares and repeat == 0:
-                noise = moves[-1].noise
-                moves[-1] = replace(moves[-1], takers=(moves[-1].turn.player, turn.player))
-            moves.append(_Move(turn, draw, noise, (turn.player,)))
-    return moves
