@@ -104,6 +104,8 @@ def _pays(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor, cells: int) -> b
 def _apply(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor, doubles: bool) -> Tensor:
     dtype = _dtype(input)
     bias = None if layer.bias is None else layer.bias.to(dtype)
+    if doubles and not torch.is_grad_enabled():
+        return _doubled(input.to(dtype), layer.weight.to(dtype), bias)
     made: Tensor = _Convolution.apply(input.to(dtype), layer.weight.to(dtype), bias, doubles)  # type: ignore[no-untyped-call]
     return made
 

@@ -1,0 +1,132 @@
+"""What our own ways through convolutions bring on a processor: single layers, and whole steps of DCGAN-64.
+
+    python benchmarks/convolutions.py [--batch 64 128] [--rounds 6]
+
+Layers, in bfloat16: torch's own weight gradient of a 4x4 convolution of stride 2 beside the matrix product
+of ``nets/convolution.py``; its transposed convolution to three channels beside the woven one; and layers
+over a whole grid, forwards and backwards, beside the products. Steps: the same trainer with and without
+weight gradients as products, in turn.
+"""
+
+import argparse
+
+import torch
+from measuring import Row, noise_pictures, our_trainer, print_table, ratios, stretch, with_settings
+from torch import Tensor, nn
+
+from gansmith.nets import convolution
+from gansmith.recipes import named
+
+CPU = torch.device("cpu")
+LAYERS = ((128, 256, 16), (256, 512, 8), (512, 1024, 4))  # Channels in and out, pixels of a side.
+
+
+def layer(batch: int, channels: int, wanted: int, side: int, rounds: int) -> Row:
+    """One layer."""
+    kind = {"dtype": torch.bfloat16}
+    large = torch.randn(batch, channels, side, side).to(**kind, memory_format=torch.channels_last)
+    small = torch.randn(batch, wanted, side // 2, side // 2).to(**kind, memory_format=torch.channels_last)
+    weight = torch.randn(wanted, channels, 4, 4).to(**kind, memory_format=torch.channels_last)
+    sizes = ([2, 2], [1, 1], [1, 1], False, [0, 0], 1, [False, True, False])
+    theirs, ours = [], []
+    for turn in range(rounds + 1):
+        pair = (
+            stretch(lambda: torch.ops.aten.convolution_backward(small, large, weight, None, *sizes), 0, CPU),
+            stretch(lambda: convolution._weight_gradient(large, small), 0, CPU),
+        )
+        if turn:
+            theirs.append(pair[0])
+            ours.append(pair[1])
+    work = 2e-9 * batch * (side // 2) ** 2 * channels * wanted * 16
+    figures = [f"{work / min(times):.0f} GFLOP/s" for times in (ours, theirs)]
+    what = f"weight gradient, {channels} to {wanted} channels at {side} px, batch {batch}"
+    return Row(what, figures[0], f"torch: {figures[1]}", ratios(theirs, ours))
+
+
+def beside(what: str, ours: nn.Module, plain: nn.Module, images: Tensor, rounds: int, learns: bool) -> Row:
+    """A layer of ours beside torch's, with its gradients where it ``learns``."""
+    ours.load_state_dict(plain.state_dict())
+    layers = [layer.to(memory_format=torch.channels_last) for layer in (ours, plain)]
+
+    def work(layer: nn.Module) -> None:
+        with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(learns):
+            made = layer(images)
+        if learns:
+            made.float().sum().backward()
+
+    times: list[list[float]] = [[], []]
+    for turn in range(rounds + 1):
+        for layer, found in zip(layers, times, strict=True):
+            took = stretch(lambda one=layer: work(one), 0.05, CPU)
+            found += [took] if turn else []
+    figures = [f"{1e3 * min(found):.2f} ms" for found in times]
+    return Row(what, figures[0], f"torch: {figures[1]}", ratios(times[1], times[0]))
+
+
+def others(batch: int, rounds: int) -> list[Row]:
+    """The layers that are not about weight gradients."""
+
+    def pictures(channels: int, side: int) -> Tensor:
+        made = torch.randn(batch, channels, side, side).contiguous(memory_format=torch.channels_last)
+        return made.requires_grad_(True)
+
+    wide, whole = {"bias": False}, (4, 4)
+    return [
+        beside(
+            f"64 channels at 32 px to 3 at 64 px, batch {batch}",
+            convolution.Double(64, 3, **wide),
+            nn.ConvTranspose2d(64, 3, 4, 2, 1, **wide),
+            pictures(64, 32),
+            rounds,
+            learns=False,
+        ),
+        beside(
+            f"100 numbers to 512 channels at 4 px, with gradients, batch {batch}",
+            convolution.Begin(100, 512, whole, **wide),
+            nn.ConvTranspose2d(100, 512, 4, 1, 0, **wide),
+            pictures(100, 1),
+            rounds,
+            learns=True,
+        ),
+        beside(
+            f"512 channels at 4 px to a score, with gradients, batch {batch}",
+            convolution.End(512, 1, whole, **wide),
+            nn.Conv2d(512, 1, 4, 1, 0, **wide),
+            pictures(512, 4),
+            rounds,
+            learns=True,
+        ),
+    ]
+
+
+def step(batch: int, rounds: int) -> Row:
+    """A step of DCGAN-64."""
+    recipe = with_settings(named("dcgan64"), batch=batch, precision="bfloat16")
+    trainer, wide = our_trainer(recipe, noise_pictures(256, 64), CPU), convolution._WIDE
+    theirs, ours = [], []
+    for turn in range(rounds + 1):
+        for limit, times in ((2**40, theirs), (wide, ours)):
+            convolution._WIDE = limit
+            took = stretch(trainer.step, 0, CPU)
+            times += [took] if turn else []
+    return Row(
+        f"step of DCGAN-64, bfloat16, batch {batch}",
+        f"{min(ours):.2f} s",
+        f"without: {min(theirs):.2f} s",
+        ratios(theirs, ours),
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--batch", type=int, nargs="+", default=[64, 128])
+    parser.add_argument("--rounds", type=int, default=6)
+    asked = parser.parse_args()
+    rows = [layer(128, *shape, asked.rounds) for shape in LAYERS]
+    rows += others(64, asked.rounds)
+    print_table([*rows, *(step(batch, asked.rounds) for batch in asked.batch)])
+
+
+if __name__ == "__main__":
+    main()
