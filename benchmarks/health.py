@@ -16,6 +16,7 @@ from collections.abc import Callable
 import torch
 from measuring import Row, our_trainer, print_table, stretch, with_settings
 
+from gansmith import showing
 from gansmith import trainer as training
 from gansmith.data.open import open_data
 from gansmith.health import Watch
@@ -52,12 +53,13 @@ def measure(name: str, length: float, rounds: int, batch: int | None) -> Row:
     watch = Watch(train.images, train.picture_every, dict(flat(recipe)))
     look = seconds(lambda: watch.look(row), 20 * rounds)
     made = samples(trainer, loader)
+    trainer.images = showing._JUDGED_EVERY  # Where the critic is asked, too.
     signs = seconds(lambda: vital_signs(trainer, loader, made), rounds)
     loader.close()
     cost = (
         norms * moves / training._NORMS_EVERY
         + look * train.batch / train.log_every
-        + signs * train.batch / train.picture_every
+        + signs * train.batch / max(train.picture_every, showing._JUDGED_EVERY)
     )
     parts = f"norms {1e3 * norms:.1f} ms, a row {1e3 * look:.2f} ms, a grid {1e3 * signs:.0f} ms"
     return Row(

@@ -184,6 +184,8 @@ def joined(device: torch.device) -> Iterator[World]:
         launch.claim(_first_to_speak())  # Before this one's end is noticed, and told, by the others.
         raise
     dist.destroy_process_group()
+    # Whoever still holds the world must not hold the group: its threads are to end here, not with Python.
+    object.__setattr__(world, "control", None)
 
 
 def _first_to_speak() -> bool:

@@ -123,7 +123,7 @@ def png_bytes(picture: Picture, origin: Origin) -> bytes:
     """A marked PNG in memory; equal pictures, uint8 [channels, height, width], give equal bytes."""
     file = io.BytesIO()
     # "Almost as fast as Huffman coding alone, with better compression of PNG data" is what zlib's manual says
-    # of run lengths: photographs take a quarter of the time, and 4 to 6 % more room.
+    # of run lengths. benchmarks/png_compression.py: 3.6 times as fast at 128 px, for 6 % more room.
     to_pil(picture).save(file, format="PNG", pnginfo=png_info(origin), compress_type=zlib.Z_RLE)
     return file.getvalue()
 

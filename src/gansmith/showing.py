@@ -21,7 +21,9 @@ from gansmith.vital_signs import overfitting, spread_ratio
 
 GRID = 64  # Pictures in a sample grid, seeds 0 to 63.
 SHEET = 36  # Pictures on each side of the real-versus-generated sheet.
-_JUDGED = 128  # Pictures of each kind that the critic is asked about.
+_JUDGED = 64  # Pictures of each kind that the critic is asked about.
+_JUDGED_EVERY = 2_000  # Images between two times at least: that is most of what the health watch costs.
+_JUDGED_TIMES = 10  # In a shorter run that is at least so often, if there are as many grids.
 MOST_FRAMES = 120  # Of the animation; a longer run is thinned out evenly.
 
 
@@ -41,12 +43,15 @@ def vital_signs(trainer: Trainer[Any, Any, Any], loader: Loader[Any], made: Byte
     Args:
         made: pictures of the generator as it stands, in bytes.
 
-    Returns: ``health/spread`` and ``health/overfitting``, where they can be told.
+    Returns: ``health/spread``, and now and then ``health/overfitting``, where they can be told.
     """
     shown, spec = to_float(made).to(trainer.device), trainer.spec
     real = loader.sample(len(made))[0]
     signs = {"health/spread": spread_ratio(shown, spec.to_pictures(real))}
-    held_out = next(loader.held_out_batches(_JUDGED, _JUDGED), None)
+    train = trainer.recipe.train
+    every = max(1, min(_JUDGED_EVERY, train.images // _JUDGED_TIMES))
+    due = trainer.images // every > (trainer.images - train.picture_every) // every
+    held_out = next(loader.held_out_batches(_JUDGED, _JUDGED), None) if due else None
     if held_out is not None:
         kinds = (loader.sample(_JUDGED)[0], held_out[0], spec.to_network(shown))
         scores = [score for images in kinds if (score := trainer.judge(images)) is not None]

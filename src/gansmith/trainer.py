@@ -189,7 +189,8 @@ class Trainer(Generic[N, B, P]):
     def judge(self, images: Images) -> Scores | None:
         """What the method's critic, as it stands, says of pictures in the networks' range; in eval mode."""
         self.networks.eval()
-        return self.method.scores(self.networks, images)
+        with self._autocast():
+            return self.method.scores(self.networks, images)
 
     # ---- state ----------------------------------------------------------------------------------
 
@@ -305,7 +306,7 @@ class Trainer(Generic[N, B, P]):
         self, turn: Turn[N, B], batch: B, noise: Noise, progress: Progress, parts: int = 1
     ) -> None:
         """Add the gradients of one of ``parts`` equal parts of the batch."""
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+        with self._autocast():
             loss = turn.loss(self.networks, batch, noise, progress)
         share = turn.every / parts
         (loss.total if share == 1 else loss.total * share).backward()  # type: ignore[no-untyped-call]
@@ -347,6 +348,9 @@ class Trainer(Generic[N, B, P]):
     def precision(self) -> torch.dtype:
         """Of the networks' arithmetic; weights and losses are float32."""
         return self.choices.precision
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
 
     def _note(self, turn: str, parts: Mapping[str, Tensor]) -> None:
         """Add up on the device; nothing is waited for until ``flush``."""

@@ -60,6 +60,12 @@ def test_the_report_lists_alarms_above_the_pictures(make_run):
     assert 'aria-label="What the health watch said"' in text
 
 
+def test_options_in_an_alarm_are_not_broken_at_their_hyphens(make_run):
+    told = {**COLLAPSE, "message": "Try a new --run with --set a.lr=1e-4."}
+    text = build(read(make_run(rows=[NUMBERS, told])))
+    assert 'Try a new <span class="whole">--run</span> with <span class="whole">--set</span> a.lr' in text
+
+
 def test_a_healthy_run_has_no_list(make_run):
     assert "health watch" not in build(read(make_run()))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 THIN = "\u202f"  # A narrow space that does not break: 12 000, 64 px.
 
+_OPTION, _WHOLE = re.compile(r"(--\w[\w-]*)"), r'<span class="whole">\1</span>'  # Browsers break at hyphens.
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029]")
 
@@ -108,7 +109,7 @@ def fold(title: str, inside: str) -> str:
 
 def notes(sentences: Iterable[str], label: str = "To know first") -> str:
     """What the reader must know before looking; nothing where there is nothing."""
-    items = "".join(f"<li>{text(sentence)}</li>" for sentence in sentences)
+    items = "".join(f"<li>{_OPTION.sub(_WHOLE, text(sentence))}</li>" for sentence in sentences)
     return f'<ul class="notes" role="note" aria-label="{text(label)}">{items}</ul>' if items else ""
 
 
