@@ -275,7 +275,9 @@ def test_paths_that_do_not_exist_suggest_what_does(tmp_path):
     with pytest.raises(DataError, match="Did you mean 'demo-faces'"):
         open_data("demo-face", CONFIG)
     with pytest.raises(DataError, match="Known names: celeba, cifar10"):
-        open_data(str(tmp_path / "qqqqqqqq"), CONFIG)
+        open_data("qqqqqqqq", CONFIG)
+    with pytest.raises(DataError, match=r"does not exist\.$"):  # No built-in name is a path.
+        open_data(str(tmp_path / "digit"), CONFIG)
 
 
 def test_single_files_are_told_what_data_may_be(tmp_path):
