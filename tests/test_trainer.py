@@ -230,6 +230,24 @@ def test_what_is_made_of_a_shared_noise_is_made_once_and_gives_the_same(
     assert torch.allclose(trainer.networks.two.weight, 1 - 0.1 * 2 * (noise * (noise - 1)).sum(0) / half)
 
 
+def test_a_forgotten_detach_is_told() -> None:
+    def fakes(networks: Toys, noise: Noise) -> Tensor:
+        return noise.once("fake", lambda: noise.normal(3) * networks.two.weight)
+
+    def judge(networks: Toys, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+        return Loss((fakes(networks, noise) * networks.one.weight).sum())
+
+    def forge(networks: Toys, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+        return Loss(fakes(networks, noise).sum())
+
+    turns = (
+        Turn(name="judge", player="one", loss=judge),
+        Turn(name="g", player="two", loss=forge, shares=True),
+    )
+    with pytest.raises(SettingError, match=r"turn 'judge', whose gradients reached those of two\. Detach"):
+        toy(*turns).step()
+
+
 def test_pictures_are_shrunk_by_area_while_a_method_grows() -> None:
     watch = Watch()
     recipe = toy(watch.turn("one"), grows=((BATCH, 2), (3 * BATCH, 1))).recipe

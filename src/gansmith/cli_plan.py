@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gansmith.arguments import Verb, given, on_device
-from gansmith.words import in_bytes
+from gansmith.words import in_bytes, plural
 
 if TYPE_CHECKING:
     from gansmith.planning import Disk, Plan, Speed
@@ -106,7 +106,7 @@ def _speed(speed: "Speed") -> str:
         else "one measurement"
     )
     return (
-        f"{_number(speed.images_per_second)} images/s ({spread}, {speed.steps:,} steps); "
+        f"{_number(speed.images_per_second)} images/s ({spread}, {plural(speed.steps, 'step')}); "
         f"data wait {100 * speed.data_wait:.0f} %"
     )
 
@@ -121,9 +121,10 @@ def _time(found: "Plan") -> str:
 
 
 def _disk(disk: "Disk") -> str:
+    checkpoints, grids = plural(disk.checkpoints, "checkpoint"), plural(disk.grids, "grid")
     return (
-        f"{in_bytes(disk.total)} at most: {disk.checkpoints} checkpoints of {in_bytes(disk.checkpoint)}, "
-        f"{disk.grids:,} grids of {in_bytes(disk.grid)}, numbers and what is drawn at the end; "
+        f"{in_bytes(disk.total)} at most: {checkpoints} of {in_bytes(disk.checkpoint)}, "
+        f"{grids} of {in_bytes(disk.grid)}, numbers and what is drawn at the end; "
         f"{in_bytes(disk.free)} are free here"
     )
 

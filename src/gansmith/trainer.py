@@ -273,15 +273,23 @@ class Trainer(Generic[N, B, P]):
         return whole and not self.choices.graphs
 
     def _play(self, move: Move[N, B], batch: B, noise: Noise, progress: Progress) -> None:
-        turn = move.turn
+        turn, takers = move.turn, self._takers(move)
         weights, optimiser = self._owned[turn.player], self.optimisers[turn.player]
-        self._only_moves(self._takers(move))
-        optimiser.zero_grad(set_to_none=True)
+        self._only_moves(takers)
+        for player in move.takers:
+            self.optimisers[player].zero_grad(set_to_none=True)
         parts = in_parts(batch, noise, self.micro_batch)
         for part, its_noise in parts[:-1]:
             self._differentiate(turn, part, its_noise, progress, len(parts))
         with self._means[turn.player].last_backward():
             self._differentiate(turn, *parts[-1], progress, len(parts))
+        mine = set(map(id, weights))
+        if any(weight.grad is not None for weight in takers if id(weight) not in mine):
+            raise SettingError(
+                "A loss must reach the networks of its own player alone. Received: turn "
+                f"'{turn.name}', whose gradients reached those of {', '.join(move.takers[1:])}. Detach what "
+                "noise.once made: it is kept with its graph for the player who made it."
+            )
         if progress.step % _NORMS_EVERY == 0:
             self._note(turn.name, {"gradient": _norm(weights)})
         set_rate(optimiser, self.recipe.optimisers[turn.player], progress, self.rate)
