@@ -43,7 +43,7 @@ def layer(batch: int, channels: int, wanted: int, side: int, rounds: int) -> Row
     return Row(what, figures[0], f"torch: {figures[1]}", ratios(theirs, ours))
 
 
-def beside(what: str, ours: nn.Module, plain: nn.Module, images: Tensor, rounds: int, learns: bool) -> Row:
+def beside(what: str, ours: nn.Module, plain: nn.Module, images: Tensor, learns: bool, rounds: int) -> Row:
     """A layer of ours beside torch's, with its gradients where it ``learns``."""
     ours.load_state_dict(plain.state_dict())
     layers = [layer.to(memory_format=torch.channels_last) for layer in (ours, plain)]
@@ -70,33 +70,31 @@ def others(batch: int, rounds: int) -> list[Row]:
         made = torch.randn(batch, channels, side, side).contiguous(memory_format=torch.channels_last)
         return made.requires_grad_(True)
 
-    wide, whole = {"bias": False}, (4, 4)
-    return [
-        beside(
-            f"64 channels at 32 px to 3 at 64 px, batch {batch}",
-            convolution.Double(64, 3, **wide),
-            nn.ConvTranspose2d(64, 3, 4, 2, 1, **wide),
+    plain, whole = {"bias": False}, (4, 4)
+    cases = (  # What, ours, torch's, its input, and whether gradients are taken.
+        (
+            "64 channels at 32 px to 3 at 64 px",
+            convolution.Double(64, 3, **plain),
+            nn.ConvTranspose2d(64, 3, 4, 2, 1, **plain),
             pictures(64, 32),
-            rounds,
-            learns=False,
+            False,
         ),
-        beside(
-            f"100 numbers to 512 channels at 4 px, with gradients, batch {batch}",
-            convolution.Begin(100, 512, whole, **wide),
-            nn.ConvTranspose2d(100, 512, 4, 1, 0, **wide),
+        (
+            "100 numbers to 512 channels at 4 px, with gradients",
+            convolution.Begin(100, 512, whole, **plain),
+            nn.ConvTranspose2d(100, 512, 4, 1, 0, **plain),
             pictures(100, 1),
-            rounds,
-            learns=True,
+            True,
         ),
-        beside(
-            f"512 channels at 4 px to a score, with gradients, batch {batch}",
-            convolution.End(512, 1, whole, **wide),
-            nn.Conv2d(512, 1, 4, 1, 0, **wide),
+        (
+            "512 channels at 4 px to a score, with gradients",
+            convolution.End(512, 1, whole, **plain),
+            nn.Conv2d(512, 1, 4, 1, 0, **plain),
             pictures(512, 4),
-            rounds,
-            learns=True,
+            True,
         ),
-    ]
+    )
+    return [beside(f"{what}, batch {batch}", *case, rounds) for what, *case in cases]
 
 
 def step(batch: int, rounds: int) -> Row:

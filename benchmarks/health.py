@@ -9,9 +9,6 @@ them.
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 
 import torch
 from measuring import Row, our_trainer, print_table, stretch, with_settings
@@ -28,17 +25,7 @@ CPU = torch.device("cpu")
 FACES = 1024
 
 
-def seconds(work: Callable[[], object], rounds: int) -> float:
-    """The median of several times."""
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def measure(name: str, length: float, rounds: int, batch: int | None) -> Row:
+def measure(name: str, length: float, batch: int | None) -> Row:
     """The row of one recipe."""
     recipe = named(name) if batch is None else with_settings(named(name), batch=batch)
     data = open_data(f"demo-faces:{FACES}", recipe.data)
@@ -47,14 +34,14 @@ def measure(name: str, length: float, rounds: int, batch: int | None) -> Row:
     loader, train = trainer._loader, trainer.recipe.train
     stretch(trainer.step, 0.0, CPU)
     step = stretch(trainer.step, length, CPU)
-    norms = sum(seconds(lambda w=weights: training._norm(w), rounds) for weights in trainer._owned.values())
+    norms = sum(stretch(lambda w=w: training._norm(w), length / 10, CPU) for w in trainer._owned.values())
     moves = len(trainer._plan) / len(trainer._owned)  # Some players move several times a step.
     row = {"images": 0.0, **trainer.flush(), "health/spread": 0.5, "health/overfitting": 0.1}
     watch = Watch(train.images, train.picture_every, dict(flat(recipe)))
-    look = seconds(lambda: watch.look(row), 20 * rounds)
+    look = stretch(lambda: watch.look(row), length / 10, CPU)
     made = samples(trainer, loader)
     trainer.images = showing._JUDGED_EVERY  # Where the critic is asked, too.
-    signs = seconds(lambda: vital_signs(trainer, loader, made), rounds)
+    signs = stretch(lambda: vital_signs(trainer, loader, made), length / 10, CPU)
     loader.close()
     cost = (
         norms * moves / training._NORMS_EVERY
@@ -78,8 +65,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.quick:
         asked.recipe, asked.seconds = ["rpgan28"], 0.0
-    rounds, batch = (1, 8) if asked.quick else (5, None)
-    print_table([measure(name, asked.seconds, rounds, batch) for name in asked.recipe])
+    batch = 8 if asked.quick else None
+    print_table([measure(name, asked.seconds, batch) for name in asked.recipe])
 
 
 if __name__ == "__main__":

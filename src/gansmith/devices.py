@@ -114,7 +114,7 @@ def _keep_memory() -> None:
     """Have the C library keep freed memory for the next tensor instead of giving it back to the system.
 
     Else every step asks for the same pages again, and the system fills each with zeros first, thousands of
-    them. It is kept until the process ends, and never more than a step takes at most.
+    them. It is kept until the process ends, and is never more than was in use at once.
     """
     keep = getattr(ctypes.CDLL(None), "mallopt", None)  # Not every C library has it.
     if keep is not None:
