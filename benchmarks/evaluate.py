@@ -17,14 +17,14 @@ from typing import Any
 
 import torch
 
+from gansmith.config.recipe import DataConfig
+from gansmith.core.image_size import Size
 from gansmith.data.open import open_data
 from gansmith.metrics.evaluate import evaluate
-from gansmith.metrics.inception import random_inception
-from gansmith.metrics.networks import open_features
-from gansmith.metrics.packages import start
-from gansmith.metrics.pictures import DataPictures
-from gansmith.recipe import DataConfig
-from gansmith.size import Size
+from gansmith.metrics.features.inception import random_inception
+from gansmith.metrics.features.packages import start
+from gansmith.metrics.features.registry import open_features
+from gansmith.metrics.image_sets import DataPictures
 
 METRICS = ("fid", "kid", "is")
 

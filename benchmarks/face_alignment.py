@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gansmith.data import faces as drawn
-from gansmith.faces import Template, align, named_template, open_detector
+from gansmith.data.builtin.demo_faces import draw, sample
+from gansmith.faces.align import Template, align, named_template
+from gansmith.faces.detect import open_detector
 
 Picture = NDArray[np.uint8]
 Eyes = NDArray[np.float64]
@@ -66,8 +67,8 @@ def place(picture: Picture, eyes: Eyes, random: np.random.Generator) -> Scene:
 def drawings(count: int) -> Iterator[tuple[Picture, Eyes]]:
     """Demo faces of 256 px."""
     for index in range(count):
-        face = drawn.face(0, index)
-        yield drawn.draw(face, 256, 256), drawn.landmarks(face, 256, 256)[:2].astype(float)
+        face = sample.face(0, index)
+        yield draw.draw(face, 256, 256), draw.landmarks(face, 256, 256)[:2].astype(float)
 
 
 def photographs(folder: Path, count: int) -> Iterator[tuple[Picture, Eyes]]:

@@ -23,13 +23,13 @@ import torch
 from measuring import Row, print_table
 from PIL import Image
 
+from gansmith.config.serialization import override
 from gansmith.data.open import open_data
-from gansmith.generation import pictures, write
-from gansmith.models import build_networks, open_generator
+from gansmith.models.generator import pictures, write
+from gansmith.models.load import build_networks, open_generator
 from gansmith.recipes import named
-from gansmith.run import Run
-from gansmith.session import train
-from gansmith.settings import override
+from gansmith.runs.run import Run
+from gansmith.training.session import train
 
 BATCH = 64
 

@@ -13,13 +13,13 @@ import argparse
 import torch
 from measuring import Row, our_trainer, print_table, stretch, with_settings
 
-from gansmith import showing
-from gansmith import trainer as training
+from gansmith.config.serialization import flat
 from gansmith.data.open import open_data
-from gansmith.health import Watch
+from gansmith.engine import trainer as training
 from gansmith.recipes import named
-from gansmith.settings import flat
-from gansmith.showing import samples, vital_signs
+from gansmith.training import samples as showing
+from gansmith.training.health.monitor import Watch
+from gansmith.training.samples import samples, vital_signs
 
 CPU = torch.device("cpu")
 FACES = 1024

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gansmith.data.columns import ArrayWriter
-from gansmith.data.measure import SEEN
-from gansmith.data.prepared import write_description
-from gansmith.storage import write_text
+from gansmith.core.files import write_text
+from gansmith.data.inspect.measure import SEEN
+from gansmith.data.prepare.columns import ArrayWriter
+from gansmith.data.prepare.format import write_description
 
 _AT_ONCE = 1_000_000
 
@@ -66,10 +66,10 @@ def look(folder: Path) -> dict[str, float]:
     """What opening and the first batch take."""
     import torch
 
-    from gansmith.data.batches import LabelledBatch
-    from gansmith.data.loader import Loader
+    from gansmith.config.recipe import DataConfig
+    from gansmith.data.loading.loader import Loader
     from gansmith.data.open import open_data
-    from gansmith.recipe import DataConfig
+    from gansmith.methods.batches import LabelledBatch
 
     before, start = most_memory(), time.perf_counter()
     data = open_data(str(folder), DataConfig())

@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from gansmith.config.recipe import Recipe
 from gansmith.data.dataset import MemoryDataSet
-from gansmith.data.loader import Loader
-from gansmith.recipe import Recipe
-from gansmith.trainer import Trainer
+from gansmith.data.loading.loader import Loader
+from gansmith.engine.trainer import Trainer
 
 Step = Callable[[], object]
 HEADER = "| measured | figure | beside | ratio (least to greatest) | share of the matrix-product peak |"

@@ -13,8 +13,8 @@ import time
 
 import torch
 
-from gansmith.metrics._distances import Space
-from gansmith.metrics.neighbours import neighbours
+from gansmith.metrics.math.distances import Space
+from gansmith.metrics.scores.prdc import neighbours
 
 
 def resident() -> float:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import torch
 
-from gansmith.data.loader import to_float
+from gansmith.core.noise import Noise
+from gansmith.core.tensors import Images
+from gansmith.data.loading.loader import to_float
 from gansmith.data.open import open_data
 from gansmith.losses.penalties import directional, zero_centred
-from gansmith.method import Networks
-from gansmith.models import build_networks
-from gansmith.noise import Noise
-from gansmith.run import Run
-from gansmith.tensors import Images
+from gansmith.methods.base import Networks
+from gansmith.models.load import build_networks
+from gansmith.runs.run import Run
 
 
 def row(name: str, networks: Networks, kind: str, images: Images) -> None:

@@ -20,7 +20,7 @@ def image_folder(folder: Path, size: int, batch: int, workers: int = 2) -> Itera
     """Endless batches of torchvision's ImageFolder: pictures are decoded anew in every epoch."""
     from torch.utils.data import DataLoader
 
-    from gansmith.data.builtin import import_torchvision
+    from gansmith.data.builtin.sets import import_torchvision
 
     import_torchvision("ImageFolder")  # Also where its operators were built for another torch.
     from torchvision import datasets, transforms

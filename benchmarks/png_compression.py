@@ -15,10 +15,10 @@ import torch
 from measuring import Row, print_table, ratios
 from PIL import Image
 
+from gansmith.config.recipe import DataConfig
+from gansmith.core.image_size import Size
 from gansmith.data.open import open_data
-from gansmith.pictures import to_pil
-from gansmith.recipe import DataConfig
-from gansmith.size import Size
+from gansmith.images.grid import to_pil
 
 
 def encode(picture: Image.Image, kind: int) -> tuple[float, int]:

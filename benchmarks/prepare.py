@@ -17,10 +17,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from gansmith.data.prepare import Options, prepare
-from gansmith.data.reading import read
-from gansmith.data.sources import open_source
-from gansmith.size import Size
+from gansmith.core.image_size import Size
+from gansmith.data.decode.reading import read
+from gansmith.data.prepare.prepare import Options, prepare
+from gansmith.data.sources.open import open_source
 
 CASES = (
     ("JPEG 1024 px -> 64 px", "jpg", 1024, 64),

@@ -24,18 +24,18 @@ import numpy as np
 import torch
 from PIL import Image
 
-from gansmith.data.batches import ImageBatch
-from gansmith.data.builtin import import_torchvision
-from gansmith.data.decode import decode
+from gansmith.config.recipe import DataConfig
+from gansmith.core.image_size import Form, Size
+from gansmith.data.builtin.sets import import_torchvision
+from gansmith.data.decode.resize import decode
 from gansmith.data.load import LazyDataSet
-from gansmith.data.loader import Loader
+from gansmith.data.loading.loader import Loader
 from gansmith.data.mapped import MappedDataSet
-from gansmith.data.prepare import Options, prepare
-from gansmith.data.prepared import PreparedFolder
-from gansmith.data.shard_writer import ShardWriter
-from gansmith.data.sources import open_source
-from gansmith.recipe import DataConfig
-from gansmith.size import Form, Size
+from gansmith.data.prepare.format import PreparedFolder
+from gansmith.data.prepare.prepare import Options, prepare
+from gansmith.data.sources.open import open_source
+from gansmith.data.sources.shard_writer import ShardWriter
+from gansmith.methods.batches import ImageBatch
 
 BATCH, SIDE = 64, 64
 CONFIG = DataConfig(size=Size(SIDE, SIDE), channels=3, validation=0.0)

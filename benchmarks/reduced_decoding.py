@@ -13,8 +13,8 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from gansmith.data.reading import read
-from gansmith.data.sources import open_source
+from gansmith.data.decode.reading import read
+from gansmith.data.sources.open import open_source
 
 BICUBIC, LANCZOS = Image.Resampling.BICUBIC, Image.Resampling.LANCZOS
 

@@ -33,13 +33,13 @@ from measuring import (
 )
 from torch import Tensor
 
+from gansmith.core.image_size import Size
 from gansmith.data.dataset import About
-from gansmith.data.facts import Refused
-from gansmith.data.loader import Loader
-from gansmith.devices import pick_precision
+from gansmith.data.loading.loader import Loader
+from gansmith.data.metadata.facts import Refused
+from gansmith.engine.device import pick_precision
+from gansmith.engine.trainer import Trainer
 from gansmith.recipes import named
-from gansmith.size import Size
-from gansmith.trainer import Trainer
 
 CPU = torch.device("cpu")
 FIRST, BATCH = 2, 64

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gansmith.data.loading.sampler import split
 from gansmith.data.open import open_data
-from gansmith.data.sampler import split
-from gansmith.generation import pictures
-from gansmith.models import open_generator
-from gansmith.run import Run
+from gansmith.models.generator import pictures
+from gansmith.models.load import open_generator
+from gansmith.runs.run import Run
 
 PATCH, PATCHES, DIRECTIONS, SMALLEST = 7, 64, 512, 8
 

@@ -21,7 +21,7 @@ from measuring import (
 from plain import dcgan, wgan_gp
 from torch import Tensor
 
-from gansmith.devices import out_of_memory, pick_precision
+from gansmith.engine.device import out_of_memory, pick_precision
 from gansmith.recipes import named
 
 WIDTH = 64

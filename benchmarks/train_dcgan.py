@@ -2,8 +2,8 @@
 
     python benchmarks/train_dcgan.py [--folder FACES] [--batch 64 128] [--rounds 3] [--steps 12] [--quick]
 
-DCGAN-64 (ngf 64). Ours is `gansmith.session.train` into a run directory: its own reading of the folder,
-averaged weights, numbers, pictures and checkpoints as they come. Beside it the plain loop
+DCGAN-64 (ngf 64). Ours is `gansmith.training.session.train` into a run directory: its own reading of the
+folder, averaged weights, numbers, pictures and checkpoints as they come. Beside it the plain loop
 (benchmarks/plain.py), eager in float32, fed by torchvision's ImageFolder and two DataLoader workers. Whole
 runs take turns; the rate is that after a run's first two steps. Without --folder, 1024 demo faces are
 saved as JPEG of 128 px first.
@@ -23,12 +23,12 @@ from measuring import Row, noise_pictures, operations, our_trainer, peak, print_
 from PIL import Image
 from plain import dcgan, image_folder
 
-from gansmith.data import faces
+from gansmith.config.recipe import Recipe
+from gansmith.data.builtin.demo_faces import draw, sample
 from gansmith.data.open import open_data
-from gansmith.devices import pick_precision
-from gansmith.recipe import Recipe
+from gansmith.engine.device import pick_precision
 from gansmith.recipes import named
-from gansmith.session import train
+from gansmith.training.session import train
 
 CPU = torch.device("cpu")
 FIRST = 2  # Steps before the clock starts.
@@ -38,7 +38,7 @@ def save_faces(folder: Path, count: int) -> None:
     """Demo faces as JPEG files of 128 px, in one class folder as ImageFolder wants it."""
     folder.mkdir(parents=True)
     for index in range(count):
-        picture = Image.fromarray(faces.draw(faces.face(0, index), 128, 128))
+        picture = Image.fromarray(draw.draw(sample.face(0, index), 128, 128))
         picture.save(folder / f"{index:05d}.jpg", quality=92)
 
 

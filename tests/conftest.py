@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     """The command line in this process: words -> (exit code, stdout, stderr)."""
 
-    from gansmith.cli import main
+    from gansmith.cli.main import main
 
     def call(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["gansmith", *map(str, words)])

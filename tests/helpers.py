@@ -5,14 +5,14 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from gansmith.data.batches import ImageBatch
+from gansmith.config.recipe import DataConfig, Recipe
+from gansmith.core.image_size import Size
 from gansmith.data.dataset import MemoryDataSet
-from gansmith.data.loader import Loader
-from gansmith.method import ImageSpec
-from gansmith.recipe import DataConfig, Recipe
+from gansmith.data.loading.loader import Loader
+from gansmith.engine.trainer import Trainer
+from gansmith.methods.base import ImageSpec
+from gansmith.methods.batches import ImageBatch
 from gansmith.recipes import named
-from gansmith.size import Size
-from gansmith.trainer import Trainer
 
 CPU = torch.device("cpu")
 SPEC16 = ImageSpec(height=16, width=16, channels=3)

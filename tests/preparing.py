@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gansmith.data.folder import FolderReader, FolderSource
-from gansmith.data.prepare import Options, Prepared, prepare
+from gansmith.core.image_size import Size
+from gansmith.data.prepare.prepare import Options, Prepared, prepare
+from gansmith.data.sources.folder import FolderReader, FolderSource
 from gansmith.faces.detect import open_detector
-from gansmith.size import Size
 
 EIGHT = Options(size=Size(8, 8), channels=3)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 import pytest
 
-from gansmith.cli import cli
+from gansmith.cli.main import cli
+from gansmith.config.serialization import override
 from gansmith.recipes import CATALOGUE, named
-from gansmith.settings import override
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

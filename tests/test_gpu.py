@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_contract import RECIPES, small
+from promises import RECIPES, small
 
+from gansmith.config.recipe import Recipe
+from gansmith.config.serialization import override
+from gansmith.core.noise import Noise
 from gansmith.data.dataset import MemoryDataSet
-from gansmith.models import open_generator
-from gansmith.noise import Noise
-from gansmith.recipe import Recipe
+from gansmith.models.load import open_generator
 from gansmith.recipes import CATALOGUE, named
-from gansmith.session import train
-from gansmith.settings import override
+from gansmith.training.session import train
 
 pytestmark = [
     pytest.mark.gpu,

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from gansmith.config.serialization import override
 from gansmith.data.open import open_data
-from gansmith.generation import pictures
-from gansmith.models import open_generator
+from gansmith.models.generator import pictures
+from gansmith.models.load import open_generator
 from gansmith.recipes import named
-from gansmith.session import train
-from gansmith.settings import override
+from gansmith.training.session import train
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansmith.data.stacked import Digits
+from gansmith.data.builtin.stacked_mnist import Digits
 
 
 def tiny_digits(count: int = 100, seed: int = 0) -> Digits:

@@ -11,15 +11,15 @@ import torch
 from torch import nn
 from toys import Lazy, recipe_for
 
-from gansmith.batch_norm import share_batch_norms
+from gansmith.config.optimizers import SGD, Adam
+from gansmith.config.recipe import Recipe
+from gansmith.config.serialization import override
+from gansmith.core.distributed import ALONE, World, joined
 from gansmith.data.dataset import MemoryDataSet
-from gansmith.data.loader import Loader
-from gansmith.distributed import ALONE, World, joined
-from gansmith.optimisers import SGD, Adam
-from gansmith.recipe import Recipe
+from gansmith.data.loading.loader import Loader
+from gansmith.engine.sync_batch_norm import share_batch_norms
+from gansmith.engine.trainer import Trainer
 from gansmith.recipes import named
-from gansmith.settings import override
-from gansmith.trainer import Trainer
 
 STEPS = 3
 BATCH = 16

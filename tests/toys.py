@@ -8,13 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gansmith.data.batches import ImageBatch
+from gansmith.config.optimizers import Adam
+from gansmith.config.recipe import DataConfig, Recipe, TrainConfig
+from gansmith.core.image_size import Size
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
 from gansmith.losses.adversarial import LeastSquares, Logistic, Wasserstein
 from gansmith.losses.penalties import lipschitz, zero_centred
-from gansmith.method import ImageSpec, Loss, Method, Networks, Noise, NoiseToImage, Progress, Turn
-from gansmith.optimisers import Adam
-from gansmith.recipe import DataConfig, Recipe, TrainConfig
-from gansmith.size import Size
+from gansmith.methods.base import ImageSpec, Loss, Method, Networks, NoiseToImage, Turn
+from gansmith.methods.batches import ImageBatch
 
 
 def critic(channels: int) -> nn.Module:

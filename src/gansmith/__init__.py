@@ -6,66 +6,66 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Adam": "optimisers",
-    "Average": "recipe",
-    "Batch": "method",
-    "Checkpoint": "checkpoint",
-    "DataConfig": "recipe",
+    "Adam": "config.optimizers",
+    "Average": "config.recipe",
+    "Batch": "methods.base",
+    "Checkpoint": "runs.checkpoint",
+    "DataConfig": "config.recipe",
     "GansmithError": "errors",
-    "Generator": "generation",
-    "ImageBatch": "data.batches",
-    "ImageSpec": "method",
-    "Loss": "method",
-    "Method": "method",
-    "Networks": "method",
-    "Noise": "noise",
-    "NoiseToImage": "method",
-    "Progress": "progress",
-    "Prompt": "method",
-    "RMSprop": "optimisers",
-    "Recipe": "recipe",
-    "Run": "run",
-    "SGD": "optimisers",
-    "Size": "size",
-    "TrainConfig": "recipe",
-    "Trainer": "trainer",
-    "Turn": "method",
+    "Generator": "models.generator",
+    "ImageBatch": "methods.batches",
+    "ImageSpec": "methods.base",
+    "Loss": "methods.base",
+    "Method": "methods.base",
+    "Networks": "methods.base",
+    "Noise": "core.noise",
+    "NoiseToImage": "methods.base",
+    "Progress": "core.progress",
+    "Prompt": "methods.base",
+    "RMSprop": "config.optimizers",
+    "Recipe": "config.recipe",
+    "Run": "runs.run",
+    "SGD": "config.optimizers",
+    "Size": "core.image_size",
+    "TrainConfig": "config.recipe",
+    "Trainer": "engine.trainer",
+    "Turn": "methods.base",
     "open_data": "data.open",
-    "open_generator": "models",
-    "train": "session",
+    "open_generator": "models.load",
+    "train": "training.session",
 }
 """Public name -> its module, imported on first use: ``gansmith --help`` must not wait for torch."""
 
 __all__ = sorted([*_HOMES, "__version__"])
 
 if TYPE_CHECKING:
-    from gansmith.checkpoint import Checkpoint as Checkpoint
-    from gansmith.data.batches import ImageBatch as ImageBatch
+    from gansmith.config.optimizers import SGD as SGD
+    from gansmith.config.optimizers import Adam as Adam
+    from gansmith.config.optimizers import RMSprop as RMSprop
+    from gansmith.config.recipe import Average as Average
+    from gansmith.config.recipe import DataConfig as DataConfig
+    from gansmith.config.recipe import Recipe as Recipe
+    from gansmith.config.recipe import TrainConfig as TrainConfig
+    from gansmith.core.image_size import Size as Size
+    from gansmith.core.noise import Noise as Noise
+    from gansmith.core.progress import Progress as Progress
     from gansmith.data.open import open_data as open_data
+    from gansmith.engine.trainer import Trainer as Trainer
     from gansmith.errors import GansmithError as GansmithError
-    from gansmith.generation import Generator as Generator
-    from gansmith.method import Batch as Batch
-    from gansmith.method import ImageSpec as ImageSpec
-    from gansmith.method import Loss as Loss
-    from gansmith.method import Method as Method
-    from gansmith.method import Networks as Networks
-    from gansmith.method import NoiseToImage as NoiseToImage
-    from gansmith.method import Prompt as Prompt
-    from gansmith.method import Turn as Turn
-    from gansmith.models import open_generator as open_generator
-    from gansmith.noise import Noise as Noise
-    from gansmith.optimisers import SGD as SGD
-    from gansmith.optimisers import Adam as Adam
-    from gansmith.optimisers import RMSprop as RMSprop
-    from gansmith.progress import Progress as Progress
-    from gansmith.recipe import Average as Average
-    from gansmith.recipe import DataConfig as DataConfig
-    from gansmith.recipe import Recipe as Recipe
-    from gansmith.recipe import TrainConfig as TrainConfig
-    from gansmith.run import Run as Run
-    from gansmith.session import train as train
-    from gansmith.size import Size as Size
-    from gansmith.trainer import Trainer as Trainer
+    from gansmith.methods.base import Batch as Batch
+    from gansmith.methods.base import ImageSpec as ImageSpec
+    from gansmith.methods.base import Loss as Loss
+    from gansmith.methods.base import Method as Method
+    from gansmith.methods.base import Networks as Networks
+    from gansmith.methods.base import NoiseToImage as NoiseToImage
+    from gansmith.methods.base import Prompt as Prompt
+    from gansmith.methods.base import Turn as Turn
+    from gansmith.methods.batches import ImageBatch as ImageBatch
+    from gansmith.models.generator import Generator as Generator
+    from gansmith.models.load import open_generator as open_generator
+    from gansmith.runs.checkpoint import Checkpoint as Checkpoint
+    from gansmith.runs.run import Run as Run
+    from gansmith.training.session import train as train
 
 
 def __getattr__(name: str) -> Any:

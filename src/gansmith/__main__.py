@@ -1,5 +1,5 @@
 """``python -m gansmith``."""
 
-from gansmith.cli import main
+from gansmith.cli.main import main
 
 main()

@@ -5,8 +5,8 @@ import torch
 from helpers import Linear, one_hot, random_images
 from torch import Tensor, nn
 
+from gansmith.core.noise import Noise
 from gansmith.losses.penalties import directional, lipschitz, zero_centred
-from gansmith.noise import Noise
 
 WEIGHT = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(1)) * 0.3
 NORM = WEIGHT.norm().item()

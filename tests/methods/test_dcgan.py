@@ -6,12 +6,13 @@ import pytest
 import torch
 from helpers import SPEC16, random_images, silence_head, small_named, trainer_of
 
-from gansmith.data.batches import ImageBatch
+from gansmith.config.serialization import override
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
 from gansmith.errors import SettingError
 from gansmith.losses.adversarial import Hinge, LeastSquares, Logistic, Minimax, Wasserstein
-from gansmith.method import Noise, Progress
+from gansmith.methods.batches import ImageBatch
 from gansmith.methods.dcgan import DCGAN, draw_latents
-from gansmith.settings import override
 
 LOG2 = math.log(2.0)
 

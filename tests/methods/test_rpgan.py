@@ -7,13 +7,14 @@ import torch
 from helpers import SPEC16, Linear, one_hot, random_images, silence_head, small_named, trainer_of
 from torch import Tensor, nn
 
-from gansmith.data.batches import ImageBatch
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
+from gansmith.core.schedules import Constant, Cosine, Step
+from gansmith.core.schedules import Linear as LinearSchedule
 from gansmith.losses.adversarial import relativistic
-from gansmith.method import Noise, Progress
+from gansmith.methods.batches import ImageBatch
 from gansmith.methods.rpgan import RpGAN
-from gansmith.nets.dcgan import Pair
-from gansmith.schedules import Constant, Cosine, Step
-from gansmith.schedules import Linear as LinearSchedule
+from gansmith.networks.dcgan import Pair
 
 REAL, MADE = random_images(8, seed=0), random_images(8, seed=1)
 

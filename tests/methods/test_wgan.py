@@ -4,11 +4,12 @@ import pytest
 import torch
 from helpers import SPEC16, random_images, silence_head, small_named, trainer_of
 
-from gansmith.data.batches import ImageBatch
+from gansmith.config.serialization import override
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
 from gansmith.errors import SettingError
-from gansmith.method import Noise, Progress
+from gansmith.methods.batches import ImageBatch
 from gansmith.methods.wgan import WGAN
-from gansmith.settings import override
 
 BATCH = ImageBatch(random_images(4))
 

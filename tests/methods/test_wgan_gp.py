@@ -5,10 +5,12 @@ import torch
 from helpers import SPEC16, Linear, one_hot, random_images, silence_head, small_named, trainer_of
 from torch import Tensor, nn
 
-from gansmith.data.batches import ImageBatch
-from gansmith.method import ImageSpec, Noise, Progress
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
+from gansmith.methods.base import ImageSpec
+from gansmith.methods.batches import ImageBatch
 from gansmith.methods.wgan_gp import WGANGP, ResidualCritic, ResidualGenerator
-from gansmith.nets.dcgan import Pair
+from gansmith.networks.dcgan import Pair
 
 BATCH = ImageBatch(random_images(4))
 

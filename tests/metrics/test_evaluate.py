@@ -14,20 +14,20 @@ from click.testing import CliRunner, Result
 from helpers import small_named
 from PIL import Image
 
-from gansmith.cli import cli
+from gansmith.cli.main import cli
+from gansmith.config.recipe import DataConfig
+from gansmith.config.serialization import override
+from gansmith.core.image_size import Size
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.open import open_data
 from gansmith.errors import DataError, GansmithError, SettingError
-from gansmith.metrics.catalogue import METRICS, Beside, parse_metrics
 from gansmith.metrics.evaluate import evaluate
-from gansmith.metrics.networks import open_features
+from gansmith.metrics.features.registry import open_features
+from gansmith.metrics.image_sets import DataPictures, open_rows, training_and_held_out
 from gansmith.metrics.outputs import history, remember
-from gansmith.metrics.pictures import DataPictures, open_rows, training_and_held_out
+from gansmith.metrics.registry import METRICS, Beside, parse_metrics
 from gansmith.metrics.statistics import How, gather, is_statistics, load, save
-from gansmith.recipe import DataConfig
-from gansmith.session import train
-from gansmith.settings import override
-from gansmith.size import Size
+from gansmith.training.session import train
 
 PIXELS = open_features("pixels")
 CONFIG = DataConfig(size=Size(16, 16), channels=3)

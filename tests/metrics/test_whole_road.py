@@ -8,14 +8,14 @@ from fidelity import theirs
 from PIL import Image
 from torch import Tensor
 
+from gansmith.config.recipe import DataConfig
+from gansmith.core.image_size import Size
 from gansmith.data.open import open_data
-from gansmith.metrics import extractor
 from gansmith.metrics.evaluate import evaluate
-from gansmith.metrics.inception import random_inception
-from gansmith.metrics.networks import open_features
-from gansmith.metrics.pictures import DataPictures, open_rows
-from gansmith.recipe import DataConfig
-from gansmith.size import Size
+from gansmith.metrics.features import extractor
+from gansmith.metrics.features.inception import random_inception
+from gansmith.metrics.features.registry import open_features
+from gansmith.metrics.image_sets import DataPictures, open_rows
 
 SIDE = 32
 CONFIG = DataConfig(size=Size(SIDE, SIDE), channels=3)

@@ -7,12 +7,20 @@ import pytest
 from PIL import Image
 
 RECIPE = {
-    "is": "gansmith.recipe:Recipe",
+    "is": "gansmith.config.recipe:Recipe",
     "name": "toy16",
     "method": {"is": "gansmith.methods.rpgan:RpGAN", "latent": 8, "gamma": 0.03},
-    "optimisers": {"generator": {"is": "gansmith.optimisers:Adam", "lr": 0.0004, "betas": [0.0, 0.99]}},
-    "data": {"is": "gansmith.recipe:DataConfig", "size": "16", "channels": 3, "mirror": True},
-    "train": {"is": "gansmith.recipe:TrainConfig", "images": 1000, "batch": 4, "seed": 0, "log_every": 100},
+    "optimisers": {
+        "generator": {"is": "gansmith.config.optimizers:Adam", "lr": 0.0004, "betas": [0.0, 0.99]}
+    },
+    "data": {"is": "gansmith.data.config:DataConfig", "size": "16", "channels": 3, "mirror": True},
+    "train": {
+        "is": "gansmith.config.training:TrainConfig",
+        "images": 1000,
+        "batch": 4,
+        "seed": 0,
+        "log_every": 100,
+    },
     "borrow": {},
     "about": "Small.",
 }

@@ -5,14 +5,14 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from gansmith.cli_report import compare as verb
+from gansmith.cli.report import compare as verb
 from gansmith.reporting import page
 from gansmith.reporting.compare import compare, rows_of
 from gansmith.reporting.compare_page import build as build_comparison
 from gansmith.reporting.compare_text import as_text
 from gansmith.reporting.html import THIN
 from gansmith.reporting.page import build
-from gansmith.reporting.reading import Alarm, read, read_log
+from gansmith.reporting.run_files import Alarm, read, read_log
 
 COLLAPSE = {"images": 12_500, "alarm": "collapse", "message": "The samples look alike."}
 VANISHED = {"images": 600, "alarm": "vanished", "message": "The gradient has <b>vanished</b>."}

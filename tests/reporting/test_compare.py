@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gansmith.cli_report import compare as verb
+from gansmith.cli.report import compare as verb
 from gansmith.errors import RunError, SettingError
 from gansmith.reporting.compare import columns, compare, numbers, unique_names
 from gansmith.reporting.compare_page import build, mean_line
 from gansmith.reporting.compare_text import as_text
-from gansmith.reporting.reading import Point, read
+from gansmith.reporting.run_files import Point, read
 
 
 def run(*words: object) -> Result:
@@ -119,7 +119,7 @@ def test_different_data_sizes_methods_and_lengths_are_told_first(make_run):
 
 
 def test_housekeeping_is_no_difference(make_run):
-    evaluate = {"is": "gansmith.recipe:EvaluateConfig", "every": 100}
+    evaluate = {"is": "gansmith.config.recipe:EvaluateConfig", "every": 100}
     one = make_run("one", log_every=1, picture_every=2, keep_checkpoints=9, evaluate=evaluate, new=None)
     two = make_run("two", recipe={"about": "Other words."})
     found = compare([one, two])

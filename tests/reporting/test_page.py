@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from gansmith.cli_report import report as verb
+from gansmith.cli.report import report as verb
 from gansmith.errors import RunError, SettingError, StorageError
-from gansmith.marks import Origin, png_info
+from gansmith.images.provenance import Origin, png_info
 from gansmith.reporting import charts, html, images, page, scores
 from gansmith.reporting.page import build, report
-from gansmith.reporting.reading import Point, read, read_log
+from gansmith.reporting.run_files import Point, read, read_log
 
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -158,7 +158,7 @@ def test_the_verb_writes_into_the_run_and_tells_where(make_run):
 
 def test_torch_is_not_needed():
     code = (
-        "import sys, gansmith.cli_report, gansmith.reporting.page, gansmith.reporting.compare_page; "
+        "import sys, gansmith.cli.report, gansmith.reporting.page, gansmith.reporting.compare_page; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

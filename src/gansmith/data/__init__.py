@@ -1,1 +1,1 @@
-"""Pictures in: data sets, readers, order and batches."""
+"""Pictures and what is known of them: reading, preparing, inspecting, loading."""

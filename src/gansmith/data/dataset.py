@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from gansmith.data.facts import Facts, Refused
+from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.errors import DataError
 
 

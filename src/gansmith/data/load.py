@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from gansmith import gauge
+from gansmith.config.recipe import DataConfig
+from gansmith.core import memory
+from gansmith.core.image_size import Fit, Form, Size
+from gansmith.core.tensors import BytePictures, Labels
 from gansmith.data.dataset import About, DataSet, MemoryDataSet
-from gansmith.data.decode import Decoded, fit
-from gansmith.data.facts import Facts, Refused
-from gansmith.data.folder import Source, none_usable, nothing_found
-from gansmith.data.pairs import headers as pair_headers
-from gansmith.data.pairs import photos, picture_columns
-from gansmith.data.reading import Header
-from gansmith.data.texts import to_column
+from gansmith.data.decode.reading import Header
+from gansmith.data.decode.resize import Decoded, fit
+from gansmith.data.metadata.captions import to_column
+from gansmith.data.metadata.facts import Facts, Refused
+from gansmith.data.sources.folder import Source, none_usable, nothing_found
+from gansmith.data.sources.pairs import headers as pair_headers
+from gansmith.data.sources.pairs import photos, picture_columns
 from gansmith.errors import DataError
-from gansmith.recipe import DataConfig
-from gansmith.size import Fit, Form, Size
-from gansmith.tensors import BytePictures, Labels
 
 ReportProgress = Callable[[int, int], None]
 """Called now and then with (files done, files in all)."""
@@ -104,7 +104,7 @@ def with_channels(pictures: BytePictures, channels: int) -> UInt8[Tensor, "batch
 
 
 def fitted(pictures: BytePictures, size: Size, fit: Fit) -> UInt8[Tensor, "batch channels _ _"]:
-    """Many pictures of one shape brought to one size by the rules of `gansmith.data.decode`."""
+    """Many pictures of one shape brought to one size by the rules of `gansmith.data.decode.resize`."""
     height, width = pictures.shape[2:]
     if (height, width) == (size.height, size.width):
         return pictures.contiguous()
@@ -267,7 +267,7 @@ def decoded_or_refused(source: Source, index: int, form: Form) -> Row | Refused:
 
 
 def facts_columns(facts: Facts) -> dict[str, Tensor]:
-    """What is known of pictures as columns of a data set; captions as `gansmith.data.texts` has them."""
+    """What is known of pictures as columns of a data set; captions as `metadata.captions` has them."""
     columns: dict[str, Tensor] = {}
     for name in ("labels", "attributes", "landmarks"):
         values = getattr(facts, name)
@@ -293,7 +293,7 @@ def _threads() -> int:
 
 def free_memory() -> int:
     """Bytes the machine can still give; where it does not say, enough for the limit above."""
-    known = gauge.free_memory(torch.device("cpu"))
+    known = memory.free_memory(torch.device("cpu"))
     if known is not None:
         return known
     try:  # macOS counts all memory only.

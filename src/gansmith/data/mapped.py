@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gansmith.config.recipe import DataConfig
+from gansmith.core.image_size import Form
 from gansmith.data.dataset import About, DataSet, MemoryDataSet, joined
-from gansmith.data.decode import place
-from gansmith.data.fact_types import Refused, is_repeated
+from gansmith.data.decode.resize import place
 from gansmith.data.load import MEMORY_LIMIT, fitted, free_memory, with_channels
-from gansmith.data.prepared import PICTURE_COLUMNS, PreparedFolder
-from gansmith.data.shard_set import is_sharded
-from gansmith.data.texts import LONGEST, to_column
-from gansmith.recipe import DataConfig
-from gansmith.size import Form
+from gansmith.data.metadata.captions import LONGEST, to_column
+from gansmith.data.metadata.fact_types import Refused, is_repeated
+from gansmith.data.prepare.format import PICTURE_COLUMNS, PreparedFolder
+from gansmith.data.prepare.shard_set import is_sharded
 
 _AT_ONCE = 1024  # Pictures brought to another size in one go.
 

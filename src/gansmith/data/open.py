@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
-from gansmith.data.builtin import builtin_facts, open_builtin
-from gansmith.data.builtin_names import is_builtin
+from gansmith.config.recipe import DataConfig
+from gansmith.data.builtin.names import is_builtin
+from gansmith.data.builtin.sets import builtin_facts, open_builtin
 from gansmith.data.dataset import DataSet
-from gansmith.data.folder import Source, nothing_found
 from gansmith.data.load import ReportProgress, load, some_headers
 from gansmith.data.mapped import open_prepared
-from gansmith.data.pairs import PAIR, PairSource, guess
-from gansmith.data.prepared import PreparedFolder
-from gansmith.data.sources import open_source
+from gansmith.data.prepare.format import PreparedFolder
+from gansmith.data.sources.folder import Source, nothing_found
+from gansmith.data.sources.open import open_source
+from gansmith.data.sources.pairs import PAIR, PairSource, guess
 from gansmith.errors import DataError
-from gansmith.recipe import DataConfig
 
 _WIDE = 1.9  # Pictures at least so many times as wide as high may be two side by side.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansmith.errors import DataError, SettingError, nearest
-from gansmith.faces._warp import covered, warped
+from gansmith.faces.warp import covered, warped
 
 Points = NDArray[np.float32] | NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import torch.nn.functional as F
 
-from gansmith.tensors import Scalar, Scores
+from gansmith.core.tensors import Scalar, Scores
 
 
 @runtime_checkable

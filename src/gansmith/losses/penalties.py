@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gansmith.tensors import Images, Scalar, Scores, full
+from gansmith.core.tensors import Images, Scalar, Scores, full
 
 Critic = Callable[[Tensor], Tensor]
 """Pictures [batch, channels, height, width] -> scores [batch]."""

@@ -7,12 +7,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from gansmith.data.batches import ImageBatch
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
+from gansmith.core.tensors import Images, Latents, Scores
 from gansmith.errors import at_least
 from gansmith.losses.adversarial import Adversarial, Logistic, accuracy
-from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
-from gansmith.nets.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
-from gansmith.tensors import Images, Latents, Scores
+from gansmith.methods.base import ImageSpec, Loss, NoiseToImage, Turn
+from gansmith.methods.batches import ImageBatch
+from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
 
 Prior = Literal["normal", "uniform", "unit"]
 

@@ -12,14 +12,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from gansmith.data.batches import ImageBatch
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
+from gansmith.core.schedules import Cosine, Schedule
+from gansmith.core.tensors import Images, Latents, Scores
 from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import accuracy, relativistic
 from gansmith.losses.penalties import directional
-from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
-from gansmith.nets.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
-from gansmith.schedules import Cosine, Schedule
-from gansmith.tensors import Images, Latents, Scores
+from gansmith.methods.base import ImageSpec, Loss, NoiseToImage, Turn
+from gansmith.methods.batches import ImageBatch
+from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gansmith.data.batches import ImageBatch
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
+from gansmith.core.tensors import Images, Latents, Scores
 from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import Wasserstein
-from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
-from gansmith.nets.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
-from gansmith.tensors import Images, Latents, Scores
+from gansmith.methods.base import ImageSpec, Loss, NoiseToImage, Turn
+from gansmith.methods.batches import ImageBatch
+from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gansmith.data.batches import ImageBatch
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
+from gansmith.core.tensors import Images, Latents, Scores, full
 from gansmith.errors import at_least
 from gansmith.losses.adversarial import Wasserstein
 from gansmith.losses.penalties import lipschitz
-from gansmith.method import ImageSpec, Loss, Noise, NoiseToImage, Progress, Turn
-from gansmith.nets.dcgan import Pair, ladder
-from gansmith.tensors import Images, Latents, Scores, full
+from gansmith.methods.base import ImageSpec, Loss, NoiseToImage, Turn
+from gansmith.methods.batches import ImageBatch
+from gansmith.networks.dcgan import Pair, ladder
 
 Norm = Literal["none", "layer"]
 

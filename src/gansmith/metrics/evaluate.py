@@ -10,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 
 from gansmith import __version__
+from gansmith.core.tensors import BytePictures
 from gansmith.errors import DataError
-from gansmith.metrics.catalogue import MEANINGS, METRICS, Beside, Inputs, refuse_impossible
-from gansmith.metrics.digits import ModeCounter, mode_counter
-from gansmith.metrics.features import FeatureNetwork
-from gansmith.metrics.laplacian import PatchCollector
-from gansmith.metrics.memorisation import Memorisation
-from gansmith.metrics.pictures import PictureSet
+from gansmith.metrics.features.base import FeatureNetwork
+from gansmith.metrics.image_sets import PictureSet
+from gansmith.metrics.math.values import Result, Value
+from gansmith.metrics.registry import MEANINGS, METRICS, Beside, Inputs, refuse_impossible
+from gansmith.metrics.scores.laplacian import PatchCollector
+from gansmith.metrics.scores.memorization import Memorisation
+from gansmith.metrics.scores.mnist_classifier import ModeCounter, mode_counter
 from gansmith.metrics.statistics import How, Statistics, Watcher, contribute, gather
-from gansmith.metrics.values import Result, Value
-from gansmith.tensors import BytePictures
 
 _DIVERSITY = 2000  # Made pictures that ms_ssim looks at.
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gansmith.data.report import duplicate_sheet
+from gansmith.core.files import whole_file, write_text
+from gansmith.data.inspect.report import duplicate_sheet
 from gansmith.metrics.evaluate import Evaluation
-from gansmith.run import Run
-from gansmith.storage import whole_file, write_text
+from gansmith.runs.run import Run
 
 RESULT, CURVE, ROC, NEAREST = "evaluation.json", "prd.png", "roc.png", "nearest.png"
 HISTORY, ALL = "metrics.jsonl", "evaluations.jsonl"

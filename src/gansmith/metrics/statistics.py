@@ -15,13 +15,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gansmith.distributed import ALONE, World
+from gansmith.core.distributed import ALONE, World
+from gansmith.core.files import whole_file
+from gansmith.core.tensors import BytePictures
 from gansmith.errors import DataError, StorageError
-from gansmith.metrics.features import FeatureNetwork, Outputs
-from gansmith.metrics.moments import Moments, MomentsAccumulator
-from gansmith.metrics.pictures import PictureSet
-from gansmith.storage import whole_file
-from gansmith.tensors import BytePictures
+from gansmith.metrics.features.base import FeatureNetwork, Outputs
+from gansmith.metrics.image_sets import PictureSet
+from gansmith.metrics.math.moments import Moments, MomentsAccumulator
 
 FORMAT = "gansmith statistics 1"
 _CACHED = 2**30  # Bytes of features a cache file may have; beyond that only moments are cached.

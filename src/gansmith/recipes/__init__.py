@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from gansmith.config.recipe import Recipe
 from gansmith.errors import SettingError, nearest
-from gansmith.recipe import Recipe
 from gansmith.recipes import dcgan, rpgan, wgan
 
 CATALOGUE: dict[str, Callable[[], Recipe]] = {

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from gansmith.config.optimizers import Adam
+from gansmith.config.recipe import Average, DataConfig, Recipe, TrainConfig
+from gansmith.core.image_size import Size
 from gansmith.losses.adversarial import Logistic
 from gansmith.methods.dcgan import DCGAN
-from gansmith.optimisers import Adam
-from gansmith.recipe import Average, DataConfig, Recipe, TrainConfig
-from gansmith.size import Size
 
 
 def dcgan(name: str, about: str, size: int, *, width: int = 64, images: int = 200_000) -> Recipe:

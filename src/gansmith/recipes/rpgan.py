@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from gansmith.config.optimizers import Adam
+from gansmith.config.recipe import Average, DataConfig, Recipe, TrainConfig
+from gansmith.core.image_size import Size
+from gansmith.core.schedules import Cosine
 from gansmith.methods.rpgan import RpGAN
-from gansmith.optimisers import Adam
-from gansmith.recipe import Average, DataConfig, Recipe, TrainConfig
-from gansmith.schedules import Cosine
-from gansmith.size import Size
 
 
 def rpgan(size: int, images: int, width: int = 64) -> Recipe:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from gansmith.config.optimizers import Adam, RMSprop
+from gansmith.config.recipe import DataConfig, Recipe, TrainConfig
+from gansmith.core.image_size import Size
 from gansmith.methods.wgan import WGAN
 from gansmith.methods.wgan_gp import WGANGP
-from gansmith.optimisers import Adam, RMSprop
-from gansmith.recipe import DataConfig, Recipe, TrainConfig
-from gansmith.size import Size
 
 
 def wgan(size: int) -> Recipe:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gansmith.reporting.html import count, share, short, text
-from gansmith.reporting.reading import Log, Point
+from gansmith.reporting.run_files import Log, Point
 
 MOST_POINTS = 600  # Of a line; longer ones are averaged over neighbours.
 _LOG_FROM = 5.0  # Greatest over smallest value from which a logarithmic axis is offered.

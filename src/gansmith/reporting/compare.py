@@ -11,7 +11,7 @@ from pathlib import Path
 from gansmith.errors import RunError
 from gansmith.reporting.charts import part_of
 from gansmith.reporting.html import count, short
-from gansmith.reporting.reading import Point, Record, read
+from gansmith.reporting.run_files import Point, Record, read
 from gansmith.reporting.scores import best, score
 
 _ABSENT = "(absent)"

@@ -10,7 +10,7 @@ from gansmith.reporting.charts import Chart, Line
 from gansmith.reporting.compare import Comparison, Group, rows_of, title_of
 from gansmith.reporting.compare_text import MOST_DIFFERENCES
 from gansmith.reporting.images import FRAMES_BYTES, embed
-from gansmith.reporting.reading import Log, Point, Record
+from gansmith.reporting.run_files import Log, Point, Record
 
 MOST_GRIDS = 16
 GRID_SIDE = 640

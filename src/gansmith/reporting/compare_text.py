@@ -6,7 +6,7 @@ from typing import Any
 
 from gansmith.reporting.compare import Comparison, Group, mean_and_spread, numbers, rows_of, title_of
 from gansmith.reporting.html import THIN, plain
-from gansmith.reporting.reading import Record
+from gansmith.reporting.run_files import Record
 from gansmith.reporting.scores import best
 
 MOST_DIFFERENCES = 20  # Settings shown; JSON has all.

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gansmith.core.files import whole_file
 from gansmith.errors import SettingError
 from gansmith.reporting import charts, html, scores
 from gansmith.reporting.images import Picture, embed, frames
-from gansmith.reporting.reading import Log, Point, Record, number, read
-from gansmith.storage import whole_file
+from gansmith.reporting.run_files import Log, Point, Record, number, read
 
 SAMPLES_SIDE, SAMPLES_BYTES = 1400, 400_000  # Of the newest grid.
 SHEET_SIDE, SHEET_BYTES = 1600, 350_000

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gansmith.reporting.charts import Chart, Line
-from gansmith.reporting.reading import Log, Point
+from gansmith.reporting.run_files import Log, Point
 
 _INTERVAL = "The band is where the true value lies with 95 % confidence."
 

@@ -1,0 +1,100 @@
+"""The verbs ``generate`` and ``walk``: pictures from a trained model."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from gansmith.cli.options import Verb, given, on_device
+
+_code = click.option(
+    "--code", metavar="FILE", help="A Python file with a method of your own that the run was made with."
+)
+
+
+@click.command(cls=Verb)
+@click.argument("model", callback=given)
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    callback=given,
+    metavar="OUT",
+    help="A folder, a .zip, or one .png for a grid.",
+)
+@click.option("--seeds", default="0-63", show_default=True, help="Seeds and ranges: 0-63,100,200-299.")
+@click.option(
+    "--batch", type=click.IntRange(1), default=64, show_default=True, help="Pictures made at a time."
+)
+@_code
+@on_device
+def generate(model: str, out: str, seeds: str, batch: int, code: str | None, device: str) -> None:
+    """Make pictures from seeds: one seed is one picture, whatever the batch or the number asked for.
+
+    MODEL is a run directory, a checkpoint file, or weights of a DCGAN made elsewhere (.pt, .pth).
+    """
+    from gansmith.core.console import bar
+    from gansmith.core.distributed import joined, my_device
+    from gansmith.core.seeds import parse_seeds
+    from gansmith.models.generator import write
+
+    chosen = parse_seeds(seeds)
+    generator = _open(model, code, my_device(device))
+    with joined(generator.device) as world:
+        with bar("Generating", len(chosen)) as progress:
+            done = progress.update
+            written = write(generator, chosen, Path(out), batch=batch, progress=done, world=world)
+        if world.first:
+            click.echo(f"{written.count} pictures in {written.path}")
+
+
+@click.command("walk", cls=Verb)
+@click.argument("model", callback=given)
+@click.option(
+    "-o", "--out", required=True, callback=given, metavar="FILE", help="A .gif, .webp or .mp4 file."
+)
+@click.option(
+    "--seeds", default="0-7", show_default=True, help="The pictures to walk through, in this order."
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["spherical", "linear"]),
+    default="spherical",
+    show_default=True,
+    help="How to go from seed to seed.",
+)
+@click.option("--coordinate", type=int, default=None, help="Sweep this one number of the latent instead.")
+@click.option(
+    "--frames", type=click.IntRange(2), default=24, show_default=True, help="Frames from seed to seed."
+)
+@click.option("--fps", type=click.IntRange(1), default=24, show_default=True, help="Frames a second.")
+@_code
+@on_device
+def walk_(
+    model: str,
+    out: str,
+    seeds: str,
+    mode: Literal["spherical", "linear"],
+    coordinate: int | None,
+    frames: int,
+    fps: int,
+    **rest: Any,
+) -> None:
+    """Film a walk through latent space: from seed to seed, or along one coordinate."""
+    from gansmith.core.seeds import parse_seeds
+    from gansmith.explore.interpolation import Film, Sweep, Tour, walk
+
+    generator = _open(model, rest["code"], rest["device"])
+    way: Tour | Sweep = Tour(frames_per_leg=frames, mode=mode)
+    if coordinate is not None:
+        way = Sweep(coordinate=coordinate, frames=frames)
+    walk(generator, parse_seeds(seeds), Path(out), way, Film(fps=fps))
+    click.echo(f"A walk in {out}")
+
+
+def _open(model: str, code: str | None, device: str) -> Any:
+    from gansmith.models.load import import_code, open_generator
+
+    if code is not None:
+        import_code(code)
+    return open_generator(model, device)

@@ -1,0 +1,73 @@
+"""How words of the command line become values, for verbs of all modules."""
+
+from typing import Any
+
+import click
+
+from gansmith.core.image_size import Box, Fit, Size
+from gansmith.errors import SettingError
+
+
+def with_lines(text: str | None) -> str:
+    """Help whose paragraphs that begin with a line of backslash b keep their lines."""
+    return (text or "").replace("\\b\n", "\b\n")  # Docstrings are raw, as linters want them.
+
+
+class Verb(click.Command):
+    """A verb; in its help a paragraph that begins with backslash b keeps its lines."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.help = with_lines(self.help)
+
+
+def given(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """An empty name would mean the current directory: somebody's unset shell variable, not a wish."""
+    if value is not None and not value.strip():
+        raise click.BadParameter(f"{parameter.make_metavar(ctx)} must not be empty.")
+    return value
+
+
+def to_size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Size | None:
+    """``64`` or ``128x96``."""
+    return None if value is None else Size.parse(value)
+
+
+def to_fit(value: str) -> tuple[Fit, Box | None]:
+    """``crop``, ``pad``, ``stretch``, or ``box=left,top,right,bottom`` (which crops what is left to shape).
+
+    Raises:
+        SettingError: something else.
+    """
+    fits: dict[str, Fit] = {"crop": "crop", "pad": "pad", "stretch": "stretch"}
+    if value in fits:
+        return fits[value], None
+    name, equals, numbers = value.partition("=")
+    parts = numbers.split(",")
+    if name == "box" and equals and len(parts) == 4 and all(part.strip().isdecimal() for part in parts):
+        left, top, right, bottom = (int(part) for part in parts)
+        return "crop", (left, top, right, bottom)
+    raise SettingError(
+        "--fit is crop, pad, stretch or box=left,top,right,bottom in pixels, for example box=25,50,153,178. "
+        f"Received: {value}."
+    )
+
+
+def to_two(option: str, value: str | None) -> tuple[str, str] | None:
+    """``one,two`` -> two names.
+
+    Raises:
+        SettingError: not two.
+    """
+    if value is None:
+        return None
+    parts = [part.strip() for part in value.split(",")]
+    if len(parts) != 2 or not all(parts):
+        raise SettingError(f"{option} names two folders, as in {option} neutral,smiling. Received: {value}.")
+    return parts[0], parts[1]
+
+
+on_device = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."
+)
+"""Where networks run."""

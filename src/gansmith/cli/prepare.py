@@ -1,0 +1,227 @@
+"""The verbs about pictures: ``prepare`` and ``inspect``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from gansmith.cli.options import Verb, given, to_fit, to_size, to_two
+from gansmith.core.text import plural
+from gansmith.errors import SettingError
+
+if TYPE_CHECKING:
+    from gansmith.core.image_size import Size
+    from gansmith.data.inspect.findings import Goal
+    from gansmith.data.prepare.prepare import Options
+    from gansmith.data.prepare.worker import Faces
+    from gansmith.data.sources.folder import Source
+
+_json = click.option("--json", "as_json", is_flag=True, help="The report for programs, alone on stdout.")
+_workers = click.option("--workers", type=int, metavar="N", help="Processes. [one for each core]")
+
+
+def _faces_options(command: Any) -> Any:
+    for option in (
+        click.option("--every-face", is_flag=True, help="All faces of a picture, not only the largest."),
+        click.option("--template", default="ffhq", show_default=True, help="ffhq, celeba or close."),
+        click.option(
+            "--margin", type=float, default=0.0, show_default=True, help="More all round: 0.2 is a fifth."
+        ),
+        click.option(
+            "--least-face", type=int, metavar="PX", help="Smaller faces are left out. [half of the size]"
+        ),
+        click.option(
+            "--least-score", type=float, default=0.0, show_default=True, help="Less sure ones, too."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _source_options(command: Any) -> Any:
+    for option in (
+        click.option("--label", metavar="COLUMN", help="The column of the table that is the class."),
+        click.option("--pairs", type=click.Choice(["beside", "folders"]), help="Prepare pairs stored so."),
+        click.option("--between", metavar="A,B", help="The folders of sources and targets."),
+        click.option("--swap", is_flag=True, help="Sources become targets."),
+        click.option(
+            "--every",
+            type=float,
+            default=1.0,
+            show_default=True,
+            help="Seconds between frames.",
+        ),
+        click.option("--frames", type=int, default=500, show_default=True, help="Frames of a video at most."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(cls=Verb)
+@click.argument("src", callback=given)
+@click.argument("dest", callback=given)
+@click.option("--size", callback=to_size, metavar="64|128x96", help="Of every picture. [as the pictures are]")
+@click.option(
+    "--fit",
+    default="crop",
+    show_default=True,
+    metavar="crop|pad|stretch|box=L,T,R,B",
+    help="How another shape is brought to it.",
+)
+@click.option("--channels", type=click.Choice(["1", "3"]), help="1: grey, 3: colour. [what the pictures are]")
+@click.option("--align", type=click.Choice(["faces"]), help="Find faces and bring eyes to the same place.")
+@_faces_options
+@_source_options
+@click.option("--licence", metavar="TEXT", help="Of the pictures; kept with the set and told in reports.")
+@click.option("--shards", type=click.IntRange(1), metavar="N", help="WebDataset shards of N pictures.")
+@_workers
+@_json
+def prepare(src: str, dest: str, as_json: bool, **asked: Any) -> None:
+    r"""Bring any pictures into one form, once: a prepared set that opens at once. SRC is never written to.
+
+    SRC is a folder in any nesting, a zip or tar, a video or a folder of videos, WebDataset shards, a Hugging
+    Face data set, or a built-in name. The same command goes on after an interruption.
+
+    \b
+    gansmith prepare my_photos faces64 --size 64 --align faces
+    gansmith prepare celeba celeba128 --size 128 --fit box=25,50,153,178
+    gansmith prepare edges2shoes pairs --size 256 --pairs beside
+    """
+    from gansmith.core.console import counter
+    from gansmith.data.inspect.report import as_json as tree
+    from gansmith.data.inspect.report import as_text
+    from gansmith.data.prepare.prepare import prepare as start
+
+    options = _options(asked)
+    source = _source(src, asked, options.size)
+    try:
+        done = start(
+            source, Path(dest), options, workers=asked["workers"], progress=counter("Preparing pictures")
+        )
+    except KeyboardInterrupt:
+        click.echo(
+            f"gansmith: stopped; what is prepared in {dest} is kept. The same command goes on.", err=True
+        )
+        sys.exit(130)
+    if done.before:
+        click.echo(f"Went on after {plural(done.before, 'picture')} done already.", err=True)
+    if as_json:
+        click.echo(json.dumps(tree(done.report), indent=2))
+        return
+    click.echo(as_text(done.report))
+    click.echo(f"\n{plural(done.pictures, 'picture')} in {dest}; its report: report.txt, contact.png. Next:")
+    click.echo(f"  gansmith train {dest} --run runs/{Path(dest).name}")
+
+
+def _options(asked: dict[str, Any]) -> "Options":
+    from gansmith.data.metadata.licences import given as licence_given
+    from gansmith.data.prepare.prepare import Options
+
+    fit, box = to_fit(asked["fit"])
+    channels = None if asked["channels"] is None else int(asked["channels"])
+    _refuse_alone(("every_face", "template", "margin", "least_face", "least_score"), asked, "align", "faces")
+    _refuse_alone(("between", "swap"), asked, "pairs", "folders")
+    faces = _faces(asked) if asked["align"] else None
+    return Options(
+        size=asked["size"],
+        channels=channels,
+        fit=fit,
+        box=box,
+        faces=faces,
+        shards=asked["shards"],
+        licence=licence_given(asked["licence"]),
+    )
+
+
+def _refuse_alone(names: tuple[str, ...], asked: dict[str, Any], partner: str, example: str) -> None:
+    """An option that means nothing without another is a slip, not a wish."""
+    context = click.get_current_context()
+    for name in names:
+        given_by_user = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given_by_user and not asked[partner]:
+            raise SettingError(
+                f"--{name.replace('_', '-')} goes with --{partner} {example}. Received: no --{partner}."
+            )
+
+
+def _faces(asked: dict[str, Any]) -> "Faces":
+    from gansmith.data.prepare.worker import Faces
+    from gansmith.faces.align import named_template
+    from gansmith.faces.detect import LEAST_FACE
+
+    size: Size | None = asked["size"]
+    usual = LEAST_FACE if size is None else max(20, min(size.width, size.height) // 2)
+    return Faces(
+        template=named_template(asked["template"], asked["margin"]),
+        every=asked["every_face"],
+        least_score=asked["least_score"],
+        least_face=asked["least_face"] or usual,
+    )
+
+
+def _source(src: str, asked: dict[str, Any], size: "Size | None" = None) -> "Source":
+    from gansmith.data.builtin.names import is_builtin
+    from gansmith.data.sources.open import open_source
+    from gansmith.data.sources.pairs import PairSource
+    from gansmith.data.sources.video import Sampling
+
+    sampling = Sampling(every=asked.get("every", 1.0), most=asked.get("frames", 500))
+    if is_builtin(src):
+        from gansmith.core.image_size import Size
+        from gansmith.data.builtin.source import BuiltinSource
+
+        return BuiltinSource(src, size or Size(64, 64))
+    source = open_source(src, label=asked.get("label"), sampling=sampling)
+    if asked.get("pairs"):
+        return PairSource(source, asked["pairs"], to_two("--between", asked["between"]), asked["swap"])
+    return source
+
+
+@click.command("inspect", cls=Verb)
+@click.argument("data", callback=given)
+@click.option("--recipe", metavar="NAME", help="Advise for this recipe. [the default for these pictures]")
+@click.option("--sample", type=click.IntRange(1), default=2000, show_default=True, help="Pictures looked at.")
+@click.option("--sheet", metavar="FILE", callback=given, help="Write a contact sheet, a .png.")
+@click.option("--label", metavar="COLUMN", help="The column of the table that is the class.")
+@_workers
+@_json
+def inspect_(
+    data: str,
+    recipe: str | None,
+    sample: int,
+    sheet: str | None,
+    label: str | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Report on pictures before training: sizes, kinds, duplicates, blur, labels; with plain advice."""
+    from gansmith.core.files import refuse_inside_data
+    from gansmith.data.inspect.inspect import inspect, write_sheet
+    from gansmith.data.inspect.report import as_json as tree
+    from gansmith.data.inspect.report import as_text
+
+    if sheet is not None:
+        refuse_inside_data(Path(sheet), data)
+    source = _source(data, {"label": label})
+    found = inspect(source, _goal(data, recipe), most=sample, workers=workers)
+    if sheet is not None:
+        write_sheet(found, Path(sheet))
+    click.echo(json.dumps(tree(found.report), indent=2) if as_json else as_text(found.report))
+
+
+def _goal(data: str, recipe: str | None) -> "Goal":
+    from gansmith.data.inspect.findings import Goal
+    from gansmith.data.open import describe_source
+    from gansmith.recipes import default_for, named
+
+    if recipe is None:
+        facts = describe_source(data)
+        recipe = default_for(min(facts.median_width, facts.median_height), False)
+    chosen = named(recipe)
+    size = chosen.data.size
+    return Goal(
+        recipe, size.width, size.height, chosen.train.images, chosen.data.channels or 3, chosen.data.fit
+    )

@@ -1,0 +1,79 @@
+"""Which recipe a command means, and the pictures for it: what the verbs that train have in common."""
+
+from collections.abc import Sequence
+
+import click
+
+from gansmith.config.recipe import Recipe
+from gansmith.config.serialization import override
+from gansmith.core.console import counter
+from gansmith.core.distributed import my_device
+from gansmith.data.dataset import DataSet
+from gansmith.data.open import describe_source, open_data
+from gansmith.engine.device import pick_device
+from gansmith.models.load import recipe_of_code
+from gansmith.recipes import default_for, named
+
+_NAMED = 5  # Refused files in a message.
+
+
+def default_name(data: str, device: str) -> tuple[str, str]:
+    """The recipe for pictures about which nothing was asked, and why, in a sentence without its stop.
+
+    Raises:
+        DataError: there is nothing of that name, or no readable picture in it.
+        SettingError: the device is not on this machine.
+    """
+    facts = describe_source(data)
+    on_gpu = pick_device(my_device(device)).type != "cpu"
+    side = min(facts.median_width, facts.median_height)
+    name = default_for(side, on_gpu)
+    size = named(name).data.size
+    shape = f"{facts.median_width}x{facts.median_height}"
+    if name == default_for(2**31, on_gpu):
+        where = "a GPU learns in reasonable time" if on_gpu else "a processor learns in minutes"
+        return (
+            name,
+            f"pictures are typically {shape}, and {size.width} px is the largest default that {where}",
+        )
+    if side < size.width:
+        return name, f"pictures are typically {shape}, and {size.width} px is the smallest default"
+    return name, f"pictures are typically {shape}, and {size.width} px is the largest default they fill"
+
+
+def make_recipe(name: str, settings: Sequence[str]) -> Recipe:
+    """The recipe of a name or a ``.py`` file, with settings changed.
+
+    Raises:
+        SettingError: there is no such recipe or setting, or a value is of another kind.
+    """
+    recipe = recipe_of_code(name) if name.endswith(".py") else named(name)
+    for setting in settings:
+        recipe = override(recipe, setting)
+    return recipe
+
+
+def open_pictures(data: str, recipe: Recipe, all_listed: str, quiet: bool = False) -> DataSet:
+    """The data set for a recipe; what was left out is told on stderr.
+
+    Args:
+        data: what the user named.
+        recipe: whose method and form it is for.
+        all_listed: where more than a few refused files are all named, in words.
+        quiet: say nothing, for all processes but the first.
+
+    Raises:
+        DataError: there is nothing of that name, or no picture in it.
+    """
+    fields = recipe.method.batch_type._fields
+    opened = open_data(
+        data, recipe.data, fields=fields, progress=None if quiet else counter("Reading pictures")
+    )
+    if quiet:
+        return opened
+    for refused in opened.refused[:_NAMED]:
+        name = refused.name if refused.name.isprintable() else repr(refused.name)
+        click.echo(f"Left out: {name}: {refused.reason}", err=True)
+    if len(opened.refused) > _NAMED:
+        click.echo(f"Left out: {len(opened.refused) - _NAMED} more; {all_listed}.", err=True)
+    return opened

@@ -1,0 +1,1 @@
+"""What everything else stands on: tensors, noise, schedules, processes, files. Imports errors only."""

@@ -1,0 +1,117 @@
+"""Randomness that belongs to a picture: one seed is one picture, whatever the batch or the device."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gansmith.core.tensors import Seeds
+
+# The splitmix64 finaliser (Steele, Lea, Flood 2014), in signed 64-bit arithmetic that wraps.
+_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+_MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+_MIX_2 = 0x94D049BB133111EB - (1 << 64)
+
+
+Kept = dict[str, tuple[Tensor, int]]
+"""What was made of a noise, by name, and how far its streams were read for it."""
+
+
+def _shift(bits: Tensor, places: int) -> Tensor:
+    return (bits >> places) & ((1 << (64 - places)) - 1)  # A logical shift; >> alone copies the sign.
+
+
+def _mix(bits: Tensor) -> Tensor:
+    bits = (bits ^ _shift(bits, 30)) * _MIX_1
+    bits = (bits ^ _shift(bits, 27)) * _MIX_2
+    return bits ^ _shift(bits, 31)
+
+
+def mix_seeds(*parts: int) -> int:
+    """One 63-bit seed out of several integers, so that neighbouring integers give unrelated seeds."""
+    state = torch.zeros((), dtype=torch.int64)
+    for part in parts:
+        state = _mix((state ^ (int(part) & (2**63 - 1))) + _GOLDEN)
+    return int(state) & (2**63 - 1)
+
+
+class Noise:
+    """A stream of random numbers for each picture of a batch.
+
+    Drawing is counter-based: the numbers are a function of (seed, position in the stream), so a
+    picture keeps its noise when the batch around it changes, and nothing has to be saved to resume.
+    Draws in one order give one result; each draw continues where the last one stopped.
+
+    Args:
+        seeds: one seed per picture, int64, non-negative.
+        kept: what ``once`` keeps, shared by all noises that are given the same; None to keep nothing.
+    """
+
+    def __init__(self, seeds: Seeds, kept: Kept | None = None) -> None:
+        self.seeds, self._kept = seeds, kept
+        # MPS has neither float64 nor dependable 64-bit products: draw on the CPU and move.
+        device = torch.device("cpu") if seeds.device.type == "mps" else seeds.device
+        self._state = _mix(_mix(seeds.to(device) + _GOLDEN))
+        self._position = 0
+
+    @classmethod
+    def of(cls, *seeds: int) -> "Noise":
+        """Noise for the given seeds: ``Noise.of(0, 1, 2)`` serves a batch of three."""
+        return cls(torch.tensor(seeds, dtype=torch.int64))
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def each(self, step: int) -> "Noise":
+        """The streams of every ``step``-th picture alone, from where they stand; this one stays put."""
+        part = Noise(self.seeds[::step])
+        part._position = self._position
+        return part
+
+    def once(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+        """What ``make`` makes of this noise, made once for all moves of a step that share it.
+
+        The graph behind it is kept, too: the player whose networks made it may differentiate it as if it
+        had made it itself, everyone else must ``detach`` it. Where nothing is shared (``Turn.shares``, parts
+        of a batch) it is made each time, from the same numbers.
+        """
+        if self._kept is None:
+            return make()
+        if name not in self._kept:
+            made = make()
+            self._kept[name] = (made, self._position)
+        made, self._position = self._kept[name]
+        return made
+
+    def signs(self, *shape: int) -> Float[Tensor, "batch ..."]:
+        """-1 or 1 with equal chance, shape [batch, *shape]; far cheaper than ``normal``."""
+        bits = self._bits(math.prod(shape))
+        signs = torch.where(bits < 0, -1.0, 1.0)
+        return signs.reshape(len(self), *shape).to(self.seeds.device)
+
+    def uniform(self, *shape: int) -> Float[Tensor, "batch ..."]:
+        """Numbers in (0, 1), shape [batch, *shape]."""
+        count = math.prod(shape)
+        # In float32 the numbers nearest to 1 would round to it.
+        numbers = self._uniform(count).float().clamp(max=1.0 - 2.0**-24)
+        return numbers.reshape(len(self), *shape).to(self.seeds.device)
+
+    def normal(self, *shape: int) -> Float[Tensor, "batch ..."]:
+        """Numbers from N(0, 1), shape [batch, *shape] (Box and Muller 1958)."""
+        count = math.prod(shape)
+        half = (count + 1) // 2
+        radius_and_angle = self._uniform(2 * half)
+        radius = torch.sqrt(-2.0 * torch.log(radius_and_angle[:, :half]))
+        angle = (2.0 * math.pi) * radius_and_angle[:, half:]
+        both = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1)
+        return both[:, :count].float().reshape(len(self), *shape).to(self.seeds.device)
+
+    def _uniform(self, count: int) -> Tensor:
+        return (_shift(self._bits(count), 11).double() + 0.5) * 2.0**-53
+
+    def _bits(self, count: int) -> Tensor:
+        steps = torch.arange(self._position + 1, self._position + count + 1, device=self._state.device)
+        self._position += count
+        return _mix(self._state[:, None] + steps * _GOLDEN)

@@ -1,0 +1,59 @@
+"""Factors that change while training goes on, each a pure function of how far the run has come."""
+
+import math
+from dataclasses import dataclass
+
+from gansmith.core.progress import Progress
+from gansmith.errors import SettingError
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The factor 1 throughout."""
+
+    def __call__(self, progress: Progress) -> float:
+        """The factor at this point of the run."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Linear:
+    """1 until ``start``, then a straight line to ``end`` (CycleGAN: start=0.5, end=0)."""
+
+    end: float = 0.0
+    start: float = 0.0  # As a fraction of the run.
+
+    def __call__(self, progress: Progress) -> float:
+        """The factor at this point of the run."""
+        share = (progress.fraction - self.start) / max(1.0 - self.start, 1e-9)
+        return 1.0 + (self.end - 1.0) * min(max(share, 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from 1 to ``end`` (R3GAN's shape for rate, penalty weight and EMA)."""
+
+    end: float = 0.0
+
+    def __call__(self, progress: Progress) -> float:
+        """The factor at this point of the run."""
+        return self.end + (1.0 - self.end) * 0.5 * (1.0 + math.cos(math.pi * progress.fraction))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Multiplied by ``factor`` after every ``epochs`` passes over the pictures."""
+
+    epochs: float = 10.0
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.epochs > 0:
+            raise SettingError(f"Step's epochs must be positive. Received: epochs={self.epochs}.")
+
+    def __call__(self, progress: Progress) -> float:
+        """The factor at this point of the run."""
+        return float(self.factor ** math.floor(progress.epoch / self.epochs))
+
+
+Schedule = Constant | Linear | Cosine | Step

@@ -1,0 +1,98 @@
+"""A built-in data set as a source of pictures, so that it can be prepared and inspected like any other."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from gansmith.config.recipe import DataConfig
+from gansmith.core.image_size import Size
+from gansmith.data.builtin.sets import DemoFaces, open_builtin
+from gansmith.data.dataset import DataSet
+from gansmith.data.metadata.facts import Facts, Refused
+from gansmith.data.prepare.format import as_picture_file
+from gansmith.data.sources.folder import Reader
+
+
+class BuiltinReader:
+    """Draws or copies pictures of a built-in set; a worker process opens the set for itself.
+
+    Args:
+        name: of the set, as on the command line.
+        size: pictures are made at this size.
+    """
+
+    format = "built-in"  # What users are told.
+
+    def __init__(self, name: str, size: Size) -> None:
+        self.name, self.size = name, size
+        self._data: DataSet | None = None
+
+    def __getstate__(self) -> tuple[str, Size]:
+        return self.name, self.size
+
+    def __setstate__(self, state: tuple[str, Size]) -> None:
+        BuiltinReader.__init__(self, *state)
+
+    @property
+    def data(self) -> DataSet:
+        """The set, opened on first use."""
+        if self._data is None:
+            self._data = open_builtin(self.name, DataConfig(size=self.size))
+        return self._data
+
+    def read(self, key: int) -> bytes:
+        """Picture ``key`` as a PGM or PPM file."""
+        picture = self.data.fetch(torch.tensor([key]), ("images",))["images"][0]
+        return as_picture_file(picture.permute(1, 2, 0).numpy())
+
+
+class BuiltinSource:
+    """A built-in set, its facts among it.
+
+    Args:
+        name: of the set, as on the command line.
+        size: pictures are made at this size.
+
+    Raises:
+        DataError: its files are neither here nor to be had.
+        MissingPackageError: it needs an optional package.
+    """
+
+    refused: tuple[Refused, ...] = ()
+    others: tuple[str, ...] = ()
+
+    def __init__(self, name: str, size: Size) -> None:
+        reader = BuiltinReader(name, size)
+        data = reader.data
+        self.name, self.fingerprint = name, f"{data.fingerprint}:{size}"
+        self.reader: Reader = reader
+        self.names: Sequence[str] = [f"{number:08d}" for number in range(len(data))]
+        self.facts = _facts(data)
+
+    def key(self, index: int) -> int:
+        """The number itself."""
+        return index
+
+    def read(self, index: int) -> bytes:
+        """Picture ``index`` as a PGM or PPM file."""
+        return self.reader.read(index)
+
+
+def _facts(data: DataSet) -> Facts:
+    if isinstance(data, DemoFaces):
+        return replace(data.facts(), licence=data.about.licence)
+    wanted = [name for name in data.columns if name in ("labels", "attributes")]
+    found = data.fetch(torch.arange(len(data)), wanted) if wanted else {}
+    known: dict[str, Any] = {name: np.array(column.numpy()) for name, column in found.items()}
+    names = data.about.label_names
+    if "labels" in known and not names:
+        names = tuple(str(number) for number in range(int(known["labels"].max()) + 1))
+    return Facts(
+        **known,
+        label_names=names,
+        attribute_names=data.about.attribute_names,
+        licence=data.about.licence,
+    )

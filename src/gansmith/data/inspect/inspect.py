@@ -1,0 +1,136 @@
+"""What can be said of pictures before anyone trains on them, in seconds: a fair sample is looked at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansmith.core.files import whole_file
+from gansmith.core.image_size import Form, Size
+from gansmith.data.inspect.findings import Goal, Measured
+from gansmith.data.inspect.measure import SEEN
+from gansmith.data.inspect.report import Report, build, contact_sheet
+from gansmith.data.metadata.facts import Facts, Refused
+from gansmith.data.prepare.finish import small, split_of
+from gansmith.data.prepare.format import PreparedFolder
+from gansmith.data.prepare.worker import Job
+from gansmith.data.prepare.workers import blocks, cores
+from gansmith.data.sources.folder import Reader, Source, nothing_found
+from gansmith.errors import SettingError
+
+_SIDE = 64  # In pixels: pictures are measured at this size.
+_SHOWN = 64  # Pictures on the contact sheet.
+_POOL = 300  # Pictures from which on starting worker processes pays.
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A report, and some of the pictures it is about: uint8 [channels, height, width]."""
+
+    report: Report
+    pictures: tuple[NDArray[np.uint8], ...]
+
+
+class SampleSource:
+    """Some rows of a source, in order.
+
+    Args:
+        source: all of them.
+        rows: which.
+    """
+
+    def __init__(self, source: Source, rows: Sequence[int]) -> None:
+        self.name, self._source, self._rows = source.name, source, rows
+        self.reader: Reader = source.reader
+        self.names: Sequence[str] = [source.names[row] for row in rows]
+        self.facts: Facts = Facts()  # Landmarks need not be moved to be counted.
+        self.refused: tuple[Refused, ...] = ()
+        self.others: tuple[str, ...] = ()
+        self.fingerprint = source.fingerprint
+
+    def key(self, index: int) -> Any:
+        """What the reader calls picture ``index``."""
+        return self._source.key(self._rows[index])
+
+    def read(self, index: int) -> bytes:
+        """The bytes of picture ``index``."""
+        return self._source.read(self._rows[index])
+
+
+def inspect(
+    source: Source, goal: Goal | None = None, *, most: int = 2000, workers: int | None = None
+) -> Inspected:
+    """Look at up to ``most`` pictures, evenly spread, and report.
+
+    Raises:
+        DataError: there is no picture at all.
+    """
+    if not len(source.names):
+        raise nothing_found(source)
+    if isinstance(source, PreparedFolder):
+        return _prepared(source, goal)
+    count = min(len(source.names), most)
+    rows = [place * len(source.names) // count for place in range(count)]
+    size = Size(_SIDE, _SIDE)
+    job = Job(reader=source.reader, form=Form(size=size, channels=3, fit="pad"))
+    names: list[str] = []
+    seen: list[Any] = []
+    shown: list[NDArray[np.uint8]] = []
+    refused = list(source.refused)
+    if workers is not None and workers < 1:
+        raise SettingError(f"At least one worker is needed. Received: {workers}. Leave --workers out.")
+    if workers is None:
+        workers = cores() if count > _POOL else 1
+    for _, block in blocks(SampleSource(source, rows), job, 0, workers):
+        names += block.names
+        seen += block.seen
+        shown += [pixels[0] for pixels in block.pixels]
+        refused += block.refused
+    report = build(
+        source.name,
+        Measured(names, np.array(seen, dtype=SEEN), source.facts),
+        count=len(source.names) + len(source.refused),
+        refused=refused,
+        split=split_of(source.facts, len(source.names)),
+        goal=goal,
+    )
+    return Inspected(report, tuple(small(pixels) for pixels in _some(shown)))
+
+
+def write_sheet(found: Inspected, path: Path) -> None:
+    """The contact sheet of what was inspected.
+
+    Raises:
+        SettingError: the name does not end in .png, or there is no picture to show.
+        StorageError: the disk refuses.
+    """
+    if path.suffix.lower() != ".png" or not found.pictures:
+        reason = "which has no picture to show" if path.suffix.lower() == ".png" else "of another kind"
+        raise SettingError(
+            f"A contact sheet is a .png file of one picture or more. Received: {path}, {reason}."
+        )
+    with whole_file(path) as part:
+        contact_sheet(found.pictures).save(part, format="PNG")
+
+
+def _prepared(folder: PreparedFolder, goal: Goal | None) -> Inspected:
+    """Everything was measured when it was prepared; nothing is decoded."""
+    report = build(
+        folder.name,
+        Measured(folder.names, folder.seen, folder.facts),
+        count=len(folder.names) + len(folder.refused),
+        refused=folder.refused,
+        split=split_of(folder.facts, len(folder.names)),
+        goal=goal,
+    )
+    pictures = folder.arrays[folder.picture_column]
+    rows = _some(range(len(folder)))
+    return Inspected(report, tuple(small(pictures[row]) for row in rows))
+
+
+def _some(items: Sequence[Any]) -> list[Any]:
+    count = min(len(items), _SHOWN)
+    return [items[place * len(items) // count] for place in range(count)]

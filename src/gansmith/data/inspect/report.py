@@ -1,0 +1,237 @@
+"""The data report: what was found in a set of pictures as text, as JSON and as sheets to look at."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gansmith.core.text import in_bytes, plural
+from gansmith.data.inspect.advice import advise, percent
+from gansmith.data.inspect.findings import Faces, Findings, Goal, Measured, Names, Sizes, find
+from gansmith.data.metadata.facts import Refused
+from gansmith.data.metadata.licences import LONGEST, UNKNOWN
+
+Picture = NDArray[np.uint8]
+
+_NAMED = 5  # Examples in a line of text.
+_LONGEST = 40  # Characters of a file name in text.
+_REASONS = 5  # Kinds of refusal in text.
+_GAP = 2  # White pixels between pictures of a sheet.
+_ACROSS, _DOWN = 8, 16  # Look-alikes in a row of their sheet, and rows.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Findings):
+    """What was found, and what follows from it."""
+
+    advice: tuple[str, ...]
+
+
+def build(
+    name: str,
+    measured: Measured,
+    *,
+    count: int | None = None,
+    refused: Sequence[Refused] = (),
+    split: tuple[int, int, int] | None = None,
+    goal: Goal | None = None,
+) -> Report:
+    """The report of a set of pictures, of some or all of which the measurements are at hand.
+
+    Args:
+        name: what the user calls the set.
+        measured: the pictures looked at.
+        count: pictures listed; None for those looked at and those refused.
+        refused: what was left out, and why.
+        split: pictures for training, pictures held out, and the seed that parted them (-1: the owner did).
+        goal: what is to be trained, where that is known.
+    """
+    found = find(name, measured, count=count, refused=refused, split=split, goal=goal)
+    parts: dict[str, Any] = {item.name: getattr(found, item.name) for item in fields(Findings)}
+    return Report(**parts, advice=advise(found, goal))
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The report in dicts, lists, strings, numbers, booleans and None, with the same keys for every set.
+
+    Bytes of file names that are not UTF-8 become backslash escapes, so that it can be written anywhere.
+    """
+    tree = asdict(report)
+    tree["labels"] = [{"name": name, "count": count} for name, count in report.labels]
+    tree["attributes"] = [{"name": name, "share": share} for name, share in report.attributes]
+    tree["repeated"] = [item.name for item in report.repeated]
+    for key in ("formats", "modes"):
+        tree[key] = dict(tree[key])
+    if report.captions is not None:
+        tree["captions"] = {"having": report.captions[0], "of": report.captions[1]}
+    if report.split is not None:
+        tree["split"] = dict(zip(("training", "held_out", "seed"), report.split, strict=True))
+    tree |= {"copies": report.copies, "look_alikes": report.look_alikes, "sampled": report.sampled}
+    plain: dict[str, Any] = _plain(tree)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def as_text(report: Report) -> str:
+    """The report as a table of at most 40 lines, whatever the files are called, and the advice below it."""
+    looked = f"{report.looked_at:,} looked at" if report.sampled else "all looked at"
+    head = f"{_printable(report.name)}: {plural(report.count, 'picture')}, {looked}"
+    rows = [
+        *_size_rows(report.sizes),
+        ("files", f"{_counted(report.formats)}; {in_bytes(report.bytes)}" if report.formats else "none"),
+        ("colour", _counted(report.modes)),
+        ("copies", _groups(report.exact, report.copies, " = ")),
+        ("look-alikes", _groups(report.near, report.look_alikes, " ~ ")),
+        ("blurred", _blurred(report)),
+        ("faces", _faces(report.faces)),
+        ("labels", _several(f"{_printable(name)} {count:,}" for name, count in report.labels)),
+        ("attributes", _several(f"{_printable(name)} {percent(share)}" for name, share in report.attributes)),
+        ("captions", "" if report.captions is None else "{:,} of {:,}".format(*report.captions)),
+        ("landmarks", "yes" if report.landmarks else ""),
+        ("split", _split(report.split)),
+        ("licence", _printable(report.licence or UNKNOWN, LONGEST)),
+        ("repeats", _repeats(report.repeated)),
+        *_refused_rows(report.refused),
+    ]
+    table = [f"  {title:13}{cell}" for title, cell in rows if cell]
+    return "\n".join([head, *table, "", "Advice", *(f"  - {sentence}" for sentence in report.advice)])
+
+
+def _printable(text: str, longest: int = _LONGEST) -> str:
+    """Text of one line without control codes: the unprintable is escaped, the middle may go missing."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if len(shown) <= longest:
+        return shown
+    return f"{shown[: longest // 2]}…{shown[len(shown) + 1 - longest + longest // 2 :]}"
+
+
+def _size_rows(sizes: Sizes | None) -> list[tuple[str, str]]:
+    if sizes is None:
+        return []
+    often = ", ".join(f"{width}x{height} ({count:,})" for width, height, count in sizes.frequent[:3])
+    least, median, most = (f"{width}x{height}" for width, height in _ends(sizes))
+    spread = often if sizes.different == 1 else f"{least} to {most}, median {median}; most often {often}"
+    shape = (
+        f"width/height {sizes.narrowest:.2f} to {sizes.widest:.2f}; a centre crop cuts {percent(sizes.cut)}"
+    )
+    small = [f"tiny: {percent(sizes.tiny)}"] if sizes.tiny else []
+    small += [f"smaller than wanted: {percent(sizes.enlarged)}"] if sizes.enlarged else []
+    return [("size", "; ".join([spread, *small])), ("shape", shape)]
+
+
+def _ends(sizes: Sizes) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    return sizes.smallest, sizes.median, sizes.largest
+
+
+def _groups(groups: tuple[Names, ...], extra: int, sign: str) -> str:
+    if not groups:
+        return "none"
+    largest = sorted(groups, key=len, reverse=True)[:2]
+    shown = "; ".join(
+        sign.join(map(_printable, group[:3])) + (" ..." * (len(group) > 3)) for group in largest
+    )
+    return f"{extra:,} in {plural(len(groups), 'group')}: {shown}"
+
+
+def _blurred(report: Report) -> str:
+    worst = f", the worst: {', '.join(map(_printable, report.softest[:3]))}" if report.softest else ""
+    return f"{percent(report.blurred)}{worst}"
+
+
+def _faces(faces: Faces | None) -> str:
+    if faces is None:
+        return ""
+    small = percent(faces.tiny / faces.looked_for)
+    return f"{small} of {faces.looked_for:,} under {faces.limit} pixels high"
+
+
+def _split(split: tuple[int, int, int] | None) -> str:
+    if split is None:
+        return ""
+    training, held_out, seed = split
+    how = f"seed {seed}" if seed >= 0 else "as their owner parted them"
+    return f"{training:,} training, {held_out:,} held out ({how})"
+
+
+def _repeats(repeated: Sequence[Refused]) -> str:
+    if not repeated:
+        return ""
+    return f"{plural(len(repeated), 'frame')} left out, nearly the same as another of the same video"
+
+
+def _refused_rows(refused: Sequence[Refused]) -> list[tuple[str, str]]:
+    """How many in all, then one row for each kind of reason, the most frequent first."""
+    if not refused:
+        return []
+    kinds: dict[str, list[Refused]] = {}
+    for item in refused:  # "3x3 pixels" and "2x2 pixels" are one kind.
+        kinds.setdefault(re.sub(r"\d[\d,.]*", "0", item.reason), []).append(item)
+    often = sorted(kinds.values(), key=len, reverse=True)
+    rows = [("refused", f"{len(refused):,}")]
+    for items in often[:_REASONS]:
+        files = _several(_printable(item.name) for item in items)
+        rows.append(("", f"{len(items):,} x {_printable(items[0].reason, 100)}: {files}"))
+    if len(often) > _REASONS:
+        rows.append(("", f"{plural(len(often) - _REASONS, 'more kind')} of reason"))
+    return rows
+
+
+def _several(items: Iterable[str]) -> str:
+    items = list(items)
+    rest = len(items) - _NAMED
+    return ", ".join(items[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _counted(counts: Sequence[tuple[str, int]]) -> str:
+    return _several(f"{name} {count:,}" for name, count in counts)
+
+
+def contact_sheet(pictures: Sequence[Picture], columns: int | None = None) -> Image.Image:
+    """All pictures on one white sheet, row by row; smaller ones stand in the middle of their cell.
+
+    Args:
+        pictures: [C, H, W] each, C 1 or 3; sizes and channels may differ. At least one.
+        columns: pictures in a row; None for a nearly square grid.
+    """
+    if not pictures or (columns is not None and columns < 1):
+        rule = "A contact sheet needs at least one picture and one column."
+        raise ValueError(f"{rule} Received: {len(pictures)} pictures, columns={columns}.")
+    across = min(len(pictures), columns or math.ceil(math.sqrt(len(pictures))))
+    return _sheet([pictures[first : first + across] for first in range(0, len(pictures), across)])
+
+
+def duplicate_sheet(groups: Sequence[Sequence[Picture]]) -> Image.Image:
+    """Look-alikes side by side, a row to a group: the first 8 of each of the first 16 groups.
+
+    Args:
+        groups: pictures as ``contact_sheet`` takes them, at least one.
+    """
+    return _sheet([group[:_ACROSS] for group in groups[:_DOWN]])
+
+
+def _sheet(rows: Sequence[Sequence[Picture]]) -> Image.Image:
+    shapes = [picture.shape for row in rows for picture in row]
+    if not shapes or any(len(shape) != 3 or shape[0] not in (1, 3) for shape in shapes):
+        raise ValueError(f"A sheet shows pictures [C, H, W] with C 1 or 3. Received: {shapes[:3]}.")
+    height, width = max(shape[1] for shape in shapes), max(shape[2] for shape in shapes)
+    down, across = height + _GAP, width + _GAP
+    sheet = np.full((len(rows) * down - _GAP, max(map(len, rows)) * across - _GAP, 3), 255, dtype=np.uint8)
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
+            top = y * down + (height - picture.shape[1]) // 2
+            left = x * across + (width - picture.shape[2]) // 2
+            place = sheet[top : top + picture.shape[1], left : left + picture.shape[2]]
+            place[:] = picture.transpose(1, 2, 0)
+    return Image.fromarray(sheet)

@@ -1,0 +1,106 @@
+"""Which rows a batch is made of: one endless shuffled order, or one for each of two domains without pairs."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gansmith.config.recipe import DataConfig
+from gansmith.core.noise import mix_seeds
+from gansmith.data.dataset import DataSet
+from gansmith.data.loading.sampler import Sampler, split
+from gansmith.errors import DataError, nearest
+
+DOMAINS = ("a", "b")
+"""Fields of a batch that shows two domains without pairs."""
+
+_USUAL = (("trainA", "trainB"), ("a", "b"), ("A", "B"))  # How data sets of two domains name their folders.
+
+
+class Stream:
+    """Some rows of a data set in an endless order, shuffled by (seed, pass), and those held out of it.
+
+    Args:
+        data: where rows come from.
+        columns: field of the batch -> column of the data.
+        parts: (rows for training, rows held out), int64.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, data: DataSet, columns: Mapping[str, str], parts: tuple[Tensor, Tensor], seed: int
+    ) -> None:
+        self._data, self._columns = data, dict(columns)
+        self.training, self.held_out = parts
+        self._sampler = Sampler(len(self.training), seed)
+
+    def rows(self, position: int, count: int) -> Tensor:
+        """The rows at positions ``position`` .. ``position + count - 1`` of the endless order."""
+        return self.training[self._sampler.rows(position, count)]
+
+    def sample(self, count: int, seed: int) -> Tensor:
+        """Training rows for looking at: a fixed choice by ``seed``."""
+        order = torch.randperm(len(self.training), generator=torch.Generator().manual_seed(seed))
+        return self.training[order[:count]]
+
+    def fetch(self, rows: Tensor) -> dict[str, Tensor]:
+        """Those rows by field."""
+        fetched = self._data.fetch(rows, tuple(dict.fromkeys(self._columns.values())))
+        return {field: fetched[column] for field, column in self._columns.items()}
+
+
+def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int) -> tuple[Stream, ...]:
+    """The streams that together give the fields of a batch.
+
+    Raises:
+        DataError: the data lack a field, or are not two domains where two are wanted.
+    """
+    missing = [name for name in fields if name not in data.columns]
+    if set(missing) == set(DOMAINS) and "images" in data.columns:
+        return tuple(
+            Stream(data, {field: "images"}, parted(data, rows, config, seed), mix_seeds(seed, place))
+            for place, (field, rows) in enumerate(zip(DOMAINS, _domains(data, config), strict=True))
+        )
+    if missing:
+        raise DataError(
+            f"This method trains on {', '.join(fields)}. Received: {data.name}, which has "
+            f"{', '.join(data.columns)} and no {' and no '.join(missing)}."
+        )
+    return (Stream(data, {name: name for name in fields}, parted(data, None, config, seed), seed),)
+
+
+def parted(data: DataSet, rows: Tensor | None, config: DataConfig, seed: int) -> tuple[Tensor, Tensor]:
+    """Rows for training and rows held out: the owner's split where there is one, else by seed."""
+    held = data.about.held_out
+    if held is not None and config.validation > 0 and bool(held.any()) and not bool(held.all()):
+        everything = torch.arange(len(data)) if rows is None else rows
+        return everything[~held[everything]], everything[held[everything]]
+    if rows is None:
+        return split(len(data), config.validation, seed)
+    training, held_out = split(len(rows), config.validation, seed)
+    return rows[training], rows[held_out]
+
+
+def _domains(data: DataSet, config: DataConfig) -> tuple[Tensor, Tensor]:
+    """The rows of the two domains: two labels of the data."""
+    names = data.about.label_names
+    rule = "Two domains without pairs are two class folders, or two labels named by data.domains"
+    if "labels" not in data.columns or len(names) < 2:
+        raise DataError(f"{rule}. Received: {data.name}, which has {', '.join(data.columns)}.")
+    chosen = config.domains or next((pair for pair in _USUAL if set(pair) <= set(names)), None)
+    if chosen is None and len(names) == 2:
+        chosen = (names[0], names[1])
+    if chosen is None:
+        raise DataError(
+            f"{rule}. Received: {data.name}, with the labels {', '.join(names[:10])}. "
+            f"Choose two, for example --set data.domains={names[0]},{names[1]}."
+        )
+    unknown = [name for name in chosen if name not in names]
+    if unknown:
+        raise DataError(f"There is no label '{unknown[0]}' in {data.name}.{nearest(unknown[0], names)}")
+    labels = data.fetch(torch.arange(len(data)), ("labels",))["labels"].cpu()
+    first, second = ((labels == names.index(name)).nonzero()[:, 0] for name in chosen)
+    for name, rows in zip(chosen, (first, second), strict=True):
+        if len(rows) < 2:
+            raise DataError(f"A domain needs two pictures or more. Received: {len(rows)} of '{name}'.")
+    return first, second

@@ -1,0 +1,1 @@
+"""What is known of pictures: labels, attributes, captions, landmarks, licences, splits."""

@@ -1,0 +1,1 @@
+"""Prepared sets: pictures brought into one form, once."""

@@ -1,0 +1,253 @@
+"""A prepared set: a folder of NumPy columns that opens at once and is read at random without decoding.
+
+``set.json`` says what is there; ``images.npy`` holds the pictures, uint8 [n, height, width, channels];
+``labels.npy``, ``attributes.npy``, ``landmarks.npy`` and ``held_out.npy`` are there where they are known;
+``names`` and ``captions`` are text columns (see `gansmith.data.prepare.columns`); ``seen.npy`` is what was
+measured of each file. docs/prepared-sets.md has the format in full, and why it is this one.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansmith.core.image_size import Size
+from gansmith.data.inspect.measure import SEEN
+from gansmith.data.metadata.fact_types import REPEATED
+from gansmith.data.metadata.facts import Facts, Refused
+from gansmith.data.metadata.licences import recorded
+from gansmith.data.prepare.columns import Texts, mapped
+from gansmith.data.prepare.shard_set import ShardedPictures, is_sharded, picture_array
+from gansmith.errors import DataError
+
+FORMAT = "gansmith prepared set"
+VERSION = 1
+DESCRIPTION = "set.json"
+REPORT = "report.json"
+PICTURE_COLUMNS = ("images", "source", "target")
+"""Columns that hold pictures: ``images``, or ``source`` and ``target`` in a set of pairs."""
+
+
+def is_prepared(path: Path | str) -> bool:
+    """Whether a folder is a prepared set that was finished."""
+    return (Path(path) / DESCRIPTION).is_file() and (Path(path) / "names.npy").is_file()
+
+
+@dataclass(frozen=True)
+class PreparedReader:
+    """Pictures of a prepared set as files, for those who want files: PGM and PPM hold pixels as they are."""
+
+    folder: Path
+    column: str = "images"
+    format: ClassVar[str] = "prepared"  # What users are told.
+
+    def read(self, key: int) -> bytes:
+        """Picture ``key`` as the bytes of a PGM or PPM file."""
+        return as_picture_file(picture_array(self.folder, self.column)[key])
+
+
+def as_picture_file(pixels: NDArray[np.uint8]) -> bytes:
+    """uint8 [height, width, 1 or 3] -> the bytes of a PGM or PPM file: lossless, and the quickest to read."""
+    height, width, channels = pixels.shape
+    return b"P%d %d %d 255\n" % (5 if channels == 1 else 6, width, height) + pixels.tobytes()
+
+
+class PreparedFolder:
+    """What is in the folder of a prepared set; nothing but a description is read when it is opened.
+
+    It is a `gansmith.data.sources.folder.Source`, too, so a prepared set can be prepared again in another
+    form.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        DataError: it is no prepared set, of a later version, or damaged.
+    """
+
+    others: tuple[str, ...] = ()
+
+    def __init__(self, path: Path | str) -> None:
+        self.path, self.name = Path(path), str(path)
+        self.description = _described(self.path)
+        self.names: Sequence[str] = Texts(self.path, "names")
+        self.fingerprint: str = self.description["fingerprint"]
+        self.arrays: Mapping[str, Any] = {name: self._array(name) for name in self.description["columns"]}
+        self._check()
+        self.reader = PreparedReader(self.path, self.picture_column)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def picture_column(self) -> str:
+        """The first column that holds pictures."""
+        return next(name for name in PICTURE_COLUMNS if name in self.arrays)
+
+    @property
+    def seen(self) -> NDArray[Any]:
+        """What was measured of the file each picture comes from, [n] of `gansmith.data.inspect.measure.SEEN`.
+
+        Raises:
+            DataError: that is damaged.
+        """
+        seen = mapped(self.path / "seen.npy")
+        if seen.dtype != SEEN or seen.shape != (len(self),):
+            raise DataError(f"{self.path} is damaged: seen.npy is not of this set. Prepare the set again.")
+        return seen
+
+    @property
+    def size(self) -> Size:
+        """Of every picture."""
+        _, height, width, _ = self.arrays[self.picture_column].shape
+        return Size(width, height)
+
+    @property
+    def channels(self) -> int:
+        """1 for luma, 3 for RGB."""
+        return int(self.arrays[self.picture_column].shape[3])
+
+    @property
+    def captions(self) -> Sequence[str] | None:
+        """One for each picture, read when asked for."""
+        return Texts(self.path, "captions") if "captions" in self.description["texts"] else None
+
+    @property
+    def licence(self) -> str | None:
+        """Of the pictures, in words; None where nobody said."""
+        return recorded(self.description.get("licence"))
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What is known of every picture; read in full, unlike everything else here."""
+        told = self.description
+        known = {name: np.array(self.arrays[name]) for name in _FACTS if name in self.arrays}
+        captions = self.captions
+        return Facts(
+            **known,
+            label_names=tuple(told["label_names"]),
+            attribute_names=tuple(told["attribute_names"]),
+            landmark_names=tuple(told["landmark_names"]),
+            captions=None if captions is None else tuple(captions),
+            licence=self.licence,
+        )
+
+    @cached_property
+    def refused(self) -> tuple[Refused, ...]:
+        """Files, and frames much like others, that were left out when it was prepared."""
+        report = self.report()
+        refused = [Refused(name, reason) for name, reason in report.get("refused_files", [])]
+        return (*refused, *(Refused(name, REPEATED) for name in report.get("repeated", [])))
+
+    def report(self) -> dict[str, Any]:
+        """The report that was written when it was prepared, as plain JSON."""
+        try:
+            report = json.loads((self.path / REPORT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return report if isinstance(report, dict) else {}
+
+    def key(self, index: int) -> int:
+        """The number of the picture itself."""
+        return index
+
+    def read(self, index: int) -> bytes:
+        """Picture ``index`` as a file."""
+        return self.reader.read(index)
+
+    def _array(self, name: str) -> Any:
+        array: Any = (
+            picture_array(self.path, name) if name in PICTURE_COLUMNS else mapped(self.path / f"{name}.npy")
+        )
+        told, there = self.description["columns"][name], _shaped(array)
+        if there != told:
+            raise DataError(
+                f"{self.path} is damaged: {name}.npy holds {there}, and {DESCRIPTION} says {told}. "
+                "Prepare the set again."
+            )
+        return array
+
+    def _check(self) -> None:
+        """Pictures are pictures, and all columns are of one length."""
+        lengths = {"names": len(self.names), **{name: len(array) for name, array in self.arrays.items()}}
+        if (captions := self.captions) is not None:
+            lengths["captions"] = len(captions)
+        if len(set(lengths.values())) > 1:
+            raise DataError(
+                f"{self.path} is damaged: its columns differ in length ({lengths}). Prepare the set again."
+            )
+        for name in PICTURE_COLUMNS:
+            array = self.arrays.get(name)
+            if array is not None and (
+                array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] not in (1, 3)
+            ):
+                raise DataError(
+                    f"{self.path} is damaged: pictures are uint8 [n, height, width, 1 or 3]. Received: "
+                    f"{name}.npy with {_shaped(array)}. Prepare the set again."
+                )
+
+
+_FACTS = ("labels", "attributes", "landmarks", "held_out")
+
+
+def write_description(folder: Path, told: Mapping[str, Any]) -> str:
+    """The text of ``set.json``: what is given, and the shape of every column found in the folder."""
+    columns = {
+        name: _shaped(mapped(folder / f"{name}.npy")) for name in _FACTS if (folder / f"{name}.npy").exists()
+    }
+    columns = {name: _shaped(array) for name, array in picture_arrays(folder).items()} | columns
+    texts = [name for name in ("names", "captions") if (folder / f"{name}.utf8").exists()]
+    whole = {"format": FORMAT, "version": VERSION, **told, "columns": columns, "texts": texts}
+    return json.dumps(whole, indent=2, ensure_ascii=True) + "\n"
+
+
+def picture_arrays(folder: Path) -> dict[str, Any]:
+    """The picture columns that are there, by name; see `gansmith.data.prepare.shard_set.picture_array`."""
+    if is_sharded(folder):
+        return {PICTURE_COLUMNS[0]: ShardedPictures(folder)}
+    return {
+        name: mapped(folder / f"{name}.npy") for name in PICTURE_COLUMNS if (folder / f"{name}.npy").exists()
+    }
+
+
+def _shaped(array: Any) -> dict[str, Any]:
+    return {"dtype": str(array.dtype), "shape": list(array.shape)}
+
+
+def _described(path: Path) -> dict[str, Any]:
+    file = path / DESCRIPTION
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{file} cannot be read ({error}). Prepare the set again.") from error
+    if not isinstance(told, dict) or told.get("format") != FORMAT:
+        raise DataError(
+            f"{file} is not the description of a prepared set. Give a folder made by gansmith prepare."
+        )
+    if told.get("version") != VERSION:
+        raise DataError(
+            f"{path} is a prepared set of version {told.get('version')}, and this gansmith reads version "
+            f"{VERSION}. Prepare the pictures again, or update gansmith."
+        )
+    missing = [key for key, kind in _PARTS.items() if not isinstance(told.get(key), kind)]
+    if missing or not any(name in told["columns"] for name in PICTURE_COLUMNS):
+        raise DataError(
+            f"{file} is incomplete or damaged ({', '.join(missing) or 'no pictures'}). Prepare the set again."
+        )
+    return told
+
+
+_PARTS = {
+    "columns": dict,
+    "texts": list,
+    "fingerprint": str,
+    "caption_bytes": int,
+    "label_names": list,
+    "attribute_names": list,
+    "landmark_names": list,
+}

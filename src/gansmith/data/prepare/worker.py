@@ -1,0 +1,224 @@
+"""What one worker does when pictures are prepared: files in, pixels and measurements out, nothing else.
+
+Worker processes import this module, so it must not import torch: they would start in seconds, not at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansmith.core.image_size import Form
+from gansmith.data.decode.reading import Photo, read
+from gansmith.data.decode.resize import fit
+from gansmith.data.inspect.measure import SEEN, seen
+from gansmith.data.metadata.facts import Refused
+from gansmith.data.sources.folder import Reader
+from gansmith.data.sources.pairs import photos
+from gansmith.errors import DataError, GansmithError
+from gansmith.faces.align import Template, align
+from gansmith.faces.detect import LEAST_FACE, LEAST_SCORE, Detector, open_detector
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faces:
+    """How faces are found and brought into line."""
+
+    template: Template
+    detector: str = "dlib"
+    every: bool = False  # All faces of a picture, largest first; else the largest alone.
+    least_score: float = LEAST_SCORE  # The detector's confidence.
+    least_face: int = LEAST_FACE  # The shorter side of a face's box, in pixels of the file.
+
+    def open(self) -> Detector:
+        """The detector, its models loaded.
+
+        Raises:
+            MissingPackageError: its package is not installed.
+            SettingError: a value is out of its range.
+        """
+        return open_detector(
+            self.detector, least_score=self.least_score, least_face=self.least_face, every_face=self.every
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is done to every picture; small, for it is sent to each worker."""
+
+    reader: Reader
+    form: Form
+    faces: Faces | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture of the source; ``landmarks`` [points, 2] in its pixels where the source knows them."""
+
+    index: int
+    name: str
+    key: Any
+    landmarks: NDArray[np.float32] | None = None
+
+
+@dataclass
+class Block:
+    """What a worker made of a run of tasks; row by row in the order of the tasks."""
+
+    index: list[int] = field(default_factory=list)  # Of the task each row comes from.
+    names: list[str] = field(default_factory=list)
+    pixels: list[tuple[NDArray[np.uint8], ...]] = field(default_factory=list)
+    """For each row its picture, or the two of a pair: [height, width, channels]."""
+    landmarks: list[NDArray[np.float32]] = field(default_factory=list)  # [points, 2], or empty altogether.
+    seen: list[Any] = field(default_factory=list)  # Rows of `SEEN`.
+    refused: list[Refused] = field(default_factory=list)
+
+    def add(
+        self,
+        index: int,
+        name: str,
+        pixels: Sequence[NDArray[np.uint8]],
+        seen: Any,
+        landmarks: NDArray[np.float32] | None,
+    ) -> None:
+        """One row more; ``pixels`` are [channels, height, width] each."""
+        self.index.append(index)
+        self.names.append(name)
+        self.pixels.append(tuple(np.ascontiguousarray(one.transpose(1, 2, 0)) for one in pixels))
+        self.seen.append(seen)
+        if landmarks is not None:
+            self.landmarks.append(landmarks)
+
+    def measured(self) -> NDArray[Any]:
+        """The measurements as one array."""
+        return np.array(self.seen, dtype=SEEN)
+
+
+class Maker:
+    """Makes pictures; holds what is dear to open, such as a face detector.
+
+    Args:
+        job: what is done to every picture.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._format: str | None = getattr(job.reader, "format", None)  # Where no file of the user's is read.
+        self._detector: Detector | None = None
+
+    def block(self, tasks: Sequence[Task]) -> Block:
+        """Do some tasks; a picture that cannot be used is refused with its reason.
+
+        Raises:
+            GansmithError: something that is wrong for all pictures, such as a missing package.
+        """
+        block = Block()
+        for task in tasks:
+            try:
+                self._one(task, block)
+            except DataError as error:
+                block.refused.append(Refused(task.name, str(error)))
+            except OSError as error:
+                reason = f"it cannot be read: {error.strerror or error}"
+                block.refused.append(Refused(task.name, reason))
+            except MemoryError:
+                reason = "there is not enough memory to read it"
+                block.refused.append(Refused(task.name, reason))
+        return block
+
+    def _one(self, task: Task, block: Block) -> None:
+        if self._job.faces is None:
+            self._whole(task, block)
+        else:
+            self._faces(task, self._job.reader.read(task.key), block, self._job.faces)
+
+    def _whole(self, task: Task, block: Block) -> None:
+        raw, found = photos(self._job.reader, task.key, self._job.form)
+        photo = self._told(found[0])
+        decoded = [fit(photo, self._job.form) for photo in found]
+        points = None if task.landmarks is None else decoded[0].placement.points(task.landmarks)
+        measured = _measured(raw, photo, decoded[0].pixels)  # Before the row: a failure leaves no half row.
+        block.add(task.index, task.name, [picture.pixels for picture in decoded], measured, points)
+
+    def _told(self, photo: Photo) -> Photo:
+        """The picture with the name of the format that users are told."""
+        return photo if self._format is None else replace(photo, format=self._format)
+
+    def _faces(self, task: Task, raw: bytes, block: Block, wanted: Faces) -> None:
+        photo = self._told(read(raw))
+        rgb = np.asarray(photo.in_srgb(photo.image).convert("RGB"))
+        if self._detector is None:
+            self._detector = wanted.open()
+        found = self._detector.find(rgb)
+        if not found:
+            raise DataError("no face was found")
+        size = (self._job.form.size.width, self._job.form.size.height)
+        for number, face in enumerate(found if wanted.every else found[:1]):
+            name = task.name if number == 0 else f"{task.name}#face{number + 1}"
+            try:
+                aligned = align(rgb, face.landmarks, self._detector.points, size, wanted.template)
+            except DataError as error:  # The other faces are none the worse.
+                block.refused.append(Refused(name, str(error)))
+                continue
+            pixels = _with_channels(aligned.pixels, self._job.form.channels)
+            measured = _measured(raw, photo, pixels, face.box[3] - face.box[1])
+            if number:  # Faces of one file are no copies of each other, and its bytes count once.
+                measured["digest"] ^= np.uint64(number)
+                measured["bytes"] = 0
+            block.add(task.index, name, [pixels], measured, aligned.landmarks)
+
+
+def _measured(raw: bytes, photo: Photo, pixels: NDArray[np.uint8], face: float = float("nan")) -> Any:
+    return seen(
+        raw,
+        pixels,
+        width=photo.width,
+        height=photo.height,
+        format=photo.format,
+        mode=photo.mode,
+        face=face,
+    )
+
+
+def _with_channels(rgb: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """[height, width, 3] -> [channels, height, width]."""
+    if channels == 3:
+        return np.ascontiguousarray(rgb.transpose(2, 0, 1))
+    luma = rgb.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    return (luma + 0.5).astype(np.uint8)[None]
+
+
+# ---- in a worker process ------------------------------------------------------------------------------
+
+_maker: Maker | None = None
+
+
+def start_worker(job: Job) -> None:
+    """Get a worker process ready: it ignores Ctrl-C, and ends when its parent does."""
+    global _maker
+    import multiprocessing
+    import os
+    import signal
+    import threading
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()
+    _maker = Maker(job)
+
+
+def work(tasks: Sequence[Task]) -> Block | GansmithError:
+    """Do some tasks in a worker process; an error that is wrong for all pictures is returned, not raised."""
+    assert _maker is not None
+    try:
+        return _maker.block(tasks)
+    except GansmithError as error:  # Not every exception survives pickling; this one is sent as a value.
+        return GansmithError(str(error))

@@ -1,0 +1,83 @@
+"""Pictures that lie in a file as bare pixels, one after another, handed out as uncompressed picture files."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from gansmith.data.metadata.facts import Facts, Refused
+from gansmith.data.sources.folder import Reader
+from gansmith.data.sources.tar import read_part
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where pictures of one shape lie: ``count`` of them, ``stride`` bytes apart, from byte ``start`` on."""
+
+    part: str  # What their names begin with, such as "train".
+    path: Path
+    start: int
+    stride: int
+    count: int
+
+
+@dataclass(frozen=True)
+class ArrayReader:
+    """Reads pictures by (number of the file, number in it) as PGM or PPM, which are pixels with a header."""
+
+    files: tuple[Rows, ...]
+    shape: tuple[int, int, int]  # Channels (1 or 3, one after another in the file), height, width.
+    format: ClassVar[str] = "pixels"  # What users are told.
+
+    def read(self, key: tuple[int, int]) -> bytes:
+        """A picture file. Raises DataError or OSError where the file has become shorter or is gone."""
+        rows = self.files[key[0]]
+        channels, height, width = self.shape
+        raw = read_part(rows.path, rows.start + key[1] * rows.stride, channels * height * width)
+        header = b"P%d %d %d 255\n" % (5 if channels == 1 else 6, width, height)
+        if channels == 1:
+            return header + raw
+        planes = np.frombuffer(raw, dtype=np.uint8).reshape(self.shape)
+        return header + planes.transpose(1, 2, 0).tobytes()
+
+
+class ArraySource:
+    """Pictures of one or more files of bare pixels, in the order of the files.
+
+    Args:
+        name: what the user called it.
+        files: where the pixels are.
+        shape: channels (1 or 3), height, width.
+        facts: one row per picture.
+        refused: what could not be used.
+    """
+
+    others: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        name: str,
+        files: Sequence[Rows],
+        shape: tuple[int, int, int],
+        facts: Facts,
+        refused: Sequence[Refused] = (),
+    ) -> None:
+        self.name, self.facts, self.refused = name, facts, tuple(refused)
+        self.reader: Reader = ArrayReader(tuple(files), shape)
+        self._keys = [(number, row) for number, rows in enumerate(files) for row in range(rows.count)]
+        self.names: Sequence[str] = tuple(f"{files[number].part}/{row:05d}" for number, row in self._keys)
+        digest = hashlib.sha256(repr((shape, [(rows.part, rows.count) for rows in files])).encode())
+        if facts.labels is not None:  # The only trace of the pictures: many sets have the same sizes.
+            digest.update(facts.labels.tobytes())
+        self.fingerprint = digest.hexdigest()
+
+    def key(self, index: int) -> tuple[int, int]:
+        """(number of the file, number in it) of picture ``index``."""
+        return self._keys[index]
+
+    def read(self, index: int) -> bytes:
+        """Picture ``index`` as PGM or PPM."""
+        return self.reader.read(self.key(index))

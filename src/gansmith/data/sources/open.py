@@ -1,0 +1,118 @@
+"""What stands behind DATA or SRC: the one place that tells folders, archives, films and sets apart."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from gansmith.data.builtin.names import BUILTIN_NAMES
+from gansmith.data.decode.reading import suffixes
+from gansmith.data.metadata.conventions import open_published, owners_facts
+from gansmith.data.metadata.licences import beside
+from gansmith.data.prepare.format import PreparedFolder, is_prepared
+from gansmith.data.prepare.writer import JOURNAL
+from gansmith.data.sources.folder import FolderSource, Source, ZipSource, with_licence
+from gansmith.data.sources.huggingface import fetch, hub_name
+from gansmith.data.sources.parquet import TableSource, is_table
+from gansmith.data.sources.tar import TarSource
+from gansmith.data.sources.video import VIDEO_SUFFIXES, Sampling, VideoSource
+from gansmith.data.sources.webdataset import ShardSource, is_tar, open_tar
+from gansmith.errors import DataError, nearest
+
+RULE = "DATA is a folder of pictures, a zip or tar of them, a video, or a built-in data set"
+
+
+def open_source(data: str, *, label: str | None = None, sampling: Sampling | None = None) -> Source:
+    """The pictures at a path.
+
+    Args:
+        data: the path.
+        label: the column of a table beside the pictures that is the class.
+        sampling: how frames of videos are chosen.
+
+    Raises:
+        DataError: there is nothing, or nothing that holds pictures.
+        MissingPackageError: it needs an optional package.
+    """
+    path = Path(data).expanduser()
+    if path.is_dir():
+        return _with_licence(_folder(path, label, sampling or Sampling()), path)
+    if not path.exists():
+        if (name := hub_name(data)) is not None:
+            return TableSource(fetch(name), label=label)
+        raise DataError(f"{RULE}. Received: {data}, which does not exist.{_suggestion(data, path)}")
+    source = _file(path, label, sampling or Sampling())
+    if source is not None:
+        return source
+    if path.suffix.lower() in suffixes():
+        raise DataError(
+            f"{RULE}. Received: {data}, a single picture. Give the folder it lies in: {path.parent}."
+        )
+    raise DataError(f"{RULE}. Received: {data}, a file of another kind.")
+
+
+def _with_licence(source: Source, folder: Path) -> Source:
+    """The source; where its files are of a kind that says nothing of a licence, the folder is asked."""
+    asked = not isinstance(source, PreparedFolder) and source.facts.licence is None
+    return with_licence(source, beside(folder) if asked else None)
+
+
+def _file(path: Path, label: str | None, sampling: Sampling) -> Source | None:
+    if path.suffix.lower() == ".zip":
+        return owners_facts(ZipSource(path, label))
+    if is_tar(path.name):
+        return _tar(path, label)
+    if is_table(path.name):
+        return TableSource(path, label=label)
+    return VideoSource(path, sampling) if path.suffix.lower() in VIDEO_SUFFIXES else None
+
+
+def _folder(path: Path, label: str | None, sampling: Sampling) -> Source:
+    """A prepared set, an owner's layout, loose pictures; only without these tables, tars, videos."""
+    if is_prepared(path):
+        return PreparedFolder(path)
+    if (path / JOURNAL).is_file():
+        raise DataError(
+            f"A prepared set is used once it is finished. Received: {path}, which is not. Give the command "
+            "that began it again: it goes on where it was."
+        )
+    if (path / "recipe.json").is_file() and (path / "checkpoints").is_dir():
+        raise DataError(f"DATA is pictures. Received: {path}, a run. Give what it was trained on.")
+    published = open_published(path, label=label)
+    if published is not None:
+        return published
+    source = FolderSource(path, label)
+    if source.names:
+        return owners_facts(source)
+    return _packed(path, source.others, label, sampling) or source
+
+
+def _packed(path: Path, others: Sequence[str], label: str | None, sampling: Sampling) -> Source | None:
+    if any(map(is_table, others)):
+        return TableSource(path, label=label)
+    tars = [name for name in others if is_tar(name)]
+    if tars:
+        return _tar(path / tars[0], label) if len(tars) == 1 else ShardSource(path, label=label)
+    if any(Path(name).suffix.lower() in VIDEO_SUFFIXES for name in others):
+        return VideoSource(path, sampling)
+    return None
+
+
+def _tar(path: Path, label: str | None) -> Source:
+    source = open_tar(path, label=label)
+    return owners_facts(source) if isinstance(source, TarSource) else source
+
+
+def _suggestion(data: str, path: Path) -> str:
+    """The nearest thing that does exist: beside the path, or among the built-in sets."""
+    try:
+        beside = [
+            entry.name
+            for entry in path.parent.iterdir()
+            if entry.is_dir() or entry.suffix == ".zip" or is_tar(entry.name) or is_table(entry.name)
+        ]
+    except OSError:
+        beside = []
+    close = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.5)
+    if close and not difflib.get_close_matches(data, BUILTIN_NAMES, n=1, cutoff=0.8):
+        return f" Did you mean '{path.parent / close[0]}'?"
+    return nearest(data, BUILTIN_NAMES) if path.name == data else ""  # No built-in name is a path.

@@ -1,0 +1,215 @@
+"""Pictures in pairs: side by side in one file (as pix2pix has them), or in two folders under the same name.
+
+Both ways a row has two pictures, ``source`` and ``target``, which are cut and resized alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from gansmith.core.image_size import Form
+from gansmith.data.decode.reading import Header, Photo, probe, read
+from gansmith.data.metadata.facts import Refused
+from gansmith.data.sources.folder import Reader, Source
+from gansmith.errors import DataError, nearest
+
+PairKind = Literal["beside", "folders"]
+"""Side by side in one file, left to right; or in two folders, paired by name."""
+
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # Folders that are no sides.
+
+PAIR = ("source", "target")
+"""The picture columns of a set of pairs."""
+
+_WIDEST = 8192  # In pixels, of a `Size`.
+
+
+@dataclass(frozen=True)
+class PairReader:
+    """Reads the two pictures of a row."""
+
+    reader: Reader
+    kind: PairKind
+    swap: bool = False  # Targets become sources and sources targets.
+
+    def read(self, key: Any) -> bytes:
+        """The bytes of the first picture's file."""
+        return self.reader.read(key[0])
+
+    def photos(self, key: Any, form: Form) -> tuple[bytes, tuple[Photo, Photo]]:
+        """(all bytes of the row, (source, target)).
+
+        Raises:
+            DataError: a picture cannot be read, or two beside each other are not of one size.
+        """
+        raw = self.reader.read(key[0])
+        if self.kind == "folders":
+            other = self.reader.read(key[1])
+            return raw + other, self._ordered(read(raw, form), read(other, form))
+        width = min(2 * form.size.width, _WIDEST)
+        wide = None if form.box else replace(form, size=replace(form.size, width=width))
+        whole = read(raw, wide)
+        if whole.width % 2:
+            raise DataError(f"{whole.width} pixels wide; two pictures side by side have an even width")
+        middle = whole.image.width // 2
+        halves = (0, 0, middle, whole.image.height), (middle, 0, 2 * middle, whole.image.height)
+        left, right = (
+            replace(whole, image=whole.image.crop(half), width=whole.width // 2) for half in halves
+        )
+        return raw, self._ordered(left, right)
+
+    def headers(self, key: Any) -> tuple[Header, ...]:
+        """What the files of a row say of their pictures; of two beside each other one speaks for both.
+
+        Raises:
+            DataError: a file is not a picture.
+        """
+        first = probe(self.reader.read(key[0]))
+        if self.kind == "folders":
+            return first, probe(self.reader.read(key[1]))
+        return (replace(first, width=first.width // 2),)
+
+    def _ordered(self, first: Photo, second: Photo) -> tuple[Photo, Photo]:
+        return (second, first) if self.swap else (first, second)
+
+
+class PairSource:
+    """A source whose rows are pairs of pictures.
+
+    Args:
+        source: the files.
+        kind: how pairs are stored; ``folders`` needs two folders at the top, or names ``between``.
+        between: (folder of the sources, folder of the targets); None: the first and second by name.
+        swap: targets become sources and sources targets.
+
+    Raises:
+        DataError: there are not two folders, or no name is in both.
+    """
+
+    pictures = PAIR
+
+    def __init__(
+        self,
+        source: Source,
+        kind: PairKind,
+        between: tuple[str, str] | None = None,
+        swap: bool = False,
+    ) -> None:
+        self.name, self.others = source.name, source.others
+        self.fingerprint = f"{source.fingerprint}:{kind}:{between}:{swap}"
+        self.asked: dict[str, Any] = {"pairs": kind, "between": between, "swap": swap}
+        """What the fingerprint has beside the files."""
+        self.reader: Reader = PairReader(source.reader, kind, swap)
+        self._source = source
+        self.refused: tuple[Refused, ...] = source.refused
+        if kind == "beside":
+            self._rows = [(row, row) for row in range(len(source.names))]
+            self.names: Sequence[str] = source.names
+        else:
+            self._rows, alone = _matched(source, between)
+            self.names = tuple(source.names[first].partition("/")[2] for first, _ in self._rows)
+            self.refused = (*self.refused, *alone)
+        facts = source.facts.take([first for first, _ in self._rows])
+        # Class folders are the two sides of the pairs, not classes; landmarks are of one side only.
+        keep = kind == "beside"
+        self.facts = replace(
+            facts,
+            labels=facts.labels if keep else None,
+            label_names=facts.label_names if keep else (),
+            landmarks=None,
+            landmark_names=(),
+        )
+
+    def key(self, index: int) -> Any:
+        """What the reader calls the two pictures of row ``index``."""
+        first, second = self._rows[index]
+        return self._source.key(first), self._source.key(second)
+
+    def read(self, index: int) -> bytes:
+        """The bytes of the first picture's file of row ``index``."""
+        return self.reader.read(self.key(index))
+
+
+def photos(reader: Reader, key: Any, form: Form) -> tuple[bytes, tuple[Photo, ...]]:
+    """(the bytes of a row, its pictures): one, or two of a pair."""
+    if isinstance(reader, PairReader):
+        return reader.photos(key, form)
+    raw = reader.read(key)
+    return raw, (read(raw, form),)
+
+
+def headers(source: Source, index: int) -> tuple[Header, ...]:
+    """What the files of row ``index`` say of the pictures that will be made of them.
+
+    Raises:
+        DataError: a file is not a picture.
+    """
+    if isinstance(source.reader, PairReader):
+        return source.reader.headers(source.key(index))
+    return (probe(source.read(index)),)
+
+
+def picture_columns(source: Source) -> tuple[str, ...]:
+    """What the pictures of a row are called."""
+    return PAIR if isinstance(source, PairSource) else ("images",)
+
+
+def guess(source: Source, wide: bool) -> PairKind:
+    """How pairs are stored: two folders with the same names in them, else side by side where all is wide.
+
+    Raises:
+        DataError: neither.
+    """
+    tops = {name.partition("/")[0] for name in source.names if "/" in name}
+    sides = len(tops) == 2 and all("/" in name for name in source.names)
+    if sides and {top.lower() for top in tops} - _SPLITS == {top.lower() for top in tops}:
+        return "folders"
+    if wide:
+        return "beside"
+    raise DataError(
+        "Pairs are two folders with the same file names in them, or pictures with both side by side, twice "
+        f"as wide as high. Received: {source.name}, which is neither. Say which with --set "
+        "data.pairs=folders or --set data.pairs=beside."
+    )
+
+
+def _matched(source: Source, between: tuple[str, str] | None) -> tuple[list[tuple[int, int]], list[Refused]]:
+    folders = _two_folders(source, between)
+    first, second = (dict[str, int](), dict[str, int]())
+    alone = []
+    for row, name in enumerate(source.names):
+        top, _, rest = name.partition("/")
+        side = {folders[0]: first, folders[1]: second}.get(top) if rest else None
+        if side is None:
+            if between is None:  # Else the others are left out on purpose.
+                alone.append(Refused(name, "it lies in neither of the two folders of pairs"))
+            continue
+        stem = str(PurePosixPath(rest).with_suffix(""))
+        if side.setdefault(stem, row) != row:
+            alone.append(Refused(name, f"{source.names[side[stem]]} has the same name up to the ending"))
+    both = sorted(first.keys() & second.keys())
+    if not both:
+        raise DataError(
+            f"No file name is in both {folders[0]} and {folders[1]} of {source.name}. Pairs have the same "
+            "name in two folders; the ending may differ."
+        )
+    for side in (first, second):
+        for stem in sorted(side.keys() - set(both)):
+            alone.append(Refused(source.names[side[stem]], "its partner is missing in the other folder"))
+    return [(first[stem], second[stem]) for stem in both], alone
+
+
+def _two_folders(source: Source, between: tuple[str, str] | None) -> tuple[str, str]:
+    tops = sorted({name.partition("/")[0] for name in source.names if "/" in name})
+    if between is None:
+        if len(tops) != 2:
+            raise DataError(
+                f"Pairs by name need two folders. Received: {source.name}, with {len(tops)} "
+                f"({', '.join(tops[:6]) or 'none'}). Name two with --set data.between=NAME,NAME."
+            )
+        return tops[0], tops[1]
+    for folder in between:
+        if folder not in tops:
+            raise DataError(f"There is no folder '{folder}' in {source.name}.{nearest(folder, tops)}")
+    return between

@@ -1,0 +1,204 @@
+"""WebDataset shards: tar files in which a picture and what is known of it share a name up to the dot.
+
+A sample is ``000001.jpg`` with any of ``000001.cls`` (its class, an integer), ``000001.txt`` (a caption)
+and ``000001.json`` (``label``, ``label_name``, ``caption``, ``attributes``, ``landmarks``, ``held_out``).
+The layout is that of https://github.com/webdataset/webdataset.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from posixpath import splitext
+from typing import Any
+
+from gansmith.data.decode.reading import suffixes
+from gansmith.data.metadata.facts import Refused
+from gansmith.data.metadata.samples import assembled
+from gansmith.data.metadata.splits import is_held_out
+from gansmith.data.sources.folder import Files, Listing, hidden
+from gansmith.data.sources.tar import (
+    TAR_ENDINGS,
+    Contents,
+    Entry,
+    TarSource,
+    contents,
+    read_part,
+    told_damage,
+)
+from gansmith.errors import DataError
+
+_LARGEST_FACT = 2**20  # In bytes; a caption or a few numbers have less.
+_FACTS = (".cls", ".txt", ".json")
+
+
+@dataclass(frozen=True)
+class ShardReader:
+    """Reads parts of shards by (number of the shard, offset, size)."""
+
+    paths: tuple[Path, ...]  # Plain tars.
+
+    def read(self, key: tuple[int, int, int]) -> bytes:
+        """The bytes of a part."""
+        shard, offset, size = key
+        return read_part(self.paths[shard], offset, size)
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """One shard, its files sorted out."""
+
+    name: str  # What stands before its samples: the path without its ending.
+    found: Contents
+    pictures: Mapping[str, str]  # Key of a sample -> its picture.
+    facts: Mapping[str, list[str]]  # Key of a sample -> files that say something of it.
+    others: Sequence[str]
+
+
+class ShardSource(Files):
+    """The pictures of shards, in the order of the shards' names; a key is (shard, offset, size).
+
+    Names begin with their shard's, since shards may repeat each other's. Of a sample with several
+    pictures the one with the plainest ending counts (``jpg`` before ``mask.png``). Labels are used where
+    every picture has one, captions where any has.
+
+    Args:
+        path: a tar, or a folder with tars at any depth.
+        found: contents of the one tar, where they are known already.
+        label: what the class is called in JSON; else label or class.
+
+    Raises:
+        DataError: a shard is no tar, or there is none; no sample has ``label``.
+        StorageError: a shard is packed, and there is no room to unpack it.
+    """
+
+    def __init__(self, path: Path | str, found: Contents | None = None, *, label: str | None = None) -> None:
+        path = Path(path)
+        shards = [_sorted_out(name, found or contents(file)) for name, file in _shard_files(path)]
+        listing = Listing()
+        places: dict[str, tuple[int, Entry]] = {}
+        known: dict[str, dict[str, Any]] = {}
+        for number, shard in enumerate(shards):
+            _list(shard, listing)
+            for name, entry, facts in _samples(shard, listing):
+                places[name], known[name] = (number, entry), facts
+        self._init(path, listing, ShardReader(tuple(shard.found.path for shard in shards)))
+        self._keys = [(places[name][0], *places[name][1][1:3]) for name in self.names]
+        self.facts, refused = assembled([known[name] for name in self.names], label)
+        self.refused = (*self.refused, *refused)
+
+    def _init(self, path: Path, listing: Listing, reader: ShardReader) -> None:
+        others, listing.others = listing.others, []  # Not to be searched for files of facts.
+        super().__init__(str(path), listing, reader)
+        self.others = tuple(sorted(others))
+
+    def key(self, index: int) -> Any:
+        """Where picture ``index`` lies: (number of the shard, offset, size)."""
+        return self._keys[index]
+
+
+def open_tar(path: Path, *, label: str | None = None) -> TarSource | ShardSource:
+    """A tar of pictures; one in which most pictures have files of facts beside them is a shard.
+
+    Args:
+        path: the archive, plain or packed with gzip, bzip2 or xz.
+        label: what the class is called in what is said of pictures.
+
+    Raises:
+        DataError: it cannot be read, or is no tar; nothing is called ``label``.
+        StorageError: it is packed, and there is no room to unpack it.
+    """
+    found = contents(path)
+    shard = _sorted_out(path.name, found)
+    told = sum(key in shard.facts for key in shard.pictures)
+    if told * 2 > len(shard.pictures):
+        return ShardSource(path, found, label=label)
+    return TarSource(path, found, label=label)
+
+
+def is_tar(name: str) -> bool:
+    """Whether a file is a tar, by its ending."""
+    return name.lower().endswith(TAR_ENDINGS)
+
+
+def _shard_files(path: Path) -> list[tuple[str, Path]]:
+    if path.is_file():
+        return [(_stem(path.name), path)]
+    below = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if is_tar(file.name)}
+    files = [
+        (_stem(name), file) for name, file in sorted(below.items()) if not hidden(name) and file.is_file()
+    ]
+    if not files:
+        raise DataError(f"A tar, or a folder of tars, was expected. Received: {path}, which holds none.")
+    return files
+
+
+def _stem(name: str) -> str:
+    ending = next((ending for ending in TAR_ENDINGS if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)]
+
+
+def _sorted_out(name: str, found: Contents) -> _Shard:
+    pictures: dict[str, str] = {}
+    facts: dict[str, list[str]] = {}
+    others = []
+    for file, entry in found.entries.items():
+        key, ending = _key(file)
+        if entry.refused:
+            continue
+        if splitext(file)[1].lower() in suffixes():
+            if key not in pictures or ending.count(".") < _key(pictures[key])[1].count("."):
+                pictures[key] = file
+        elif ending.lower() in _FACTS:
+            facts.setdefault(key, []).append(file)
+        else:
+            others.append(file)
+    return _Shard(name, found, pictures, facts, others)
+
+
+def _key(file: str) -> tuple[str, str]:
+    """The name up to the first dot of its last part, and the rest: as WebDataset divides it."""
+    folder, slash, last = file.rpartition("/")
+    stem, dot, ending = last.partition(".")
+    return folder + slash + stem, dot + ending
+
+
+def _list(shard: _Shard, listing: Listing) -> None:
+    listing.others += [f"{shard.name}/{file}" for file in shard.others]
+    for file, entry in shard.found.entries.items():
+        if entry.refused:
+            listing.refused.append(Refused(f"{shard.name}/{file}", entry.refused))
+    if shard.found.damage:
+        listing.refused.append(told_damage(shard.name, shard.found.damage))
+
+
+def _samples(shard: _Shard, listing: Listing) -> Iterator[tuple[str, Entry, dict[str, Any]]]:
+    """Name, place and facts of every picture; read in the order in which they lie in the file."""
+    held_out = is_held_out(shard.name)
+    with shard.found.path.open("rb") as tar:
+        for key, file in shard.pictures.items():
+            name, entry = f"{shard.name}/{file}", shard.found.entries[file]
+            listing.add(name, entry.size)
+            facts: dict[str, Any] = {} if held_out is None else {"held_out": held_out}
+            for told in shard.facts.get(key, ()):
+                place = shard.found.entries[told]
+                tar.seek(place.offset)
+                try:
+                    facts |= _said(told, tar.read(min(place.size, _LARGEST_FACT + 1)))
+                except (ValueError, RecursionError) as error:
+                    listing.refused.append(Refused(f"{shard.name}/{told}", f"it cannot be read ({error})"))
+            yield name, entry, facts
+
+
+def _said(file: str, raw: bytes) -> dict[str, Any]:
+    """What a file says of its picture. Raises ValueError where it cannot be read."""
+    if len(raw) > _LARGEST_FACT:
+        raise ValueError(f"more than {_LARGEST_FACT:,} bytes")
+    text = raw.decode("utf-8-sig").strip()
+    ending = splitext(file)[1].lower()
+    if ending == ".cls":
+        return {"label": int(text)}
+    if ending == ".txt":
+        return {"caption": text}
+    given = json.loads(text)
+    return given if isinstance(given, dict) else {}

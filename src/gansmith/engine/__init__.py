@@ -1,0 +1,1 @@
+"""One step: turns are played, gradients taken, averages followed."""

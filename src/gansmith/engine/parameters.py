@@ -1,0 +1,48 @@
+"""Which weights each player moves, which networks nobody moves, and which are averaged."""
+
+from typing import Any
+
+from torch import nn
+
+from gansmith.config.recipe import Recipe
+from gansmith.engine.ema import WeightAverage
+from gansmith.errors import SettingError, nearest
+from gansmith.methods.base import Method, Networks
+
+
+def owned(method: Method[Any, Any, Any], networks: Networks) -> dict[str, list[nn.Parameter]]:
+    """The parameters of each player, each once even where networks share them.
+
+    Raises:
+        SettingError: a player owns a network that is not there.
+    """
+    found = {}
+    known = [name for name, _ in networks.named_children()]
+    for player, names in method.players().items():
+        for name in names:
+            if name.partition(".")[0] not in known:
+                raise SettingError(f"The player '{player}' owns no network '{name}'.{nearest(name, known)}")
+        parameters = [p for name in names for p in networks.get_submodule(name).parameters()]
+        found[player] = list(dict.fromkeys(parameters))
+    return found
+
+
+def frozen(method: Method[Any, Any, Any], networks: Networks) -> list[nn.Module]:
+    """The networks that belong to no player."""
+    played = {name for names in method.players().values() for name in names}
+    return [network for name, network in networks.named_children() if name not in played]
+
+
+def average(recipe: Recipe, networks: Networks) -> WeightAverage | None:
+    """The averaged copies a recipe asks for; None where it asks for none.
+
+    Raises:
+        SettingError: it names a network that is not there.
+    """
+    if recipe.train.average is None or not recipe.train.averaged:
+        return None
+    known = [name for name, _ in networks.named_children()]
+    for name in recipe.train.averaged:
+        if name not in known:
+            raise SettingError(f"train.averaged names networks: {', '.join(known)}. Received: {name!r}.")
+    return WeightAverage(networks, recipe.train.averaged)

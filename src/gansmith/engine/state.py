@@ -1,0 +1,58 @@
+"""Tensors by name, as a checkpoint has them, back into networks and optimisers."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from gansmith.errors import CheckpointError, SettingError, nearest
+from gansmith.methods.base import Networks
+
+
+def borrow(networks: Networks, borrowed: Mapping[str, Tensor]) -> None:
+    """Copy the borrowed networks' weights in.
+
+    Raises:
+        SettingError: a name that is not there.
+        CheckpointError: weights of another shape.
+    """
+    known = [name for name, _ in networks.named_children()]
+    for name in {key.partition(".")[0] for key in borrowed}:
+        if name not in known:
+            raise SettingError(f"There is no network '{name}' to borrow for.{nearest(name, known)}")
+        load_module(networks.get_submodule(name), under(borrowed, f"{name}."))
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def load_module(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a module its tensors.
+
+    Raises:
+        CheckpointError: they are another module's.
+    """
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise CheckpointError(
+            f"The checkpoint is of other networks than the recipe builds: {reason}"
+        ) from error
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimiser its memory, named ``index.key``, laid out as its weights are."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, values in optimiser.state.items():
+        for key, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                # The order in memory must be the parameter's: fused optimisers walk both at once.
+                values[key] = torch.empty_like(parameter).copy_(value)

@@ -1,0 +1,1 @@
+"""Ways through the latent space of a trained model."""

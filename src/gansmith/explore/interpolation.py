@@ -1,0 +1,200 @@
+"""Walks through latent space: how one picture turns into another, and what one number of the latent does."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from gansmith.core.noise import Noise
+from gansmith.core.tensors import Latents
+from gansmith.errors import SettingError
+from gansmith.images.grid import animate, grid, to_bytes, to_pil
+from gansmith.images.provenance import sentence, xmp_packet
+from gansmith.models.generator import RUN, Generator
+
+Mode = Literal["linear", "spherical"]
+Point = Float[Tensor, " latent"]
+"""One latent."""
+
+_NEARLY_PARALLEL = 1e-4  # The sine of an angle below which a great circle is a line, or is not defined.
+
+
+def linear(a: Point, b: Point, t: float) -> Point:
+    """The point a share ``t`` in [0, 1] of the straight way from ``a`` to ``b``; the ends are exact."""
+    return torch.lerp(a.double(), b.double(), t).to(a.dtype)
+
+
+def slerp(a: Point, b: Point, t: float) -> Point:
+    """The point a share ``t`` in [0, 1] of the way from ``a`` to ``b`` along a great circle; ends exact.
+
+    The direction moves at a constant angular speed (Shoemake 1985) and the length from that of ``a``
+    to that of ``b``. Gaussian latents of many dimensions all lie near one sphere, and a straight line
+    leaves it for lengths the generator was never shown (White 2016). Where ``a`` and ``b`` are parallel,
+    opposite or zero there is no one great circle, and the way is straight.
+    """
+    start, end = a.double(), b.double()
+    lengths = start.norm(), end.norm()
+    if min(lengths) == 0 or t in (0, 1):
+        return linear(a, b, t)
+    directions = start / lengths[0], end / lengths[1]
+    angle = torch.acos(torch.dot(*directions).clamp(-1.0, 1.0))
+    if torch.sin(angle) < _NEARLY_PARALLEL:
+        return linear(a, b, t)
+    shares = torch.sin((1 - t) * angle) / torch.sin(angle), torch.sin(t * angle) / torch.sin(angle)
+    direction: Tensor = shares[0] * directions[0] + shares[1] * directions[1]
+    return (direction * torch.lerp(*lengths, t)).to(a.dtype)
+
+
+def through(latents: Latents, frames_per_leg: int, mode: Mode, loop: bool) -> Iterator[Point]:
+    """A walk from the first latent to the last, and with ``loop`` back to the first.
+
+    Args:
+        latents: the k points to pass, [k, latent], k at least 2; each is met exactly.
+        frames_per_leg: steps from one to the next, at least 1.
+        mode: along straight lines or great circles.
+        loop: whether the walk returns to the first point.
+
+    Returns: k * frames_per_leg points with ``loop``, which can be played again and again without a
+    halt, else (k - 1) * frames_per_leg + 1.
+
+    Raises:
+        SettingError: fewer than two points, or no frames.
+    """
+    if len(latents) < 2 or frames_per_leg < 1:
+        rule = "A walk needs at least two points and one frame a leg."
+        raise SettingError(f"{rule} Received: {len(latents)} points, {frames_per_leg} frames a leg.")
+    between = {"linear": linear, "spherical": slerp}[mode]
+    points = [*latents, latents[0]] if loop else [*latents]
+    shares = [frame / frames_per_leg for frame in range(frames_per_leg)]
+    way = (between(a, b, t) for a, b in itertools.pairwise(points) for t in shares)
+    return way if loop else itertools.chain(way, [latents[-1]])
+
+
+def sweep(latent: Point, coordinate: int, low: float, high: float, frames: int) -> Iterator[Point]:
+    """One latent again and again, its number ``coordinate`` moved evenly from ``low`` to ``high``.
+
+    Raises:
+        SettingError: a coordinate the latent does not have, or fewer than two frames.
+    """
+    if not 0 <= coordinate < len(latent):
+        rule = f"A coordinate of this latent is a number from 0 to {len(latent) - 1}."
+        raise SettingError(f"{rule} Received: coordinate={coordinate}.")
+    if frames < 2 or not math.isfinite(high - low):
+        rule = "A sweep needs at least two frames, and two ends that are numbers."
+        raise SettingError(f"{rule} Received: frames={frames}, from {low} to {high}.")
+    chosen = torch.arange(len(latent), device=latent.device) == coordinate
+    return (torch.where(chosen, value, latent) for value in torch.linspace(low, high, frames).tolist())
+
+
+MOST_SEEDS = 10_000  # A film of that many takes hours to watch.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tour:
+    """From seed to seed.
+
+    With ``side_by_side`` above one, a frame shows as many walkers on the same tour, each a seed ahead
+    of the one before it.
+    """
+
+    frames_per_leg: int = 24
+    mode: Mode = "spherical"
+    loop: bool = True
+    side_by_side: int = 1
+
+    def tracks(self, latents: Latents) -> Sequence[Iterator[Point]]:
+        """Each walker's points; SettingError for more walkers than seeds."""
+        if not 1 <= self.side_by_side <= len(latents):
+            rule = f"A tour of {len(latents)} seeds can be walked 1 to {len(latents)} times side by side."
+            raise SettingError(f"{rule} Received: side_by_side={self.side_by_side}.")
+        starts = [latents.roll(-ahead, 0) for ahead in range(self.side_by_side)]
+        return [through(start, self.frames_per_leg, self.mode, self.loop) for start in starts]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What one number of the latent does to each seed, the seeds side by side."""
+
+    coordinate: int
+    low: float = -3.0  # In standard deviations of a Gaussian latent.
+    high: float = 3.0
+    frames: int = 49
+
+    def tracks(self, latents: Latents) -> Sequence[Iterator[Point]]:
+        """The sweep of each latent; SettingError for a coordinate it does not have."""
+        return [sweep(latent, self.coordinate, self.low, self.high, self.frames) for latent in latents]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Film:
+    """How frames are shown."""
+
+    fps: int = 12
+    last_hold_s: float = 0.0
+    columns: int | None = None  # Of pictures side by side; None: nearly square.
+
+
+def walk(
+    generator: Generator,
+    seeds: Sequence[int],
+    out: Path,
+    way: Tour | Sweep | None = None,
+    film: Film | None = None,
+) -> Path:
+    """A film (.gif, .webp or .mp4) of a walk through latent space, marked as made by a generator.
+
+    Args:
+        generator: one that has a latent.
+        seeds: whose latents are passed (a ``Tour``) or moved (a ``Sweep``).
+        out: where the film goes.
+        way: what the film shows; None for a spherical tour that returns to its first seed.
+        film: how it is shown; None for 12 frames a second.
+
+    Returns: ``out``.
+
+    Raises:
+        SettingError: a generator without a latent, no seeds, or a rule of the way or the film broken.
+        StorageError: the disk refused.
+    """
+    if generator.latents is None or generator.decode is None:
+        raise SettingError(
+            f"A walk needs a generator that makes pictures from a latent alone. {generator.name} "
+            f"({generator.recipe_name}) makes them from something else, so there is nothing to walk through."
+        )
+    if not seeds:
+        raise SettingError("A walk needs seeds to go by. Received: none. Write, for example, 0-3.")
+    if len(seeds) > MOST_SEEDS:
+        raise SettingError(f"A walk passes at most {MOST_SEEDS} seeds. Received: {len(seeds)}.")
+    if len(seeds) < 2 and not isinstance(way, Sweep):
+        raise SettingError(
+            f"A tour needs two seeds or more to go between. Received: {seeds[0]}. "
+            "Write, for example, 0-3, or sweep one coordinate with --coordinate."
+        )
+    shown = film or Film()
+    # On the CPU: the way has few numbers, and MPS has no double precision.
+    latents = generator.latents(Noise.of(*seeds)).cpu()
+    tracks = (way or Tour()).tracks(latents)
+    frames = _frames(generator, tracks, shown.columns)
+    origin = generator.origin(seeds[0] if len(seeds) == 1 else None)
+    words, packet = sentence(origin), xmp_packet(origin).encode()
+    return animate(frames, out, shown.fps, shown.last_hold_s, comment=words, xmp=packet)
+
+
+def _frames(
+    generator: Generator, tracks: Sequence[Iterable[Point]], columns: int | None
+) -> Iterator[Image.Image]:
+    assert generator.decode is not None
+    steps = zip(*tracks, strict=True)
+    # As many frames at a time as fill the runs of the network, or nearly so.
+    while group := list(itertools.islice(steps, max(1, RUN // len(tracks)))):
+        points = torch.stack([point for step in group for point in step])
+        made = to_bytes(generator.decode(points.to(generator.device)))
+        for first in range(0, len(made), len(tracks)):
+            yield to_pil(grid(made[first : first + len(tracks)], columns))

@@ -1,0 +1,1 @@
+"""Images to look at: grids, animations, curves, and the mark of their origin."""

@@ -1,0 +1,245 @@
+"""Sets of pictures to be compared, wherever they come from: a model, files, or a prepared set."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from gansmith.config.recipe import DataConfig
+from gansmith.core.image_size import Size
+from gansmith.core.tensors import BytePictures
+from gansmith.data.builtin.names import is_builtin
+from gansmith.data.dataset import DataSet
+from gansmith.data.inspect.inspect import SampleSource
+from gansmith.data.load import LazyDataSet
+from gansmith.data.loading.streams import parted
+from gansmith.data.mapped import open_prepared
+from gansmith.data.open import describe_source, open_data
+from gansmith.data.prepare.format import PreparedFolder
+from gansmith.data.sources.folder import nothing_found
+from gansmith.data.sources.open import RULE, open_source
+from gansmith.errors import DataError, SettingError
+from gansmith.models.generator import Generator, pictures
+from gansmith.models.load import open_generator
+from gansmith.runs.run import Run
+
+_GENERATED = re.compile(r"(^|/)seed\d{6,}\.png$")
+
+
+@runtime_checkable
+class PictureSet(Protocol):
+    """Pictures of one size in a fixed order."""
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the pictures do."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batches(self, size: int) -> Iterator[BytePictures]:
+        """All pictures, ``size`` at a time, uint8 [n, 1 or 3, h, w]."""
+        ...
+
+    def some(self, start: int, stop: int) -> BytePictures:
+        """The pictures from ``start`` up to ``stop``, at least one."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelPictures:
+    """What a generator makes of seeds 0, 1, 2, ...: the very pictures that `gansmith generate` writes."""
+
+    generator: Generator
+    name: str
+    fingerprint: str
+    count: int
+
+    @property
+    def images_seen(self) -> int | None:
+        """How long the generator was trained, in images, where that is known."""
+        return self.generator.images_seen
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batches(self, size: int) -> Iterator[BytePictures]:
+        """All pictures, in the order of their seeds."""
+        for _, part in pictures(self.generator, range(self.count), size):
+            yield part.cpu()
+
+    def some(self, start: int, stop: int) -> BytePictures:
+        """The pictures of some seeds."""
+        ((_, part),) = pictures(self.generator, range(start, stop), stop - start)
+        return part.cpu()
+
+
+@dataclass(frozen=True, eq=False)
+class DataPictures:
+    """Some rows of a data set."""
+
+    data: DataSet
+    name: str
+    fingerprint: str
+    rows: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, size: int) -> Iterator[BytePictures]:
+        """All pictures, in the order of the rows."""
+        for rows in torch.split(self.rows, size):
+            yield self.data.fetch(rows, ("images",))["images"]
+
+    def some(self, start: int, stop: int) -> BytePictures:
+        """The pictures of some of the rows."""
+        return self.data.fetch(self.rows[start:stop], ("images",))["images"]
+
+
+def open_model(model: str, count: int, device: str = "auto") -> ModelPictures:
+    """The first ``count`` pictures of a MODEL.
+
+    Raises:
+        CheckpointError, RunError: there is no such model.
+    """
+    generator = open_generator(model, device)
+    path = Path(model)
+    if path.is_dir():
+        newest = Run.open(path).checkpoint_files()[-1]
+    else:
+        newest = path
+    with newest.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ModelPictures(generator, model, f"model {digest} seeds 0-{count - 1}", count)
+
+
+def is_model(place: str) -> bool:
+    """Whether a name means a run or a checkpoint, and not pictures."""
+    path = Path(place)
+    return Run.is_run(path) or path.suffix.lower() in (".safetensors", ".pt", ".pth")
+
+
+SIDES = "A and B are a run, a checkpoint, pictures in any form, or saved statistics"
+
+
+def refuse_other(place: str) -> None:
+    """Raise DataError where A or B is something that looks like a model or pictures, and is neither."""
+    path = Path(place)
+    if path.suffix.lower() == ".safetensors" and path.is_file():
+        try:
+            with safe_open(path, framework="pt"):
+                return
+        except (SafetensorError, OSError, ValueError) as error:
+            raise DataError(
+                f"{SIDES}. Received: {place}, a damaged file ({error}). Copy it again; a run can be given "
+                "itself, and statistics are made again with --save."
+            ) from error
+    if is_model(place) and not path.exists():
+        raise DataError(f"{SIDES}. Received: {place}, which does not exist.")
+    if path.is_dir() and path.name == "checkpoints" and Run.is_run(path.absolute().parent):
+        raise DataError(f"{SIDES}. Received: {place}, the checkpoints of a run. Give the run: {path.parent}.")
+
+
+@contextmanager
+def _as_side() -> Iterator[None]:
+    """What is said of DATA said of A and B."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(str(error).replace(RULE, SIDES)) from error
+
+
+def open_rows(place: str, config: DataConfig, *, most: int | None = None, seed: int = 0) -> DataPictures:
+    """Pictures of a DATA in one form; up to ``most``, a fair choice by ``seed``.
+
+    Raises:
+        DataError: there is nothing of that name, or no picture in it.
+    """
+    data = _opened(place, config)
+    if "images" not in data.columns:
+        raise DataError(
+            f"Single pictures are compared. Received: {place}, which has {', '.join(data.columns)}. "
+            "Give one side of the pairs as a folder."
+        )
+    count = len(data) if most is None else min(most, len(data))
+    rows = torch.arange(len(data))
+    if count < len(data):
+        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+        rows = order[:count].sort().values
+    form = f"{config.size} {config.channels} {config.fit} {config.box}"
+    return DataPictures(data, place, f"{data.fingerprint} {form} {count} of {len(data)} seed {seed}", rows)
+
+
+def training_and_held_out(place: str, config: DataConfig, seed: int) -> tuple[DataPictures, DataPictures]:
+    """The pictures a run trained on and those it held out, as its loader parts them."""
+    whole = open_rows(place, config)
+    training, held_out = parted(whole.data, None, config, seed)
+    if min(len(training), len(held_out)) < 2:
+        raise DataError(
+            "Whether a generator copies shows beside held-out pictures. Received: "
+            f"{len(held_out)} of {len(whole)} held out (data.validation={config.validation}). "
+            "Train with a share held out, or leave memorisation out."
+        )
+    made = f"{whole.fingerprint} validation {config.validation} seed {seed}"
+    return (
+        replace(whole, rows=training, fingerprint=f"{made} training"),
+        replace(whole, rows=held_out, fingerprint=f"{made} held out"),
+    )
+
+
+def _opened(place: str, config: DataConfig) -> DataSet:
+    if is_builtin(place):
+        return open_data(place, config)
+    with _as_side():
+        source = open_source(place, label=None)
+    if isinstance(source, PreparedFolder):
+        return open_prepared(source, config)
+    if any(_GENERATED.search(name) for name in source.names):  # The grid beside them is none of them.
+        rows = [row for row, name in enumerate(source.names) if name != "grid.png"]
+        source = SampleSource(source, rows)
+    if not len(source.names):
+        raise nothing_found(source)
+    return LazyDataSet(source, config)  # One pass is all that is needed: nothing is kept.
+
+
+def common_config(places: Sequence[str], size: Size | None) -> DataConfig:
+    """The form in which pictures are compared: a model's own, else the smallest of the usual sizes.
+
+    Raises:
+        DataError: there is nothing of a name, or no picture in it.
+        SettingError: a size is asked for, and a model has another.
+    """
+    for place in places:
+        if is_model(place):
+            config = _config_of_model(place)
+            if size is not None and size != config.size:
+                raise SettingError(
+                    f"A model's pictures have their own size, {config.size} for {place}. "
+                    f"Received: --size {size}."
+                )
+            return config
+    with _as_side():
+        facts = [describe_source(place) for place in places]
+    smallest = min(facts, key=lambda fact: min(fact.median_width, fact.median_height))
+    channels = 1 if all(fact.all_grey for fact in facts) else 3
+    return DataConfig(size=size or Size(smallest.median_width, smallest.median_height), channels=channels)
+
+
+def _config_of_model(place: str) -> DataConfig:
+    path = Path(place)
+    if Run.is_run(path):
+        config = Run.open(path).recipe.data
+        return replace(config, channels=config.channels or 3)
+    spec = open_generator(place, "cpu").spec
+    return DataConfig(size=Size(spec.width, spec.height), channels=spec.channels)

@@ -1,0 +1,142 @@
+"""How near made pictures come to the ones they should be: PSNR, SSIM and LPIPS of pairs.
+
+Pictures are float in [-1, 1] or uint8, both sets [n, 1 or 3, h, w] of one shape. Large sets go through
+``each_...`` a batch at a time; ``mean_value`` makes a value of all the scores.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from gansmith.core.tensors import Scores
+from gansmith.errors import DataError
+from gansmith.metrics.features.extractor import check_pictures
+from gansmith.metrics.features.packages import start
+from gansmith.metrics.features.resize import Levels
+from gansmith.metrics.math.resampling import mean_value
+from gansmith.metrics.math.values import Value
+from gansmith.metrics.scores.lpips import PictureDistance
+
+Pictures = Float[Tensor, "_ _ _ _"] | UInt8[Tensor, "_ _ _ _"]
+"""As ``Images`` or ``BytePictures``; whether two sets fit is checked here, in words."""
+
+_AT_ONCE = 32
+_LEAST_SSIM = 11  # Pixels: the window.
+_USUAL_LPIPS = 64
+_OUTSIDE = 1e-4  # What rounding may leave beyond -1 and 1.
+
+
+def psnr(made: Pictures, real: Pictures, *, seed: int = 0) -> Value:
+    """The mean peak signal-to-noise ratio in decibels: 10 log10(255^2 / mean squared error). More is better.
+
+    Equal pictures would have an infinite one; they are left out of the mean, and the note says so. Where all
+    are equal the value is infinite.
+
+    Raises:
+        DataError: sets that do not fit, or numbers outside the range.
+        MissingPackageError: torchmetrics is not installed.
+    """
+    return psnr_value(each_psnr(made, real), seed)
+
+
+def psnr_value(scores: Scores, seed: int = 0) -> Value:
+    """The mean of scores of ``each_psnr``, those of equal pictures left out."""
+    different = scores[scores.isfinite()]
+    equal = len(scores) - len(different)
+    if not len(different):
+        return Value(float("inf"), note="All pairs are equal.")
+    note = f"{equal} of {len(scores)} pairs are equal and left out." if equal else ""
+    return mean_value(different, seed, note)
+
+
+def ssim(made: Pictures, real: Pictures, *, seed: int = 0) -> Value:
+    """The mean structural similarity (Wang 2004): Gaussian window of 11 pixels, 1 for equal pictures.
+
+    Raises:
+        DataError: sets that do not fit, numbers outside the range, or sides below 11 pixels.
+        MissingPackageError: torchmetrics is not installed.
+    """
+    return mean_value(each_ssim(made, real), seed)
+
+
+def lpips(made: Pictures, real: Pictures, distance: PictureDistance, *, seed: int = 0) -> Value:
+    """The mean learned perceptual distance (Zhang 2018) of ``open_lpips``; 0 for equal pictures.
+
+    Raises:
+        DataError: sets that do not fit, numbers outside the range, or sides below 32 pixels.
+    """
+    scores = each_lpips(made, real, distance)
+    side = min(made.shape[2:])
+    small = f"LPIPS was made for pictures of {_USUAL_LPIPS} pixels and more; these have {side}."
+    return mean_value(scores, seed, small if side < _USUAL_LPIPS else "")
+
+
+def each_psnr(made: Pictures, real: Pictures) -> Scores:
+    """The PSNR of each pair, in decibels; infinite for equal ones. See ``psnr``."""
+    library = start("torchmetrics.functional.image", "torchmetrics", "PSNR")
+
+    def scores(first: Levels, second: Levels) -> Tensor:
+        found: Tensor = library.peak_signal_noise_ratio(
+            first, second, data_range=255.0, reduction="none", dim=(1, 2, 3)
+        )
+        return found
+
+    return _in_parts(scores, made, real)
+
+
+def each_ssim(made: Pictures, real: Pictures) -> Scores:
+    """The SSIM of each pair. See ``ssim``."""
+    library = start("torchmetrics.functional.image", "torchmetrics", "SSIM")
+    _check(made, real)
+    if min(made.shape[2:]) < _LEAST_SSIM:
+        raise DataError(
+            f"SSIM needs pictures of {_LEAST_SSIM} pixels or more a side. "
+            f"Received: {made.shape[3]}x{made.shape[2]}. For smaller pictures use psnr."
+        )
+
+    def scores(first: Levels, second: Levels) -> Tensor:
+        found: Tensor = library.structural_similarity_index_measure(
+            first, second, data_range=255.0, reduction="none"
+        )
+        return found
+
+    return _in_parts(scores, made, real)
+
+
+def each_lpips(made: Pictures, real: Pictures, distance: PictureDistance) -> Scores:
+    """The LPIPS of each pair. See ``lpips``."""
+    return _in_parts(lambda a, b: distance(a / 127.5 - 1.0, b / 127.5 - 1.0), made, real)
+
+
+def _in_parts(scores: Callable[[Levels, Levels], Tensor], made: Pictures, real: Pictures) -> Scores:
+    _check(made, real)
+    parts = zip(torch.split(made, _AT_ONCE), torch.split(real, _AT_ONCE), strict=True)
+    return torch.cat([scores(_levels(a), _levels(b)).cpu().reshape(-1) for a, b in parts])
+
+
+def _check(made: Pictures, real: Pictures) -> None:
+    check_pictures(made)
+    if made.shape != real.shape:
+        raise DataError(
+            "Pairs are as many made as real pictures, of one size and number of channels. "
+            f"Received: {list(made.shape)} made and {list(real.shape)} real ones."
+        )
+    for name, pictures in (("made", made), ("real", real)):
+        if pictures.dtype == torch.uint8:
+            continue
+        if not bool(pictures.isfinite().all()):
+            raise DataError(f"Pictures must be numbers. Received: nan or inf in the {name} ones.")
+        low, high = pictures.aminmax()
+        if low < -1 - _OUTSIDE or high > 1 + _OUTSIDE:
+            raise DataError(
+                "Pictures are numbers from -1 to 1, or bytes. "
+                f"Received: from {float(low):g} to {float(high):g} in the {name} ones."
+            )
+
+
+def _levels(pictures: Tensor) -> Levels:
+    if pictures.dtype == torch.uint8:
+        return pictures.cpu().float()
+    return ((pictures.detach().cpu().float() + 1.0) * 127.5).clamp(0.0, 255.0)

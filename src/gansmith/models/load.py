@@ -1,0 +1,191 @@
+"""MODEL on the command line: a run directory, a checkpoint file, or weights of a DCGAN made elsewhere."""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from gansmith.config.recipe import Recipe
+from gansmith.config.serialization import from_json, know
+from gansmith.core.tensors import BytePictures, Scores
+from gansmith.data.loading.loader import to_float
+from gansmith.engine.device import pick_device
+from gansmith.engine.ema import WeightAverage, bundle_for_pictures
+from gansmith.errors import CheckpointError, GansmithError, RunError, SettingError, nearest
+from gansmith.methods.base import Networks
+from gansmith.models.generator import Generator, from_method
+from gansmith.models.import_dcgan import foreign_generator
+from gansmith.runs.checkpoint import Checkpoint
+from gansmith.runs.run import Run
+
+
+def open_generator(model: str, device: str = "auto") -> Generator:
+    """The generator of a MODEL, ready to make pictures: averaged weights where the run has them.
+
+    Raises:
+        CheckpointError: nothing there, or damaged.
+        RunError: a run without a checkpoint yet.
+    """
+    path = Path(model)
+    where = pick_device(device)
+    if path.is_file() and not _is_ours(path):
+        return foreign_generator(path, where)
+    checkpoint = _checkpoint(path)
+    recipe: Recipe = from_json(checkpoint.facts["recipe"], Recipe)
+    networks = build_networks(recipe, checkpoint.tensors)
+    return from_method(
+        recipe.method,
+        networks,
+        recipe.spec(),
+        name=path.resolve().name if path.is_dir() else path.stem,
+        recipe_name=recipe.name,
+        images_seen=int(checkpoint.facts["images"]),
+        device=where,
+    )
+
+
+def build_networks(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Networks:
+    """The bundle of a checkpoint in eval mode, averaged networks in place of the live ones."""
+    networks = recipe.method.build(recipe.spec())
+    average = WeightAverage(networks, recipe.train.averaged) if recipe.train.average is not None else None
+    wanted = {"networks.": networks, "average.": average}
+    for prefix, module in wanted.items():
+        if module is None:
+            continue
+        part = {
+            name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
+        }
+        try:
+            module.load_state_dict(part)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise CheckpointError(f"The checkpoint does not fit its own recipe: {reason}") from error
+    return bundle_for_pictures(networks, average)
+
+
+def open_judge(model: str, device: str = "auto") -> Callable[[BytePictures], Scores]:
+    """What a MODEL's own critic says of pictures: uint8 [n, c, h, w] -> one score each, more for more real.
+
+    Raises:
+        CheckpointError, RunError: there is no such model.
+        SettingError: it has no critic.
+    """
+    path, where = Path(model), pick_device(device)
+    checkpoint = _checkpoint(path)
+    recipe: Recipe = from_json(checkpoint.facts["recipe"], Recipe)
+    networks = build_networks(recipe, checkpoint.tensors).to(where).eval()
+    spec = recipe.spec()
+
+    def judge(pictures: BytePictures) -> Scores:
+        with torch.inference_mode():
+            scores = recipe.method.scores(networks, spec.to_network(to_float(pictures.to(where))))
+        if scores is None:
+            raise SettingError(f"{recipe.name} has no critic whose scores could be measured.")
+        return scores.cpu()
+
+    return judge
+
+
+def borrowed_weights(borrow: Mapping[str, str]) -> dict[str, Tensor]:
+    """Weights of networks taken from finished runs: ``{"sketcher": "runs/one"}`` -> tensors by name.
+
+    Averaged weights are taken where the other run has them.
+    """
+    weights: dict[str, Tensor] = {}
+    for name, model in borrow.items():
+        tensors = _checkpoint(Path(model)).tensors
+        found: dict[str, Tensor] = {}
+        for prefix in (f"average.{name}.", f"networks.{name}."):
+            found = found or {
+                f"{name}.{key.removeprefix(prefix)}": value
+                for key, value in tensors.items()
+                if key.startswith(prefix)
+            }
+        if not found:
+            known = {key.split(".")[1] for key in tensors if key.startswith("networks.")}
+            raise SettingError(f"{model} has no network '{name}' to borrow.{nearest(name, known)}")
+        weights |= found
+    return weights
+
+
+def import_code(file: str) -> None:
+    """Import the user's own method from a file, under the file's name, so that its classes are known.
+
+    Raises:
+        SettingError: not there, or it fails.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise SettingError(f"A method of your own is a Python file. Received: {file}, which is not there.")
+    there = sys.modules.get(path.stem)
+    if there is not None:
+        if Path(getattr(there, "__file__", None) or "").resolve() == path.resolve():
+            return
+        raise SettingError(
+            f"A method of your own needs a file name that no module has. Received: {file}, "
+            f"and there is a module {path.stem} already. Rename the file."
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise SettingError(f"A method of your own is a file ending in .py. Received: {file}.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except GansmithError:
+        raise
+    except (Exception, SystemExit) as error:
+        del sys.modules[path.stem]
+        raise SettingError(f"{file} could not be imported: {type(error).__name__}: {error}") from error
+    know(module)
+
+
+def recipe_of_code(file: str) -> Recipe:
+    """What the function ``recipe()`` of the user's file returns."""
+    import_code(file)
+    make: Any = getattr(sys.modules[Path(file).stem], "recipe", None)
+    try:
+        made = make() if callable(make) else None
+    except GansmithError:
+        raise
+    except Exception as error:
+        raise SettingError(f"recipe() of {file} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(made, Recipe):
+        raise SettingError(f"{file} must define recipe() that returns a gansmith.Recipe. Received: {made!r}.")
+    return made
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a gansmith checkpoint, and not weights from elsewhere."""
+    if path.suffix.lower() != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {}).get("format", "")).startswith("gansmith")
+    except (SafetensorError, OSError, ValueError):
+        return True  # Damaged: our reader says so best.
+
+
+def _checkpoint(path: Path) -> Checkpoint:
+    if path.is_dir():
+        found = Run.open(path).newest()
+        if found is None:
+            raise RunError(f"{path} has no checkpoint yet. Train it first, or wait for its first checkpoint.")
+        return found[0]
+    if path.is_file():
+        return Checkpoint.load(path)
+    raise CheckpointError(
+        f"MODEL is a run directory, a checkpoint file, or a .pt or .safetensors file of DCGAN weights. "
+        f"Received: {str(path)!r}, which is not there.{_siblings(path)}"
+    )
+
+
+def _siblings(path: Path) -> str:
+    if not path.parent.is_dir():
+        return ""
+    return nearest(path.name, [item.name for item in path.parent.iterdir() if Run.is_run(item)])

@@ -1,1 +1,0 @@
-"""Networks that two or more methods use."""

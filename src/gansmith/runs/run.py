@@ -1,0 +1,290 @@
+"""A run: a directory where a recipe happened, safe to stop, to kill, to resume and to carry away."""
+
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gansmith.config.recipe import Recipe
+from gansmith.config.serialization import differences, dumps, from_json, to_json
+from gansmith.core.files import alone, whole_file, write_text
+from gansmith.core.text import plural
+from gansmith.errors import CheckpointError, RunError, SettingError, StorageError
+from gansmith.runs.checkpoint import Checkpoint
+
+_NOT_COMPARED = ("about:", "train.images:", "train.keep_checkpoints:", "train.evaluate.", "train.engine.")
+"""Settings that may differ on resume: words, how far to go, what is kept, how the machine is used."""
+
+
+class Run:
+    """The files of a run.
+
+    ``recipe.json``  ``environment.json``  ``data.json``  ``stats.jsonl``  ``pictures/000051200.png``
+    ``checkpoints/000051200.safetensors``  ``tensorboard/``, and at the end ``curves.png``,
+    ``animation.webp`` and ``real_vs_generated.png``.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe) -> None:
+        self.path = path
+        self.recipe = recipe
+
+    # ---- making and opening -----------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path, recipe: Recipe, data: Mapping[str, Any]) -> "Run":
+        """A new run directory; an existing one must be empty.
+
+        Args:
+            data: what is known of the data set, kept in ``data.json``.
+        """
+        run = cls(path, recipe)
+        run.refuse_foreign()
+        try:
+            for part in (run.pictures, run.checkpoints):
+                part.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"Could not make {path}: {error.strerror or error}.") from error
+        write_text(path / "environment.json", json.dumps(environment(), indent=2) + "\n")
+        run.note_data(data)
+        write_text(path / "recipe.json", dumps(recipe))  # Last: a directory with a recipe is a run.
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "Run":
+        """An existing run."""
+        if not cls.is_run(path):
+            raise RunError(f"A run directory holds recipe.json. Received: {path}, which does not.")
+        try:
+            tree = json.loads((path / "recipe.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path / 'recipe.json'} cannot be read: {error}.") from error
+        try:
+            recipe = from_json(tree, Recipe)
+        except SettingError as error:
+            raise RunError(f"{path / 'recipe.json'} does not hold a recipe. {error}") from error
+        if not isinstance(recipe, Recipe):
+            raise RunError(f"{path / 'recipe.json'} does not hold a recipe.")
+        return cls(path, recipe)
+
+    @staticmethod
+    def is_run(path: Path) -> bool:
+        """Whether a directory is a run."""
+        return (path / "recipe.json").is_file()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run alone; the system lets go when this process ends, however it ends."""
+        busy = f"Another process is training in {self.path}. Wait for it, stop it, or choose another --run."
+        with alone(self.path / "run.lock", RunError(busy)):
+            yield
+
+    def refuse_difference(self, recipe: Recipe, data: Mapping[str, Any]) -> None:
+        """Raise unless ``recipe`` and ``data`` are the ones this run was started with.
+
+        The length may differ: a finished run is lengthened by a larger ``train.images``.
+        """
+        old, new = to_json(self.recipe), to_json(recipe)
+        lines = [line for line in differences(old, new) if not line.startswith(_NOT_COMPARED)]
+        if recipe.train.images < self.recipe.train.images:  # Schedules would jump, and work be thrown away.
+            lines.append(f"train.images: {self.recipe.train.images} -> {recipe.train.images} (shorter)")
+        before = self.facts_of_data()
+        if any(before.get(key) != data.get(key) for key in ("fingerprint", "pictures")):
+            lines.append(
+                f"data: {before.get('name')} ({plural(before.get('pictures', 0), 'picture')}) -> "
+                f"{data.get('name')} ({plural(data.get('pictures', 0), 'picture')})"
+            )
+        if lines:
+            raise RunError(
+                f"{self.path} was started otherwise, and a run keeps its recipe and data. The difference:"
+                + "\n  "
+                + "\n  ".join(lines)
+                + "\nRepeat the first command to resume, or choose another --run."
+            )
+
+    def adopt(self, recipe: Recipe) -> list[str]:
+        """Take over the settings that may differ on resume; a line for each that does."""
+        changed = differences(to_json(self.recipe), to_json(recipe))
+        if changed:
+            write_text(self.path / "recipe.json", dumps(recipe))
+            self.recipe = recipe
+        return changed
+
+    def note_data(self, data: Mapping[str, Any]) -> None:
+        """Write ``data.json``: what is known of the data set, and what was left out of it."""
+        write_text(self.path / "data.json", json.dumps(dict(data), indent=2) + "\n")
+
+    def refuse_foreign(self) -> None:
+        """Raise unless the directory is new, empty, a run, or one whose making was cut short."""
+        path = self.path
+        if path.exists() and not path.is_dir():
+            raise RunError(f"A run is a directory. Received: {path}, which is a file.")
+        if path.exists() and not self.is_run(path) and not _unborn(path):
+            names = ", ".join(sorted(item.name for item in path.iterdir())[:3])
+            raise RunError(
+                f"A new run needs a new or empty directory. Received: {path}, which holds {names} "
+                "and is not a run."
+            )
+
+    # ---- places -------------------------------------------------------------------------------------
+
+    @property
+    def pictures(self) -> Path:
+        """Sample grids, one for each interval."""
+        return self.path / "pictures"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Checkpoint files, named by images seen."""
+        return self.path / "checkpoints"
+
+    @property
+    def stats(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "stats.jsonl"
+
+    def picture(self, images: int) -> Path:
+        """Where the grid after ``images`` images goes."""
+        return self.pictures / f"{images:09d}.png"
+
+    def checkpoint(self, images: int) -> Path:
+        """Where the checkpoint after ``images`` images goes."""
+        return self.checkpoints / f"{images:09d}.safetensors"
+
+    def facts_of_data(self) -> Mapping[str, Any]:
+        """``data.json``, or nothing where it is missing."""
+        try:
+            facts: Mapping[str, Any] = json.loads((self.path / "data.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return facts if isinstance(facts, dict) else {}
+
+    # ---- checkpoints --------------------------------------------------------------------------------
+
+    def checkpoint_files(self) -> list[Path]:
+        """Checkpoints, oldest first."""
+        return sorted(path for path in self.checkpoints.glob("*.safetensors") if path.stem.isdigit())
+
+    def save(self, tensors: Mapping[str, torch.Tensor], images: int) -> Path:
+        """A new checkpoint; then the ones beyond ``train.keep_checkpoints`` go."""
+        for torn in self.checkpoints.glob(".*"):  # A kill while writing left it: ours, or safetensors' own.
+            torn.unlink(missing_ok=True)
+        path = self.checkpoint(images)
+        Checkpoint(tensors, {"images": images, "recipe": to_json(self.recipe)}).save(path)
+        for old in self.checkpoint_files()[: -self.recipe.train.keep_checkpoints]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def keep_best(self, checkpoint: Path) -> Path:
+        """Keep a copy of a checkpoint as ``best.safetensors``, whatever becomes of the others.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        best = self.path / "best.safetensors"
+        with whole_file(best) as part:
+            shutil.copyfile(checkpoint, part)
+        return best
+
+    def set_aside(self, images: int) -> None:
+        """Rename checkpoints beyond ``images``: they are damaged, and must not count as good ones."""
+        for path in self.checkpoint_files():
+            if int(path.stem) > images:
+                path.replace(path.with_suffix(".damaged"))
+
+    def newest(self) -> tuple[Checkpoint, list[str]] | None:
+        """The newest whole checkpoint, and what is wrong with newer ones; None where there is none yet.
+
+        Raises:
+            CheckpointError: there are checkpoints, and all are damaged.
+        """
+        damaged: list[str] = []
+        for path in reversed(self.checkpoint_files()):
+            try:
+                return Checkpoint.load(path), damaged
+            except CheckpointError as error:
+                damaged.append(str(error))
+        if damaged:
+            raise CheckpointError("No checkpoint of this run is whole:\n  " + "\n  ".join(damaged))
+        return None
+
+    # ---- statistics ---------------------------------------------------------------------------------
+
+    def rows(self) -> list[dict[str, float]]:
+        """All rows of numbers in ``stats.jsonl``; a line cut short by a kill, or spoilt, is left out."""
+        return [
+            row
+            for row in self._lines()
+            if "alarm" not in row and all(isinstance(value, int | float) for value in row.values())
+        ]
+
+    def alarms(self) -> list[dict[str, Any]]:
+        """What the health watch said: images, the alarm's name and its message."""
+        return [row for row in self._lines() if isinstance(row.get("alarm"), str)]
+
+    def _lines(self) -> list[dict[str, Any]]:
+        found = []
+        text = self.stats.read_text(encoding="utf-8", errors="replace") if self.stats.exists() else ""
+        for line in text.splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and isinstance(row.get("images"), int | float):
+                found.append(row)
+        return found
+
+    def forget_after(self, images: int) -> None:
+        """Drop rows and pictures from beyond ``images``: work that a kill lost and that comes again."""
+        known = [*self.rows(), *self.alarms()]
+        rows = [row for row in self._lines() if row in known and row["images"] <= images]
+        write_text(self.stats, "".join(json.dumps(row) + "\n" for row in rows))
+        for picture in self.pictures.glob("*.png"):
+            if picture.stem.isdigit() and int(picture.stem) > images:
+                picture.unlink()
+
+    # ---- going back ---------------------------------------------------------------------------------
+
+    def rollbacks(self) -> list[dict[str, Any]]:
+        """The times this run went back after a number that was none."""
+        try:
+            found = json.loads((self.path / "rollbacks.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return found if isinstance(found, list) else []
+
+    def note_rollback(self, images: int, reason: str) -> None:
+        """Keep that the run went back from ``images``; on resume it is known."""
+        kept = [*self.rollbacks(), {"images": images, "reason": reason}]
+        write_text(self.path / "rollbacks.json", json.dumps(kept, indent=2) + "\n")
+
+
+def _unborn(path: Path) -> bool:
+    """Whether a directory holds nothing, or only what ``create`` had made when it was killed."""
+    ours = {"pictures", "checkpoints", "environment.json", "data.json", "run.lock"}
+    names = [item.name for item in path.iterdir() if item.suffix != ".part"]
+    empty = all(not any((path / name).iterdir()) for name in names if (path / name).is_dir())
+    return empty and ours.issuperset(names)
+
+
+def environment() -> dict[str, str]:
+    """What a run's numbers depend on besides the recipe."""
+    from gansmith import __version__
+
+    facts = {
+        "gansmith": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": str(torch.get_num_threads()),
+        "command": " ".join(["gansmith", *sys.argv[1:]]),
+    }
+    if torch.cuda.is_available():
+        facts["gpu"] = torch.cuda.get_device_name()
+        facts["cuda"] = str(torch.version.cuda)
+    return facts

@@ -1,0 +1,1 @@
+"""Watching the numbers of a run for illness."""

@@ -1,0 +1,404 @@
+"""Training from the outside: start or resume a run, watch it, keep it safe, and show what came of it."""
+
+import math
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gansmith.config.recipe import Recipe
+from gansmith.config.serialization import flat
+from gansmith.core.console import Console, Silent, Stopwatch
+from gansmith.core.distributed import ALONE, World, my_device, share_tensors
+from gansmith.core.tensors import BytePictures
+from gansmith.core.text import plural
+from gansmith.data.dataset import DataSet
+from gansmith.data.loading.loader import Loader
+from gansmith.engine.device import pick_device
+from gansmith.engine.trainer import Trainer
+from gansmith.errors import StorageError, TrainingError
+from gansmith.images import grid, provenance
+from gansmith.images.provenance import Origin
+from gansmith.models.load import borrowed_weights
+from gansmith.runs.checkpoint import copied
+from gansmith.runs.logs import Logbook
+from gansmith.runs.run import Run
+from gansmith.training.background import Background
+from gansmith.training.health.monitor import Alarm, Watch
+from gansmith.training.memory import fit_memory
+from gansmith.training.samples import finish, samples, vital_signs
+from gansmith.training.setup import ready, repeats
+from gansmith.training.signals import Interruption, interruptible
+
+if TYPE_CHECKING:
+    from gansmith.training.evaluation import Examiner
+
+HELD_OUT = 256  # Held-out pictures that are measured with each grid.
+RETRIES = 3  # Times that a run goes back after a number that is none.
+SLOWER = 0.5  # What learning rates are multiplied by each time.
+_CAUSES = "Usual causes: a learning rate too high, or a penalty too weak."
+
+
+class _NotANumberError(Exception):
+    """A number of the run, or a weight, is none any more."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``train`` came to."""
+
+    run: Run
+    images: int
+    interruption: Interruption
+    shown: Mapping[str, Path] = field(default_factory=dict)  # What to look at: name -> file.
+
+
+def train(
+    recipe: Recipe,
+    data: DataSet,
+    path: Path,
+    *,
+    device: str = "auto",
+    console: Console | None = None,
+    world: World = ALONE,
+) -> Outcome:
+    """Train a recipe in a run directory, or resume the run that is there.
+
+    Args:
+        recipe: what to do.
+        data: what to train on; every process opens it.
+        path: of the run directory. Only the first process reads and writes it.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        console: where training speaks; the first process's is used.
+        world: the processes that train together, from ``distributed.joined``.
+
+    Raises:
+        RunError: the directory is in use, is no run, or is a run of another recipe or data.
+        TrainingError: a loss or a weight is not a number any more, or another process has ended.
+        StorageError: the last checkpoint could not be written.
+    """
+    where = pick_device(my_device(device))
+    # What can be refused is refused before anything is written: a size no network fits, missing labels.
+    scale = Run.open(path).recipe.data.scale if recipe.data.standardise and Run.is_run(path) else None
+    recipe, loader = ready(recipe, data, where, world, scale)
+    told = console if console and world.first else Silent()
+    with _held(path, recipe, world):
+        run = _opened(path, recipe, data, told) if world.first else Run(path, recipe)
+        world.wait()
+        return _Session(run, data, loader, where, told, world).go()
+
+
+def _held(path: Path, recipe: Recipe, world: World) -> Any:
+    if not world.first:
+        return nullcontext()
+    Run(path, recipe).refuse_foreign()
+    return Run(path, recipe).locked()
+
+
+def _opened(path: Path, recipe: Recipe, data: DataSet, console: Console) -> Run:
+    run = Run.open(path) if Run.is_run(path) else Run.create(path, recipe, facts_of(data))
+    run.refuse_difference(recipe, facts_of(data))
+    for line in run.adopt(recipe):
+        console.say(f"From here on {line}.")
+    return run
+
+
+def facts_of(data: DataSet) -> dict[str, Any]:
+    """What a run keeps of its data set."""
+    refused = [[item.name, item.reason] for item in data.refused]
+    return {
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "pictures": len(data),
+        "refused": refused,
+        "licence": data.about.licence,
+    }
+
+
+class _Session:
+    """One process's work on a run: the loop's housekeeping.
+
+    Of several processes the first alone reads and writes the run. Whatever decides which way the loop goes
+    is known to all: numbers are averaged over them, weights are the same, and an interruption is shared.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        data: DataSet,
+        loader: Loader[Any],
+        device: torch.device,
+        console: Console,
+        world: World,
+    ) -> None:
+        self.run, self.recipe, self.console, self.world = run, run.recipe, console, world
+        self.data, self.loader, self.device = data, loader, device
+        self.refused = len(data.refused)
+        self.background, self.parent = Background(), os.getppid()
+        self.made: BytePictures | None = None  # Samples of the last look.
+        if line := repeats(self.recipe.train.batch, len(loader.training)):
+            console.say(line)
+        self.trainer = self._trainer()
+        if self.trainer.images > 0:
+            console.say(f"Resuming {run.path} after {self.trainer.images} images.")
+        self.health = Watch(
+            self.recipe.train.images, self.recipe.train.picture_every, dict(flat(self.recipe))
+        )
+        for row in run.rows() if world.first else []:
+            self.health.look(row)
+        self.logbook = Logbook(run, self.trainer.images, console) if world.first else None
+        self.examiner = _examiner(run, data, loader, world)
+
+    def _trainer(self) -> Trainer[Any, Any, Any]:
+        """Networks as the newest whole checkpoint has them, or fresh ones."""
+        found, damaged = (self.run.newest() or (None, [])) if self.world.first else (None, [])
+        images = self.world.told(None if found is None else int(found.facts["images"]))
+        borrowed = {} if images is not None else borrowed_weights(self.recipe.borrow)
+        trainer: Trainer[Any, Any, Any] = Trainer(self.recipe, self.loader, self.device, borrowed, self.world)
+        trainer.rate = SLOWER ** self.world.told(len(self.run.rollbacks()) if self.world.first else 0)
+        if images is not None:
+            trainer.load(share_tensors(self.world, None if found is None else found.tensors), images)
+            if self.world.first:
+                self._go_back(images, damaged)
+        elif self.world.first and self.run.rows():
+            self.run.forget_after(-1)  # Nothing was saved yet: it starts again.
+        return trainer
+
+    def _go_back(self, images: int, damaged: list[str]) -> None:
+        for message in damaged:
+            self.console.say(f"{message} An older checkpoint is used.")
+        self.run.set_aside(images)
+        self.run.forget_after(images)
+
+    # ---- the loop -----------------------------------------------------------------------------------
+
+    def go(self) -> Outcome:
+        """Train to the end or to an interruption."""
+        rows = self.run.rows() if self.world.first else []
+        self.watch = Stopwatch(rows[-1].get("seconds", 0.0) if rows else 0.0)
+        self._announce()
+        try:
+            with interruptible() as interruption:
+                if self.trainer.images < self.recipe.train.images:
+                    fit_memory(self.trainer, self.console.say, self.world)
+                self.console.start(self.trainer.images, self.recipe.train.images)
+                shown = self._train(interruption)
+        finally:
+            self.console.stop()
+            self.loader.close()
+            self.background.close()
+            if self.logbook is not None:
+                self.logbook.close()
+        return Outcome(self.run, self.trainer.images, interruption, shown)
+
+    def _train(self, interruption: Interruption) -> Mapping[str, Path]:
+        while True:
+            try:
+                if self.trainer.images == 0 and self.world.first:
+                    self._picture(samples(self.trainer, self.loader))
+                while self.trainer.images < self.recipe.train.images and not self._stopped(interruption):
+                    self._step()
+                return self._end(finished=interruption.signal is None)
+            except _NotANumberError as problem:
+                self._roll_back(str(problem))
+
+    def _stopped(self, interruption: Interruption) -> bool:
+        """Whether any process was asked to stop, or lost its launcher: then all do, after the same step."""
+        if self.world.size > 1 and os.getppid() != self.parent:
+            interruption.signal = interruption.signal or signal.SIGTERM
+        interruption.signal = self.world.most(interruption.signal or 0) or None
+        return interruption.signal is not None
+
+    def _announce(self) -> None:
+        shared = f", in {self.world.size} processes" if self.world.size > 1 else ""
+        at_a_time = self.trainer.micro_batch
+        if at_a_time * self.world.size < self.recipe.train.batch:
+            shared += f", {plural(at_a_time, 'picture')} at a time"
+        self.console.say(
+            f"{self.recipe.name}: {len(self.loader.training)} training pictures, "
+            f"{len(self.loader.held_out)} held out, {self.recipe.data.size} px, "
+            f"{self.trainer.choices}{shared}."
+        )
+
+    def _step(self) -> None:
+        before = self.trainer.images
+        self.trainer.step()
+        self.watch.add(self.recipe.train.batch)
+        self.console.advance(self.recipe.train.batch)
+        config = self.recipe.train
+        pictured = self._passed(before, config.picture_every) or self.trainer.images >= config.images
+        if pictured or self._passed(before, config.log_every):
+            self._log(measured=pictured)
+        if pictured and self.made is not None:
+            self._picture(self.made)
+        if self._passed(before, config.checkpoint_every):
+            self._checkpoint()
+        if self.examiner is not None and self._passed(before, config.evaluate.every):
+            try:
+                self._examine()
+            except StorageError as error:  # A full disk in the middle of a run is told, not fatal.
+                self._tell(error)
+
+    def _passed(self, before: int, every: int) -> bool:
+        return self.trainer.images // every > before // every
+
+    def _tell(self, error: StorageError) -> None:
+        goes_on = self.trainer.images < self.recipe.train.images
+        self.console.say(f"{error}{' Training goes on; the next interval tries again.' if goes_on else ''}")
+
+    def _tell_troubles(self) -> None:
+        for error in self.background.troubles():
+            self._tell(error)
+
+    def _end(self, finished: bool) -> Mapping[str, Path]:
+        if self.trainer.has_news:
+            self._log(measured=finished)
+        self._refuse_bad_weights()
+        if not self.world.first:
+            return {}
+        self._settle()
+        images = self.trainer.images
+        if finished and not self.run.picture(images).exists():
+            self._picture(samples(self.trainer, self.loader))
+            self._settle()
+        if not self.run.checkpoint(images).exists():
+            self._save(self.trainer.state(), images)
+        return finish(self.run, self.trainer, self.loader, self.console) if finished else {}
+
+    def _settle(self) -> None:
+        self.background.settle()
+        self._tell_troubles()
+
+    def _examine(self) -> None:
+        """Measure the pictures, and keep the weights where they are the best so far."""
+        assert self.examiner is not None
+        found = self.examiner.look(self.trainer)
+        if found is None:
+            return
+        self.console.say(self.examiner.summary(found))
+        images = self.trainer.images
+        if self.examiner.is_best(images):
+            self._settle()
+            if not self.run.checkpoint(images).exists():
+                self._save(self.trainer.state(), images)
+            self.run.keep_best(self.run.checkpoint(images))
+
+    def _roll_back(self, problem: str) -> None:
+        """After a number that is none: back to the last checkpoint with half the learning rates, a few times.
+
+        Raises:
+            TrainingError: it has been tried often enough.
+        """
+        self._settle()
+        tries = self.world.told(len(self.run.rollbacks()) if self.world.first else 0)
+        kept = self.world.told(
+            [str(path) for path in self.run.checkpoint_files()] if self.world.first else []
+        )
+        where = (
+            f"The newest checkpoint, {kept[-1]}, is from before." if kept else "No checkpoint was saved yet."
+        )
+        remedy = f"{_CAUSES} {self.health.calmer}"
+        if tries == RETRIES:
+            raise TrainingError(
+                f"{problem}, so training stopped, after {tries} attempts with ever smaller learning rates. "
+                f"{where} {remedy}"
+            )
+        if self.world.first:
+            self.run.note_rollback(self.trainer.images, problem)
+        self.world.wait()
+        self.console.stop()
+        self.trainer = self._trainer()
+        fit_memory(self.trainer, self.console.say, self.world)
+        self.console.start(self.trainer.images, self.recipe.train.images)
+        message = (
+            f"{problem}. Training goes back to image {self.trainer.images} with learning rates "
+            f"{self.trainer.rate:g} times as large (attempt {tries + 1} of {RETRIES}). {remedy}"
+        )
+        if self.logbook is not None:
+            self.logbook.alarm(Alarm("not_a_number", message), self.trainer.images)
+
+    # ---- what is kept ---------------------------------------------------------------------------------
+
+    def _log(self, measured: bool) -> None:
+        row: dict[str, float] = {
+            "images": self.trainer.images,
+            **self.watch.read(self.loader.waited),
+            **self.trainer.flush(),
+        }
+        _refuse_nan(row)
+        self.made = None
+        if measured:
+            row |= self._held_out()
+            _refuse_nan(row)
+        if self.logbook is None:
+            return
+        if measured:
+            self.made = samples(self.trainer, self.loader)
+            row |= vital_signs(self.trainer, self.loader, self.made)
+        self.logbook.write(row)
+        for alarm in self.health.look(row):
+            self.logbook.alarm(alarm, self.trainer.images)
+        self._tell_troubles()
+
+    def _held_out(self) -> dict[str, float]:
+        """The method's numbers on held-out pictures, in batches of the size the networks know.
+
+        Every process measures all of them: shared batch norms need the others' company.
+        """
+        sums: dict[str, float] = {}
+        batches = list(self.loader.held_out_batches(self.recipe.train.batch, HELD_OUT))
+        for batch in batches:
+            for name, value in self.trainer.measure(batch).items():
+                sums[f"held-out/{name}"] = sums.get(f"held-out/{name}", 0.0) + value / len(batches)
+        return sums
+
+    def _refuse_bad_weights(self) -> None:
+        tensors = self.trainer.state().values()
+        finite = torch.stack(
+            # Some optimisers keep their step count on the CPU whatever the device.
+            [v.isfinite().all().to(self.device) for v in tensors if v.is_floating_point()]
+        )
+        if not bool(finite.all()):
+            raise _NotANumberError(f"A weight became nan or infinite by image {self.trainer.images}")
+
+    def _checkpoint(self) -> None:
+        if self.trainer.has_news:  # No checkpoint before its numbers have been looked at.
+            self._log(measured=False)
+        self._refuse_bad_weights()
+        if self.world.first:
+            held, images = copied(self.trainer.state()), self.trainer.images
+            self.background.do(lambda: self._save(held, images))
+
+    def _save(self, tensors: Mapping[str, torch.Tensor], images: int) -> None:
+        self.run.save(tensors, images)
+        if len(self.data.refused) > self.refused:  # Met while decoding lazily.
+            for item in self.data.refused[self.refused :]:
+                self.console.say(f"Left out: {item.name}: {item.reason}")
+            self.refused = len(self.data.refused)
+            self.run.note_data(facts_of(self.data))
+
+    def _picture(self, made: BytePictures) -> None:
+        file = self.run.picture(self.trainer.images)
+        origin = Origin(
+            self.run.path.name, self.recipe.name, None, self.trainer.images, provenance.software_version()
+        )
+        self.background.do(lambda: provenance.write_png(grid.grid(made), file, origin))
+
+
+def _refuse_nan(row: Mapping[str, float]) -> None:
+    for name, value in row.items():
+        if not math.isfinite(value):
+            raise _NotANumberError(f"{name} became {value} by image {row['images']}")
+
+
+def _examiner(run: Run, data: DataSet, loader: Loader[Any], world: World) -> "Examiner | None":
+    if run.recipe.train.evaluate.every == 0:
+        return None
+    from gansmith.training.evaluation import Examiner  # Most runs do without, and start sooner.
+
+    return Examiner(run, data, loader, world)

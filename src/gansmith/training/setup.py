@@ -1,0 +1,108 @@
+"""Before the first step: what the data decide is filled in, and what cannot work is refused."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from gansmith.config.recipe import Recipe
+from gansmith.core.distributed import ALONE, World
+from gansmith.core.normalization import Scale
+from gansmith.core.text import plural
+from gansmith.data.dataset import DataSet
+from gansmith.data.loading.loader import Loader
+from gansmith.data.prepare.format import PICTURE_COLUMNS
+from gansmith.engine.turns import micro_batch
+from gansmith.errors import SettingError
+
+LARGE_BATCH = 8192  # From here on a batch larger than the data is a slip, not a wish.
+
+
+def resolve(recipe: Recipe, data: DataSet) -> Recipe:
+    """The recipe with everything filled in that the data decides."""
+    if recipe.data.channels is not None:
+        return recipe
+    first = data.fetch(torch.zeros(1, dtype=torch.int64))
+    channels = next(int(first[name].shape[1]) for name in PICTURE_COLUMNS if name in first)
+    return replace(recipe, data=replace(recipe.data, channels=channels))
+
+
+def ready(
+    recipe: Recipe,
+    data: DataSet,
+    device: torch.device,
+    world: World = ALONE,
+    scale: Scale | None = None,
+) -> tuple[Recipe, Loader[Any]]:
+    """The recipe with all that the data decide, its scale among it, and the loader that goes with it.
+
+    Args:
+        recipe: what to do.
+        data: what to train on.
+        device: where batches are wanted.
+        world: the processes that train together.
+        scale: of a run that goes on; None: it is measured, where the recipe standardises.
+
+    Raises:
+        DataError: the data lack what the method trains on.
+        SettingError: the networks do not fit the size, or the batch is out of all proportion.
+    """
+    refuse_uneven(recipe, world)
+    recipe = resolve(recipe, data)
+    loader = _loader(recipe, data, device, world)
+    if recipe.data.standardise and recipe.data.scale is None:
+        known = scale or loader.measure_scale()
+        loader.close()
+        recipe = replace(recipe, data=replace(recipe.data, scale=known))
+        loader = _loader(recipe, data, device, world)
+    with torch.device("meta"):
+        recipe.method.build(recipe.spec())
+    refuse_huge_batch(recipe.train.batch, len(loader.training))
+    return recipe, loader
+
+
+def _loader(recipe: Recipe, data: DataSet, device: torch.device, world: World) -> Loader[Any]:
+    return Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, device, world.part)
+
+
+def refuse_huge_batch(batch: int, there: int) -> None:
+    """Raise where a batch is beyond both reason and the pictures.
+
+    Raises:
+        SettingError: it is.
+    """
+    if batch > max(LARGE_BATCH, there):
+        raise SettingError(
+            f"A batch above {LARGE_BATCH} must not be larger than the training pictures. "
+            f"Received: train.batch={batch} and {plural(there, 'picture')}. "
+            f"Try train.batch={min(64, max(there, 1))}."
+        )
+
+
+def refuse_uneven(recipe: Recipe, world: World) -> None:
+    """Raise where processes or micro-batches cannot share a batch out evenly.
+
+    Raises:
+        SettingError: they cannot; the nearest that can is named.
+    """
+    batch, asked = recipe.train.batch, recipe.train.engine.micro_batch
+    fits = micro_batch(batch, world.size, asked)
+    part = batch // world.size
+    if asked is not None and asked < part and fits != asked:
+        share = f", {part} for each of {world.size} processes" if world.size > 1 else ""
+        near = max(1, round(part / asked)) * asked * world.size
+        raise SettingError(
+            f"A batch must be a multiple of the micro-batch. Received: train.batch={batch}{share} and "
+            f"train.engine.micro_batch={asked}. Try train.engine.micro_batch={fits}, or in a new run "
+            f"train.batch={near}."
+        )
+
+
+def repeats(batch: int, there: int) -> str | None:
+    """What is to be said of a batch larger than the training pictures; None where it is not."""
+    if batch <= there:
+        return None
+    return (
+        f"A batch of {batch} is larger than the training set, {plural(there, 'picture')}, so pictures repeat "
+        "within a batch."
+    )

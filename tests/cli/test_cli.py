@@ -1,0 +1,290 @@
+"""The command line: every verb end to end on tiny pictures, and every mistake one message and exit code 2."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gansmith.data.builtin.demo_faces.draw import draw
+from gansmith.data.builtin.demo_faces.sample import face
+from gansmith.images.provenance import read_origin
+from gansmith.runs.run import Run
+
+TINY = ("--set", "data.size=16", "--set", "train.images=64", "--set", "train.batch=16")
+NARROW = ("--set", "method.generator_width=4", "--set", "method.discriminator_width=4")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(24):
+        Image.fromarray(draw(face(0, i), 24, 24)).save(pictures / f"{i:02d}.png")
+    return pictures
+
+
+def trained(run_cli: Any, folder: Path, run: Path) -> None:
+    code, _, err = run_cli("train", folder, "--recipe", "rpgan32", "--run", run, *TINY, *NARROW)
+    assert code == 0, err
+
+
+def test_from_a_folder_to_pictures(run_cli: Any, folder: Path, tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "out"
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff junk")
+    code, printed, err = run_cli("train", folder, "--recipe", "rpgan32", "--run", run, *TINY, *NARROW)
+    assert code == 0 and "Done: 64 images" in printed and "broken.jpg" in err
+    assert json.loads((run / "data.json").read_text())["refused"][0][0] == "broken.jpg"
+    code, printed, _ = run_cli("generate", run, "-o", out, "--seeds", "0-9,20")
+    assert code == 0 and "11 pictures" in printed
+    names = sorted(p.name for p in out.glob("seed*.png"))
+    assert len(names) == 11 and names[-1] == "seed000020.png"
+    origin = read_origin(out / "seed000003.png")
+    assert origin is not None and origin.seed == 3 and origin.recipe == "rpgan32"
+    with Image.open(out / "seed000003.png") as picture:
+        assert picture.size == (16, 16)
+    code, _, _ = run_cli("generate", run, "-o", tmp_path / "one", "--seeds", "3", "--batch", "1")
+    assert code == 0
+    assert (tmp_path / "one" / "seed000003.png").read_bytes() == (out / "seed000003.png").read_bytes()
+    for file in ("walk.gif", "walk.webp"):
+        code, _, err = run_cli("walk", run, "-o", tmp_path / file, "--seeds", "0-1", "--frames", "3")
+        assert code == 0, err
+    code, _, err = run_cli("walk", run, "-o", tmp_path / "sweep.gif", "--seeds", "0", "--coordinate", "5")
+    assert code == 0, err
+
+
+def test_a_checkpoint_file_is_a_model_too(run_cli: Any, folder: Path, tmp_path: Path) -> None:
+    trained(run_cli, folder, tmp_path / "run")
+    newest = Run.open(tmp_path / "run").checkpoint_files()[-1]
+    assert run_cli("generate", newest, "-o", tmp_path / "a.png")[0] == 0
+    assert run_cli("generate", tmp_path / "run", "-o", tmp_path / "b.png")[0] == 0
+    with Image.open(tmp_path / "a.png") as a, Image.open(tmp_path / "b.png") as b:
+        assert np.array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_the_same_command_resumes(run_cli: Any, folder: Path, tmp_path: Path) -> None:
+    trained(run_cli, folder, tmp_path / "run")
+    code, _, err = run_cli(
+        "train",
+        folder,
+        "--recipe",
+        "rpgan32",
+        "--run",
+        tmp_path / "run",
+        *TINY,
+        *NARROW,
+        "--set",
+        "train.images=96",
+    )
+    assert code == 0 and "after 64 images" in err
+
+
+def test_the_default_recipe_follows_the_pictures(run_cli: Any, folder: Path, tmp_path: Path) -> None:
+    code, _, err = run_cli("train", folder, "--run", tmp_path / "run", *TINY, *NARROW, "--device", "cpu")
+    assert code == 0 and "Recipe: rpgan8" in err
+
+
+def test_dry_run_trains_nothing(run_cli: Any, folder: Path, tmp_path: Path) -> None:
+    words = ("train", folder, "--recipe", "dcgan64", "--run", tmp_path / "run", "--dry-run")
+    code, out, _ = run_cli(*words)
+    assert code == 0 and not (tmp_path / "run").exists()
+    assert (
+        "3,576,704 parameters" in out and "512x4x4" in out and "Memory" in out and "train.batch = 128" in out
+    )
+    code, out, _ = run_cli(*words, "--json")
+    assert json.loads(out)["parameters"] == {"generator": 3576704, "discriminator": 2765568}
+
+
+def test_recipes_list_and_detail(run_cli: Any) -> None:
+    code, out, _ = run_cli("recipes")
+    assert code == 0 and {"rpgan64", "dcgan64", "wgan-gp32"} <= {line.split()[0] for line in out.splitlines()}
+    assert "optimisers.generator.lr = 0.0002" in run_cli("recipes", "dcgan64")[1]
+    assert json.loads(run_cli("recipes", "dcgan64", "--json")[1])["train"]["batch"] == 128
+    assert "rpgan64" in json.loads(run_cli("recipes", "--json")[1])
+
+
+MISTAKES = [
+    (("trian",), "Did you mean 'train'?"),
+    (("train", "{folder}", "--run", "{tmp}/r", "--recipe", "dcgan46"), "Did you mean 'dcgan64'?"),
+    (
+        ("train", "{folder}", "--run", "{tmp}/r", "--recipe", "dcgan64", "--set", "train.batchsize=3"),
+        "'train.batch'",
+    ),
+    (
+        ("train", "{folder}", "--run", "{tmp}/r", "--recipe", "dcgan64", "--set", "train.batch=ten"),
+        "a whole number",
+    ),
+    (
+        ("train", "{folder}", "--run", "{tmp}/r", "--recipe", "dcgan64", "--set", "data.size=51x31"),
+        "Try data.size",
+    ),
+    (("train", "{folder}", "--run", "{tmp}/r", "--device", "tpu"), "must be one this machine has"),
+    (("train", "{tmp}/nowhere", "--run", "{tmp}/r"), "nowhere"),
+    (("train", "demo-face", "--run", "{tmp}/r"), "demo-faces"),
+    (("train", "{tmp}/empty", "--run", "{tmp}/r"), "picture"),
+    (("train", "{folder}", "--run", "{folder}"), "is not a run"),
+    (("generate", "{tmp}/nowhere", "-o", "{tmp}/o"), "not there"),
+    (("generate", "{folder}", "-o", "{tmp}/o"), "recipe.json"),
+    (("generate", "{tmp}/junk.pt", "-o", "{tmp}/o"), "junk.pt"),
+    (("generate", "{tmp}/junk.safetensors", "-o", "{tmp}/o"), "junk.safetensors"),
+    (("generate", "{folder}", "-o", "{tmp}/o", "--seeds", "9-3"), "9-3"),
+    (("generate", "{folder}"), "--out"),
+    (("generate", "{folder}", "-o", ""), "must not be empty"),
+    (("train", "", "--run", "{tmp}/r"), "must not be empty"),
+    (("train", "{folder}", "--run", "{tmp}/r", "--json"), "--dry-run"),
+    (("train", "{folder}", "--run", "{tmp}/r", "--set", "train.batch=100000000"), "A batch above 8192"),
+    (("train", "{folder}", "--run", "{tmp}/r", "--set", "data.size=99999999999"), "4 to 8192 pixels"),
+    (("train", "{folder}", "--run", "{tmp}/r", "--set", "data.size=\u00b2"), "64 or 128x96"),
+    (("train", "{folder}", "--run", "{tmp}/" + "x" * 300), "too long"),
+    (("generate", "x" * 300, "-o", "{tmp}/o"), "too long"),
+    (("train", "{folder}", "--run", "{tmp}/r", "--recipe", "{tmp}/raises.py"), "boom"),
+    (("train", "{folder}", "--run", "{tmp}/r", "--recipe", "{tmp}/none.py"), "not there"),
+]
+
+
+@pytest.mark.parametrize(("words", "told"), MISTAKES, ids=[" ".join(words)[:60] for words, _ in MISTAKES])
+def test_a_mistake_is_one_message_and_exit_code_2(
+    run_cli: Any, folder: Path, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "raises.py").write_text("def recipe():\n    raise ValueError('boom')\n")
+    for name in ("junk.pt", "junk.safetensors"):
+        (tmp_path / name).write_bytes(b"junk" * 100)
+    code, out, err = run_cli(*(word.format(folder=folder, tmp=tmp_path) for word in words))
+    assert code == 2
+    assert told in err and "Traceback" not in err and out == ""
+    assert not (tmp_path / "r" / "recipe.json").exists()
+
+
+def test_a_method_of_ones_own_trains_resumes_and_generates(run_cli: Any, tmp_path: Path) -> None:
+    own = Path(__file__).parents[2] / "examples" / "own_method.py"
+    words = (
+        "train",
+        "demo-faces:64",
+        "--recipe",
+        own,
+        "--run",
+        tmp_path / "run",
+        "--set",
+        "train.images=128",
+    )
+    assert run_cli(*words)[0] == 0
+    out = tmp_path / "own.png"
+    assert run_cli("generate", tmp_path / "run", "-o", out, "--code", own, "--seeds", "0-3")[0] == 0
+    script = (
+        f"import sys; sys.argv = ['gansmith', 'generate', {str(tmp_path / 'run')!r}, '-o', {str(out)!r}]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script + "from gansmith.cli.main import main; main()"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "--code own_method.py" in done.stderr
+
+
+def test_foreign_weights_make_pictures(run_cli: Any, tmp_path: Path) -> None:
+    from gansmith.methods.base import ImageSpec
+    from gansmith.networks.dcgan import DCGANGenerator
+
+    torch.manual_seed(0)
+    network = DCGANGenerator(ImageSpec(32, 32), 10, 4)
+    weights = {f"module.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"g_model_state_dict": weights, "epoch": 3}, tmp_path / "net.pth")
+    code, _, err = run_cli("generate", tmp_path / "net.pth", "-o", tmp_path / "grid.png", "--seeds", "0-3")
+    assert code == 0, err
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['gansmith', '--help']\n"
+        "from gansmith.cli.main import cli\n"
+        "cli.main(standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "gansmith train" in done.stdout
+
+
+def test_public_names_are_sorted_and_real() -> None:
+    import gansmith
+
+    assert gansmith.__all__ == sorted(gansmith.__all__)
+    assert all(getattr(gansmith, name) is not None for name in gansmith.__all__)
+    with pytest.raises(AttributeError):
+        _ = gansmith.nonsense
+
+
+def test_demo_trains_shows_and_says_what_to_try(run_cli: Any, tmp_path: Path) -> None:
+    run = tmp_path / "demo"
+    code, out, err = run_cli("demo", "--run", run, "--images", "64", "--device", "cpu")
+    assert code == 0, err
+    for file in ("animation.webp", "curves.png", "real_vs_generated.png", "pictures/000000064.png"):
+        assert (run / file).stat().st_size > 0 and str(run / file) in out
+    assert f"gansmith generate {run}" in out and "gansmith walk" in out
+
+
+def test_without_run_the_directory_is_named_after_data_and_recipe(
+    run_cli: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_cli("train", folder, "--recipe", "rpgan32", *TINY, *NARROW)[0] == 0
+    assert Run.is_run(tmp_path / "runs" / "pictures-rpgan32")
+
+
+def test_a_method_file_named_like_a_module_is_refused(run_cli: Any, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("def recipe(): ...")
+    code, _, err = run_cli("train", folder, "--recipe", tmp_path / "random.py", "--run", tmp_path / "r")
+    assert code == 2 and "Rename the file" in err
+
+
+def test_statistics_edited_to_nonsense_do_not_stop_a_resume(
+    run_cli: Any, folder: Path, tmp_path: Path
+) -> None:
+    trained(run_cli, folder, tmp_path / "run")
+    with open(tmp_path / "run" / "stats.jsonl", "ab") as file:
+        file.write(b'5\n{"a": 1}\n[]\n\xff\xfe\n{"images": "x", "seconds": 1}\n')
+    (tmp_path / "run" / "data.json").write_text("[]")
+    code, _, err = run_cli("train", folder, "--recipe", "rpgan32", "--run", tmp_path / "run", *TINY, *NARROW)
+    assert code == 2 and "data: None" in err  # Without data.json nobody knows whether the data is the same.
+    assert len(Run.open(tmp_path / "run").rows()) == 1
+
+
+def test_a_walk_needs_two_seeds_and_an_end(run_cli: Any, folder: Path, tmp_path: Path) -> None:
+    trained(run_cli, folder, tmp_path / "run")
+    code, _, err = run_cli("walk", tmp_path / "run", "-o", tmp_path / "w.gif", "--seeds", "1")
+    assert code == 2 and "two seeds" in err
+    code, _, err = run_cli("walk", tmp_path / "run", "-o", tmp_path / "w.gif", "--seeds", "0-99999999999")
+    assert code == 2 and "at most" in err
+
+
+def test_sigterm_while_generating_cleans_up(run_cli: Any, folder: Path, tmp_path: Path) -> None:
+    trained(run_cli, folder, tmp_path / "run")
+    out = tmp_path / "zips"
+    out.mkdir()
+    words = [
+        "gansmith",
+        "generate",
+        str(tmp_path / "run"),
+        "-o",
+        str(out / "many.zip"),
+        "--seeds",
+        "0-9999999",
+    ]
+    code = f"import sys; sys.argv = {words!r}\nfrom gansmith.cli.main import main; main()"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(600):
+            if list(out.iterdir()):
+                break
+            time.sleep(0.1)
+        assert list(out.iterdir())
+        process.terminate()
+        assert process.wait(60) == 143
+        assert process.stderr is not None and "stopped" in process.stderr.read()
+    assert list(out.iterdir()) == []
