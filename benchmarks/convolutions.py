@@ -74,21 +74,21 @@ def others(batch: int, rounds: int) -> list[Row]:
     cases = (  # What, ours, torch's, its input, and whether gradients are taken.
         (
             "64 channels at 32 px to 3 at 64 px",
-            conv.Double(64, 3, **plain),
+            conv.UpConv(64, 3, **plain),
             nn.ConvTranspose2d(64, 3, 4, 2, 1, **plain),
             pictures(64, 32),
             False,
         ),
         (
             "100 numbers to 512 channels at 4 px, with gradients",
-            conv.Begin(100, 512, whole, **plain),
+            conv.ProjectLatent(100, 512, whole, **plain),
             nn.ConvTranspose2d(100, 512, 4, 1, 0, **plain),
             pictures(100, 1),
             True,
         ),
         (
             "512 channels at 4 px to a score, with gradients",
-            conv.End(512, 1, whole, **plain),
+            conv.ScoreHead(512, 1, whole, **plain),
             nn.Conv2d(512, 1, 4, 1, 0, **plain),
             pictures(512, 4),
             True,
@@ -100,11 +100,11 @@ def others(batch: int, rounds: int) -> list[Row]:
 def step(batch: int, rounds: int) -> Row:
     """A step of DCGAN-64."""
     recipe = with_settings(named("dcgan64"), batch=batch, precision="bfloat16")
-    trainer, wide = our_trainer(recipe, noise_pictures(256, 64), CPU), conv._WIDE
+    trainer, wide = our_trainer(recipe, noise_pictures(256, 64), CPU), conv._MATMUL_MIN_WEIGHTS
     theirs, ours = [], []
     for turn in range(rounds + 1):
         for limit, times in ((2**40, theirs), (wide, ours)):
-            conv._WIDE = limit
+            conv._MATMUL_MIN_WEIGHTS = limit
             took = stretch(trainer.step, 0, CPU)
             times += [took] if turn else []
     return Row(

@@ -5,8 +5,8 @@
 
 REAL and MADE are folders or zips of aligned faces. Each picture is brought to 64 px, then enlarged to the
 recogniser's 150 px; the distance is Frechet's between the 128 numbers of each set, and recall is the share
-of real faces within reach of a made one (Kynkaanniemi 2019, k = 3). The row "real" compares real faces with
-other real faces and is the best any generator could reach. It needs neither torch nor a GPU.
+of real faces within reach of a generated one (Kynkaanniemi 2019, k = 3). The row "real" compares real faces
+with other real faces and is the best any generator could reach. It needs neither torch nor a GPU.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def frechet(a: Descriptors, b: Descriptors) -> float:
 
 
 def recall(real: Descriptors, made: Descriptors, neighbours: int = 3) -> float:
-    """Share of real faces within the reach of a made one."""
+    """Share of real faces within the reach of a generated one."""
 
     def distances(a: Descriptors, b: Descriptors) -> Descriptors:
         squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None] - 2.0 * a @ b.T

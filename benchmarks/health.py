@@ -18,7 +18,7 @@ from gansmith.data.open import open_data
 from gansmith.engine import trainer as training
 from gansmith.recipes import named
 from gansmith.training import samples as showing
-from gansmith.training.health.monitor import Watch
+from gansmith.training.health.monitor import HealthMonitor
 from gansmith.training.samples import samples, vital_signs
 
 CPU = torch.device("cpu")
@@ -37,7 +37,7 @@ def measure(name: str, length: float, batch: int | None) -> Row:
     norms = sum(stretch(lambda w=w: training._norm(w), length / 10, CPU) for w in trainer._owned.values())
     moves = len(trainer._plan) / len(trainer._owned)  # Some players move several times a step.
     row = {"images": 0.0, **trainer.flush(), "health/spread": 0.5, "health/overfitting": 0.1}
-    watch = Watch(train.images, train.picture_every, dict(flat(recipe)))
+    watch = HealthMonitor(train.images, train.picture_every, dict(flat(recipe)))
     look = stretch(lambda: watch.look(row), length / 10, CPU)
     made = samples(trainer, loader)
     trainer.images = showing._JUDGED_EVERY  # Where the critic is asked, too.

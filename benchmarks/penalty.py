@@ -2,7 +2,7 @@
 
     python benchmarks/penalty.py RUN DATA [--pictures 256]
 
-For freshly built networks and for the newest checkpoint of the run, on real and on made pictures:
+For freshly built networks and for the newest checkpoint of the run, on real and on generated pictures:
 E|grad D|^2 / 2 by double backward, and the finite difference at two step lengths, all in float32.
 """
 

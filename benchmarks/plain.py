@@ -39,8 +39,8 @@ def image_folder(folder: Path, size: int, batch: int, workers: int = 2) -> Itera
 # ---- DCGAN ------------------------------------------------------------------------------------------
 
 
-def initialise(module: nn.Module) -> None:
-    """The paper's initialisation."""
+def initialize(module: nn.Module) -> None:
+    """The paper's initialization."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
@@ -65,7 +65,7 @@ class Generator(nn.Module):
         self.main = nn.Sequential(
             *layers, nn.ConvTranspose2d(channels[-1], 3, 4, 2, 1, bias=False), nn.Tanh()
         )
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, noise: Tensor) -> Tensor:
         """Pictures."""
@@ -86,7 +86,7 @@ class Discriminator(nn.Module):
                 nn.LeakyReLU(0.2, True),
             ]
         self.main = nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, 4, 1, 0, bias=False), nn.Sigmoid())
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities."""
@@ -94,11 +94,11 @@ class Discriminator(nn.Module):
 
 
 def dcgan(next_batch: NextBatch, size: int, device: torch.device, width: int = 64) -> Callable[[], None]:
-    """One step of the usual loop: the discriminator on real and on made pictures, then the generator."""
+    """One step of the usual loop: the discriminator on real and on generated pictures, then the generator."""
     generator, discriminator = Generator(size, width).to(device), Discriminator(size, width).to(device)
     criterion = nn.BCELoss()
-    optimiser_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    optimiser_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    optimizer_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
 
     def step() -> None:
         real = next_batch()
@@ -113,13 +113,13 @@ def dcgan(next_batch: NextBatch, size: int, device: torch.device, width: int = 6
         loss_fake = criterion(output, zeros)
         loss_fake.backward()
         before = output.mean().item()
-        optimiser_d.step()
+        optimizer_d.step()
         generator.zero_grad()
         output = discriminator(fake)
         loss = criterion(output, ones)
         loss.backward()
         after = output.mean().item()
-        optimiser_g.step()
+        optimizer_g.step()
         _ = (on_real, before, after, (loss_real + loss_fake).item(), loss.item())
 
     return step
@@ -203,7 +203,7 @@ class Critic(nn.Module):
 
 
 def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """The squared distance of the slope from 1, between real and made pictures."""
+    """The squared distance of the slope from 1, between real and generated pictures."""
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
     between = (share * real + (1 - share) * fake).requires_grad_(True)
     scores = critic(between)
@@ -216,8 +216,8 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
 def wgan_gp(next_batch: NextBatch, size: int, device: torch.device, width: int = 64) -> Callable[[], None]:
     """One step of the usual loop: five moves of the critic, then one of the generator."""
     generator, critic = ResidualGenerator(size, width).to(device), Critic(size, width).to(device)
-    optimiser_c = torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.0, 0.9))
-    optimiser_g = torch.optim.Adam(generator.parameters(), lr=1e-4, betas=(0.0, 0.9))
+    optimizer_c = torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.0, 0.9))
+    optimizer_g = torch.optim.Adam(generator.parameters(), lr=1e-4, betas=(0.0, 0.9))
 
     def step() -> None:
         for _ in range(5):
@@ -227,12 +227,12 @@ def wgan_gp(next_batch: NextBatch, size: int, device: torch.device, width: int =
             distance = critic(real).mean() - critic(fake).mean()
             loss = -distance + 10 * gradient_penalty(critic, real, fake)
             loss.backward()
-            optimiser_c.step()
+            optimizer_c.step()
             _ = (distance.item(), loss.item())
         generator.zero_grad()
         loss = -critic(generator(torch.randn(len(real), 128, device=device))).mean()
         loss.backward()
-        optimiser_g.step()
+        optimizer_g.step()
         _ = loss.item()
 
     return step

@@ -34,7 +34,7 @@ from measuring import (
 from torch import Tensor
 
 from gansmith.core.image_size import Size
-from gansmith.data.dataset import About
+from gansmith.data.dataset import DatasetInfo
 from gansmith.data.loading.loader import Loader
 from gansmith.data.metadata.facts import Refused
 from gansmith.engine.device import pick_precision
@@ -125,7 +125,7 @@ class MadeOnFetch:
     """Any number of pictures of 8 px that take no memory."""
 
     refused: tuple[Refused, ...] = ()
-    about = About()
+    info = DatasetInfo()
     in_arrays = False
     columns: tuple[str, ...] = ("images",)
 

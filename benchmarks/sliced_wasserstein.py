@@ -2,7 +2,7 @@
 
     python benchmarks/sliced_wasserstein.py RUN DATA [--samples 900] [--seed 0]
 
-After Karras 2017, section 5: patches of 7 x 7 from each level of a Laplacian pyramid, normalised per
+After Karras 2017, section 5: patches of 7 x 7 from each level of a Laplacian pyramid, normalized per
 channel, compared along random directions. Smaller is better; the row "held-out" compares real pictures
 with other real pictures and is the best any generator could reach. x 1000. Levels of 8 px and less have
 few patches to choose from, so their floor is high.
@@ -41,7 +41,7 @@ def pyramid(images: Tensor) -> list[Tensor]:
 
 
 def patches(level: Tensor, generator: torch.Generator) -> Tensor:
-    """Random patches, normalised per channel over the whole set, [count, channels * 49]."""
+    """Random patches, normalized per channel over the whole set, [count, channels * 49]."""
     count, _, height, width = level.shape
     rows = torch.arange(count).repeat_interleave(PATCHES)
     top = torch.randint(0, height - PATCH + 1, (len(rows),), generator=generator)

@@ -111,7 +111,7 @@ class Bench:
         before = self._held()
         try:
             step = self._step(name, case, batch, images, self.compile)
-            step()  # The optimisers' state is made here.
+            step()  # The optimizers' state is made here.
             memory = self._memory(step, before)
             # Compiled code keeps its operators to itself; the eager step has the same.
             eager = step if self.compile == "off" else self._step(name, case, batch, images, "off")

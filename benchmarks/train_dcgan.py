@@ -96,7 +96,7 @@ def measure(folder: Path, batch: int, rounds: int, steps: int) -> list[Row]:
         print(f"batch {batch}:", {name: f"{1 / found[-1]:.1f} images/s" for name, found in times.items()})
     least = shares(batch)
     middle = {name: statistics.median(found) for name, found in times.items()}
-    beside = (
+    extra = (
         f"plain, float32: {1 / middle['plain']:.1f} images/s, {100 * least['plain'] / middle['plain']:.0f} %"
     )
     rows = []
@@ -104,7 +104,7 @@ def measure(folder: Path, batch: int, rounds: int, steps: int) -> list[Row]:
         kind = str(pick_precision(name, CPU)).removeprefix("torch.")
         what = f"DCGAN-64, batch {batch}, whole `train`, {kind}"
         found = ratios(times["plain"], times[name])
-        rows.append(Row(what, f"{1 / middle[name]:.1f} images/s", beside, found, least[name] / middle[name]))
+        rows.append(Row(what, f"{1 / middle[name]:.1f} images/s", extra, found, least[name] / middle[name]))
     return rows
 
 

@@ -126,7 +126,7 @@ def recipe() -> Recipe:
     return Recipe(
         name="own",
         method=InstanceNoiseGAN(),
-        optimisers={"discriminator": adam, "generator": adam},
+        optimizers={"discriminator": adam, "generator": adam},
         data=DataConfig(size=Size(32, 32), mirror=True),
         train=TrainConfig(images=12_800, batch=32, picture_every=3_200, checkpoint_every=6_400),
     )

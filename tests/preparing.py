@@ -217,4 +217,4 @@ def counted(root: Path, reads: Counter[str] | None = None, stop_at: str = "") ->
 
 def boxes_of_faces(picture: NDArray[np.uint8]) -> list[tuple[float, float, float, float]]:
     """Where dlib finds faces; for a worker process."""
-    return [face.box for face in open_detector(least_face=60).find(picture)]
+    return [face.box for face in open_detector(min_face=60).find(picture)]

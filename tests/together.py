@@ -14,7 +14,7 @@ from toys import Lazy, recipe_for
 from gansmith.config.optimizers import SGD, Adam
 from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import override
-from gansmith.core.distributed import ALONE, World, joined
+from gansmith.core.distributed import SINGLE_PROCESS, World, process_group
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.sync_batch_norm import share_batch_norms
@@ -41,12 +41,12 @@ def _named(name: str, *settings: str) -> Recipe:
 
 def _steady(recipe: Recipe) -> Recipe:
     """Without Adam, which turns gradients that are zero but for rounding into whole steps."""
-    return replace(recipe, optimisers={player: SGD(lr=1e-4) for player in recipe.optimisers})
+    return replace(recipe, optimizers={player: SGD(lr=1e-4) for player in recipe.optimizers})
 
 
 def _calm(recipe: Recipe) -> Recipe:
     """With Adam, but for whole steps of gradients that are hardly larger than rounding."""
-    return replace(recipe, optimisers={player: Adam(eps=1e-6) for player in recipe.optimisers})
+    return replace(recipe, optimizers={player: Adam(eps=1e-6) for player in recipe.optimizers})
 
 
 def cases() -> Mapping[str, Recipe]:
@@ -64,13 +64,15 @@ def cases() -> Mapping[str, Recipe]:
     }
 
 
-def rows(recipe: Recipe, world: World = ALONE, loaded: Sequence[dict[str, torch.Tensor]] = ()) -> Rows:
+def rows(
+    recipe: Recipe, world: World = SINGLE_PROCESS, loaded: Sequence[dict[str, torch.Tensor]] = ()
+) -> Rows:
     """All steps, or the last one after a state was loaded."""
     side = recipe.data.size
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (64, 3, side.height, side.width), dtype=torch.uint8, generator=generator)
     data = MemoryDataSet("made up", {"images": images})
-    loader = Loader(data, recipe.method.batch_type, recipe.data, 0, CPU, world.part)
+    loader = Loader(data, recipe.method.batch_type, recipe.data, 0, CPU, world.rank_and_size)
     trainer = Trainer(recipe, loader, CPU, world=world)
     for state in loaded:
         trainer.load(state, (STEPS - 1) * BATCH)
@@ -82,7 +84,7 @@ def rows(recipe: Recipe, world: World = ALONE, loaded: Sequence[dict[str, torch.
     return found
 
 
-def slope(world: World = ALONE) -> list[torch.Tensor]:
+def slope(world: World = SINGLE_PROCESS) -> list[torch.Tensor]:
     """Gradients of a squared gradient through batch norm, of all processes together."""
     generator = torch.Generator().manual_seed(1)
     images = torch.randn(8, 3, 4, 4, dtype=torch.float64, generator=generator)
@@ -109,12 +111,12 @@ def resumed(recipe: Recipe, world: World) -> bool:
 
 def main() -> None:
     torch.set_num_threads(1)
-    with joined(CPU) as world:
+    with process_group(CPU) as world:
         found = {name: rows(cases()[name], world) for name in sys.argv[2:]}
         curved, exact = slope(world), resumed(cases()["dcgan"], world)
         shared = torch.tensor([float(world.rank)])
         world.average([shared])
-        everywhere = world.collected(torch.cat([v.flatten() for v in found["dcgan"][-1][1].values()])[None])
+        everywhere = world.gather(torch.cat([v.flatten() for v in found["dcgan"][-1][1].values()])[None])
         if everywhere is not None:
             equal = all(torch.equal(one, everywhere[0]) for one in everywhere)
             facts = {"mean rank": float(shared), "equal": equal, "slope": curved, "resumed": exact}

@@ -154,7 +154,7 @@ class WithMean(Pair):
 
 @dataclass(frozen=True, kw_only=True)
 class Lazy(_NoiseToy):
-    """(b) Two turns of one player at different intervals that share an optimiser (StyleGAN2)."""
+    """(b) Two turns of one player at different intervals that share an optimizer (StyleGAN2)."""
 
     every: int = 3
 
@@ -165,10 +165,10 @@ class Lazy(_NoiseToy):
         return (
             self.generator_turn(),
             Turn(name="discriminator", player="discriminator", loss=self.judge),
-            Turn(name="r1", player="discriminator", loss=self.penalise, every=self.every),
+            Turn(name="r1", player="discriminator", loss=self.penalize, every=self.every),
         )
 
-    def penalise(self, networks: Any, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+    def penalize(self, networks: Any, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         penalty = zero_centred(networks.discriminator, batch.images)
         networks.mean_penalty.lerp_(penalty.detach(), 0.1)
         return Loss((penalty - networks.mean_penalty).square() + penalty)
@@ -263,7 +263,7 @@ def recipe_for(method: Method[Any, Any, Any], averaged: tuple[str, ...], **train
     return Recipe(
         name=type(method).__name__.lower(),
         method=method,
-        optimisers={player: Adam(lr=1e-3) for player in method.players()},
+        optimizers={player: Adam(lr=1e-3) for player in method.players()},
         data=DataConfig(size=Size(16, 16), channels=3, mirror=True, validation=0.1),
         train=TrainConfig(averaged=averaged, **(numbers | train)),
     )

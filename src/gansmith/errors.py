@@ -54,16 +54,16 @@ class MissingPackageError(GansmithError):
         )
 
 
-def at_least(value: object, least: float, *names: str, prefix: str = "method.") -> None:
-    """Check that the named fields of ``value`` are ``least`` or more.
+def at_least(value: object, minimum: float, *names: str, prefix: str = "method.") -> None:
+    """Check that the named fields of ``value`` are ``minimum`` or more.
 
     Raises:
         SettingError: one is not, or is not a number.
     """
     for name in names:
         given = getattr(value, name)
-        if not given >= least:
-            raise SettingError(f"{prefix}{name} must be at least {least:g}. Received: {name}={given}.")
+        if not given >= minimum:
+            raise SettingError(f"{prefix}{name} must be at least {minimum:g}. Received: {name}={given}.")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from gansmith.data.builtin.demo_faces.draw import draw
 from gansmith.data.builtin.demo_faces.sample import face
-from gansmith.images.provenance import read_origin
+from gansmith.images.provenance import read_provenance
 from gansmith.runs.run import Run
 
 TINY = ("--set", "data.size=16", "--set", "train.images=64", "--set", "train.batch=16")
@@ -45,8 +45,8 @@ def test_from_a_folder_to_pictures(run_cli: Any, folder: Path, tmp_path: Path) -
     assert code == 0 and "11 pictures" in printed
     names = sorted(p.name for p in out.glob("seed*.png"))
     assert len(names) == 11 and names[-1] == "seed000020.png"
-    origin = read_origin(out / "seed000003.png")
-    assert origin is not None and origin.seed == 3 and origin.recipe == "rpgan32"
+    provenance = read_provenance(out / "seed000003.png")
+    assert provenance is not None and provenance.seed == 3 and provenance.recipe == "rpgan32"
     with Image.open(out / "seed000003.png") as picture:
         assert picture.size == (16, 16)
     code, _, _ = run_cli("generate", run, "-o", tmp_path / "one", "--seeds", "3", "--batch", "1")
@@ -104,7 +104,7 @@ def test_dry_run_trains_nothing(run_cli: Any, folder: Path, tmp_path: Path) -> N
 def test_recipes_list_and_detail(run_cli: Any) -> None:
     code, out, _ = run_cli("recipes")
     assert code == 0 and {"rpgan64", "dcgan64", "wgan-gp32"} <= {line.split()[0] for line in out.splitlines()}
-    assert "optimisers.generator.lr = 0.0002" in run_cli("recipes", "dcgan64")[1]
+    assert "optimizers.generator.lr = 0.0002" in run_cli("recipes", "dcgan64")[1]
     assert json.loads(run_cli("recipes", "dcgan64", "--json")[1])["train"]["batch"] == 128
     assert "rpgan64" in json.loads(run_cli("recipes", "--json")[1])
 

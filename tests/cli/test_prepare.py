@@ -84,7 +84,7 @@ def test_a_builtin_set_is_no_file_of_the_users(tmp_path: Path) -> None:
 
 def test_a_licence_is_kept_and_told(photos: Path, tmp_path: Path) -> None:
     words = ("prepare", photos, tmp_path / "set", "--size", 8, "--workers", 1)
-    assert "not known; gansmith prepare --licence TEXT" in run(*words).stdout
+    assert "not known; gansmith prepare --license TEXT" in run(*words).stdout
     assert "CC BY 4.0, Ada" in run(*words, "--licence", "CC BY 4.0, Ada").stdout
     assert json.loads(run(*words, "--json").stdout)["licence"] == "CC BY 4.0, Ada"
     assert "licence      CC BY 4.0, Ada" in run("inspect", tmp_path / "set").stdout

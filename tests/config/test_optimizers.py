@@ -1,10 +1,10 @@
-"""Optimisers: what torch is asked for, the learning rate in time, and refusals."""
+"""Optimizers: what torch is asked for, the learning rate in time, and refusals."""
 
 import pytest
 import torch
 from torch import nn
 
-from gansmith.config.optimizers import SGD, Adam, Optimiser, RMSprop, set_rate
+from gansmith.config.optimizers import SGD, Adam, Optimizer, RMSprop, set_rate
 from gansmith.core.progress import Progress
 from gansmith.core.schedules import Constant, Cosine, Linear, Step
 from gansmith.errors import SettingError
@@ -25,7 +25,7 @@ from gansmith.errors import SettingError
         (SGD(lr=0.5, momentum=0.0), torch.optim.SGD, {"lr": 0.5, "momentum": 0.0}),
     ],
 )
-def test_torch_is_asked_for_the_class_and_the_numbers_of_the_recipe(config: Optimiser, kind, numbers) -> None:
+def test_torch_is_asked_for_the_class_and_the_numbers_of_the_recipe(config: Optimizer, kind, numbers) -> None:
     parameter = nn.Parameter(torch.zeros(3))
     built = config.build([parameter])
     (group,) = built.param_groups
@@ -43,12 +43,12 @@ def test_torch_is_asked_for_the_class_and_the_numbers_of_the_recipe(config: Opti
         (RMSprop(lr=0.1, alpha=0.75), 0.1 * (0.25**-0.5 + (0.25 + 0.75 * 0.25) ** -0.5)),
     ],
 )
-def test_two_steps_down_a_slope_of_2_go_as_far_as_the_equations_say(config: Optimiser, moved: float) -> None:
+def test_two_steps_down_a_slope_of_2_go_as_far_as_the_equations_say(config: Optimizer, moved: float) -> None:
     parameter = nn.Parameter(torch.zeros(4))
-    optimiser = config.build([parameter])
+    optimizer = config.build([parameter])
     for _ in range(2):
         parameter.grad = torch.full((4,), 2.0)
-        optimiser.step()
+        optimizer.step()
     assert torch.allclose(parameter.detach(), torch.tensor(-moved), rtol=1e-5)
 
 
@@ -59,10 +59,10 @@ def test_two_steps_down_a_slope_of_2_go_as_far_as_the_equations_say(config: Opti
 def test_the_rate_is_the_recipes_times_the_schedules_factor(schedule, images: int) -> None:
     config = Adam(lr=0.02, schedule=schedule)
     progress = Progress(images=images, total_images=1000, batch=10, data_images=100)
-    optimiser = config.build([nn.Parameter(torch.zeros(1))])
-    optimiser.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
-    set_rate(optimiser, config, progress)
-    assert [group["lr"] for group in optimiser.param_groups] == [0.02 * schedule(progress)] * 2
+    optimizer = config.build([nn.Parameter(torch.zeros(1))])
+    optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+    set_rate(optimizer, config, progress)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.02 * schedule(progress)] * 2
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,18 @@ from typing import Any
 
 import pytest
 
-from gansmith.config.optimizers import SGD, Adam, Optimiser, RMSprop
+from gansmith.config.optimizers import SGD, Adam, Optimizer, RMSprop
 from gansmith.config.recipe import Average, DataConfig, Recipe
-from gansmith.config.serialization import differences, dumps, flat, from_json, override, to_json
+from gansmith.config.serialization import (
+    _OLD_FIELDS,
+    differences,
+    dumps,
+    flat,
+    from_json,
+    override,
+    to_json,
+    with_new_names,
+)
 from gansmith.core.image_size import Size
 from gansmith.core.schedules import Constant, Cosine, Linear, Schedule, Step
 from gansmith.errors import SettingError
@@ -28,6 +37,13 @@ def setting(recipe: Recipe, path: str) -> Any:
     for name in path.split("."):
         value = value[name] if isinstance(value, dict) else getattr(value, name)
     return value
+
+
+@dataclass(frozen=True)
+class Wide:
+    """A field that has the old name of another."""
+
+    widest: int = 2
 
 
 @dataclass(frozen=True)
@@ -57,9 +73,9 @@ def test_every_recipe_of_the_catalogue_survives_json(name: str) -> None:
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
-        (RMSprop(lr=1e-3, schedule=Step(epochs=3.0, factor=0.1)), Optimiser),
-        (SGD(momentum=0.0, schedule=Linear(end=0.5, start=0.25)), Optimiser),
-        (Adam(betas=(0.0, 0.99), schedule=Cosine(end=0.1)), Optimiser),
+        (RMSprop(lr=1e-3, schedule=Step(epochs=3.0, factor=0.1)), Optimizer),
+        (SGD(momentum=0.0, schedule=Linear(end=0.5, start=0.25)), Optimizer),
+        (Adam(betas=(0.0, 0.99), schedule=Cosine(end=0.1)), Optimizer),
         (DCGAN(adversarial=Hinge(), head="softmax"), DCGAN),
         (DCGAN(adversarial=Logistic(real=0.9, fake=0.1)), DCGAN),
         (DataConfig(size=Size(128, 96), channels=1), DataConfig),
@@ -77,21 +93,21 @@ def test_the_text_says_the_class_and_the_size_as_people_write_it() -> None:
     tree = json.loads(dumps(replace(named("wgan28"), data=DataConfig(size=Size(128, 96)))))
     assert tree["is"] == "gansmith.config.recipe:Recipe"
     assert tree["method"]["is"] == "gansmith.methods.wgan:WGAN"
-    assert tree["optimisers"]["critic"]["is"] == "gansmith.config.optimizers:RMSprop"
+    assert tree["optimizers"]["critic"]["is"] == "gansmith.config.optimizers:RMSprop"
     assert tree["data"]["size"] == "128x96"
 
 
 def test_an_unknown_field_names_the_nearest() -> None:
     tree = to_json(Adam()) | {"bets": [0.0, 0.9]}
     with pytest.raises(SettingError, match=r"Adam has no field 'bets'. Did you mean 'betas'\?"):
-        from_json(tree, Optimiser)
+        from_json(tree, Optimizer)
 
 
 @pytest.mark.parametrize(
     "tree",
     [
         {"is": "gansmith.config.recipe:Recipe"},
-        {"is": "gansmith.config.recipe:Recipe", "name": "x", "method": None, "optimisers": {}},
+        {"is": "gansmith.config.recipe:Recipe", "name": "x", "method": None, "optimizers": {}},
         {"is": "gansmith.config.optimizers:Adam", "betas": [0.5]},
         {"is": "gansmith.config.optimizers:Adam", "lr": "fast"},
     ],
@@ -163,12 +179,12 @@ def test_a_file_cannot_name_code_to_be_run(path: Any) -> None:
         ("method.adversarial.real=0.8", 0.8),
         ("method.head=softmax", "softmax"),
         ("method.light=no", False),
-        ("optimisers.generator=RMSprop", RMSprop()),
-        ("optimisers.generator=SGD(lr=1, schedule=Step(epochs=3))", SGD(lr=1.0, schedule=Step(epochs=3.0))),
-        ("optimisers.generator=Adam(betas=(0.0, 0.9))", Adam(betas=(0.0, 0.9))),
-        ("optimisers.generator.lr=1e-3", 1e-3),
-        ("optimisers.generator.betas=0.1,0.2", (0.1, 0.2)),
-        ("optimisers.generator.schedule=Cosine(end=0.1)", Cosine(end=0.1)),
+        ("optimizers.generator=RMSprop", RMSprop()),
+        ("optimizers.generator=SGD(lr=1, schedule=Step(epochs=3))", SGD(lr=1.0, schedule=Step(epochs=3.0))),
+        ("optimizers.generator=Adam(betas=(0.0, 0.9))", Adam(betas=(0.0, 0.9))),
+        ("optimizers.generator.lr=1e-3", 1e-3),
+        ("optimizers.generator.betas=0.1,0.2", (0.1, 0.2)),
+        ("optimizers.generator.schedule=Cosine(end=0.1)", Cosine(end=0.1)),
         ("borrow.generator=runs/one", "runs/one"),
     ],
 )
@@ -184,9 +200,9 @@ def test_one_setting_changes_and_nothing_else(assignment: str, value: Any) -> No
 
 
 def test_a_player_changes_alone() -> None:
-    changed = override(named("dcgan28"), "optimisers.generator.lr=0.5")
-    assert changed.optimisers["generator"].lr == 0.5
-    assert changed.optimisers["discriminator"] == named("dcgan28").optimisers["discriminator"]
+    changed = override(named("dcgan28"), "optimizers.generator.lr=0.5")
+    assert changed.optimizers["generator"].lr == 0.5
+    assert changed.optimizers["discriminator"] == named("dcgan28").optimizers["discriminator"]
 
 
 @pytest.mark.parametrize(
@@ -196,9 +212,9 @@ def test_a_player_changes_alone() -> None:
         ("train.bacth=3", "train.batch"),
         ("trian.batch=3", "train"),
         ("data.sise=64", "data.size"),
-        ("optimisers.generater.lr=1", "optimisers.generator"),
-        ("optimisers.generater=Adam", "optimisers.generator"),
-        ("optimisers.generator.beta=1", "optimisers.generator.betas"),
+        ("optimizers.generater.lr=1", "optimizers.generator"),
+        ("optimizers.generater=Adam", "optimizers.generator"),
+        ("optimizers.generator.beta=1", "optimizers.generator.betas"),
         ("method.adversarail=Hinge", "method.adversarial"),
         ("method.adversarial.reel=1", "method.adversarial.real"),
         ("train.average.halflife=3", "train.average.half_life"),
@@ -218,7 +234,7 @@ def test_a_name_repeated_in_a_path_is_looked_up_where_it_stands() -> None:
 
 def test_a_typo_inside_a_call_names_the_nearest_field() -> None:
     with pytest.raises(SettingError, match=r"Adam has no field 'bets'. Did you mean 'betas'\?"):
-        override(named("dcgan28"), "optimisers.generator=Adam(bets=(0,1))")
+        override(named("dcgan28"), "optimizers.generator=Adam(bets=(0,1))")
 
 
 @pytest.mark.parametrize(
@@ -234,20 +250,20 @@ def test_a_typo_inside_a_call_names_the_nearest_field() -> None:
         ("data.fit=squeeze", "data.fit must be crop, pad or stretch"),
         ("data.channels=grey", "data.channels must be a whole number or none"),
         ("train.average=yes", "train.average must be Average(half_life, rampup, floor) or none"),
-        ("optimisers.generator.betas=0.5", "optimisers.generator.betas must be tuple[float, float]"),
-        ("optimisers.generator.betas=a,b", "optimisers.generator.betas must be tuple[float, float]"),
+        ("optimizers.generator.betas=0.5", "optimizers.generator.betas must be tuple[float, float]"),
+        ("optimizers.generator.betas=a,b", "optimizers.generator.betas must be tuple[float, float]"),
         (
-            "optimisers.generator.schedule=Cosinus",
-            "optimisers.generator.schedule must be Constant(), Linear(end, start), Cosine(end) or Step(",
+            "optimizers.generator.schedule=Cosinus",
+            "optimizers.generator.schedule must be Constant(), Linear(end, start), Cosine(end) or Step(",
         ),
         (
-            "optimisers.generator=Adam(1)",
-            "optimisers.generator must be Adam(lr, betas, eps, schedule), RMSprop(",
+            "optimizers.generator=Adam(1)",
+            "optimizers.generator must be Adam(lr, betas, eps, schedule), RMSprop(",
         ),
-        ("optimisers.generator=Adam(", "optimisers.generator must be Adam("),
-        ("optimisers.generator=__import__('os')", "optimisers.generator must be Adam("),
+        ("optimizers.generator=Adam(", "optimizers.generator must be Adam("),
+        ("optimizers.generator=__import__('os')", "optimizers.generator must be Adam("),
         ("method.adversarial=Constant", "method.adversarial must be Logistic(real, fake), Minimax()"),
-        ("optimisers.generator=Adam(lr=fast)", "lr must be a number"),
+        ("optimizers.generator=Adam(lr=fast)", "lr must be a number"),
     ],
 )
 def test_a_wrong_value_names_what_is_accepted_and_what_came(assignment: str, accepted: str) -> None:
@@ -264,7 +280,7 @@ def test_an_assignment_needs_a_name_and_a_value(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["train.batch.size", "name.first", "optimisers.generator.lr.x", "data.size.width.x"]
+    "path", ["train.batch.size", "name.first", "optimizers.generator.lr.x", "data.size.width.x"]
 )
 def test_a_path_into_a_plain_value_goes_too_deep(path: str) -> None:
     with pytest.raises(SettingError, match=f"'{path}' goes too deep"):
@@ -280,7 +296,7 @@ def test_a_path_into_a_plain_value_goes_too_deep(path: str) -> None:
         ("data.size=3", "size=3"),
         ("data.size=1x2x3", "'1x2x3'"),
         ("data.size=wide", "'wide'"),
-        ("optimisers.generator.lr=0", "lr=0.0"),
+        ("optimizers.generator.lr=0", "lr=0.0"),
         ("method.latent=0", "latent=0"),
     ],
 )
@@ -299,7 +315,7 @@ def test_flat_names_every_leaf_by_its_path_and_every_choice_by_its_class() -> No
     assert leaves["method"] == "RpGAN"
     assert leaves["method.gamma_schedule"] == "Cosine"
     assert leaves["method.gamma_schedule.end"] == 0.1
-    assert leaves["optimisers.generator.betas"] == [0.0, 0.99]
+    assert leaves["optimizers.generator.betas"] == [0.0, 0.99]
     assert leaves["data.size"] == "8"
     assert leaves["data.channels"] is None
     assert not any("is" in name.split(".") for name in leaves)
@@ -316,7 +332,7 @@ def test_equal_recipes_do_not_differ() -> None:
         ("train.batch=128", ["train.batch: 32 -> 128"]),
         ("data.size=16x8", ["data.size: 8 -> 16x8"]),
         ("data.channels=1", ["data.channels: None -> 1"]),
-        ("optimisers.generator.betas=0.5,0.9", ["optimisers.generator.betas: [0.0, 0.99] -> [0.5, 0.9]"]),
+        ("optimizers.generator.betas=0.5,0.9", ["optimizers.generator.betas: [0.0, 0.99] -> [0.5, 0.9]"]),
         (
             "method.gamma_schedule=Linear",
             [
@@ -369,3 +385,35 @@ def test_a_value_of_another_type_in_json_is_refused(
     place[path[-1]] = value
     with pytest.raises(SettingError, match=wanted):
         from_json(tree, Recipe)
+
+
+def test_a_recipe_of_version_0_1_is_read() -> None:
+    for name in ("rpgan8", "wgan-gp28"):
+        recipe = override(named(name), "data.standardize=true")
+        old = dumps(recipe)
+        for before, now in _OLD_FIELDS.items():
+            old = old.replace(f'"{now}":', f'"{before}":')
+        assert '"optimisers":' in old and '"standardise":' in old and '"widest":' in old
+        assert from_json(json.loads(old), Recipe) == recipe
+        assert dict(flat(with_new_names(json.loads(old)))) == dict(flat(recipe))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("optimisers.generator.lr=0.5", "optimizers.generator.lr=0.5"),
+        ("optimisers.generator=SGD(lr=0.5)", "optimizers.generator=SGD(lr=0.5)"),
+        ("data.standardise=true", "data.standardize=true"),
+        ("method.penalised=0.5", "method.penalized=0.5"),
+        ("method.widest=8", "method.max_channels=8"),
+    ],
+)
+def test_settings_of_version_0_1_can_still_be_given(old: str, new: str) -> None:
+    assert override(named("rpgan8"), old) == override(named("rpgan8"), new)
+
+
+def test_a_field_of_ones_own_may_be_called_as_one_of_version_0_1() -> None:
+    value = Wide(widest=3)
+    assert again(value, Wide) == value
+    assert override(value, "widest=4") == Wide(widest=4)
+    assert with_new_names(to_json(value)) == to_json(value)

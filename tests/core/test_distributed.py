@@ -12,7 +12,7 @@ import torch
 from together import BATCH, Rows, cases, rows, slope
 
 from gansmith.core import distributed, launch
-from gansmith.core.distributed import ALONE, my_device, share_tensors
+from gansmith.core.distributed import SINGLE_PROCESS, my_device, share_tensors
 from gansmith.engine.turns import micro_batch
 from gansmith.errors import SettingError, TrainingError
 from gansmith.runs.run import Run
@@ -218,17 +218,17 @@ def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
 
 def test_alone_sharing_changes_nothing() -> None:
     value = torch.tensor([1.0, 2.0])
-    ALONE.average([value])
-    ALONE.equal([value])
-    ALONE.wait()
+    SINGLE_PROCESS.average([value])
+    SINGLE_PROCESS.broadcast_([value])
+    SINGLE_PROCESS.barrier()
     assert value.tolist() == [1.0, 2.0]
-    assert ALONE.most(3) == 3 and ALONE.told({"a": 1}) == {"a": 1}
-    assert ALONE.span(7) == (0, 7)
-    collected = ALONE.collected(value)
+    assert SINGLE_PROCESS.max(3) == 3 and SINGLE_PROCESS.broadcast({"a": 1}) == {"a": 1}
+    assert SINGLE_PROCESS.span(7) == (0, 7)
+    collected = SINGLE_PROCESS.gather(value)
     assert collected is not None and torch.equal(collected[0], value)
-    assert share_tensors(ALONE, {"a": value}).keys() == {"a"}
-    with distributed.joined(torch.device("cpu")) as world:
-        assert world is ALONE
+    assert share_tensors(SINGLE_PROCESS, {"a": value}).keys() == {"a"}
+    with distributed.process_group(torch.device("cpu")) as world:
+        assert world is SINGLE_PROCESS
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gansmith.core import memory as gauge
-from gansmith.core.memory import Gauge, Memory, free_memory
+from gansmith.core.memory import Memory, PeakMemory, free_memory
 
 CPU = torch.device("cpu")
 BLOCK = 64 * 2**20
@@ -18,7 +18,7 @@ proc = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="th
 
 @proc
 def test_the_peak_grows_by_what_is_touched_and_is_forgotten() -> None:
-    watched = Gauge(CPU)
+    watched = PeakMemory(CPU)
     with mmap.mmap(-1, BLOCK) as held:  # Not by the C library, which may have some at hand.
         for page in range(0, BLOCK, 4096):
             held[page] = 1
@@ -78,7 +78,7 @@ def test_a_containers_limit_counts(
 
 def test_status_is_read_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made_up(monkeypatch, tmp_path, status="Name:\tpython\nVmHWM:\t    70 kB\nVmRSS:\t    60 kB\n")
-    memory = Gauge(CPU).read()
+    memory = PeakMemory(CPU).read()
     assert (memory.peak, memory.before, memory.free) == (70 * 1024, 60 * 1024, None)
 
 
@@ -97,7 +97,7 @@ def test_without_proc_the_peak_of_the_life_is_asked_for(
 
     monkeypatch.setitem(sys.modules, "resource", Usage)
     monkeypatch.setattr(gauge.sys, "platform", platform)
-    memory = Gauge(CPU).read()
+    memory = PeakMemory(CPU).read()
     assert memory.peak == 7 * unit and memory.before is None and "life" in memory.measured_by
 
 
@@ -105,7 +105,7 @@ def test_where_nothing_tells_it_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     made_up(monkeypatch, tmp_path)
     monkeypatch.setitem(sys.modules, "resource", None)
     for device in (CPU, torch.device("mps")):
-        memory = Gauge(device).read()
+        memory = PeakMemory(device).read()
         assert memory.peak is None and memory.free is None and memory.enough
         assert memory.measured_by.startswith("not measured")
 
@@ -114,5 +114,5 @@ def test_a_gpu_is_asked_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
     for name, value in (("memory_allocated", 10), ("max_memory_allocated", 90), ("mem_get_info", (70, 100))):
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
-    memory = Gauge(torch.device("cuda")).read()
+    memory = PeakMemory(torch.device("cuda")).read()
     assert (memory.peak, memory.before, memory.free) == (90, 10, 70) and not memory.enough

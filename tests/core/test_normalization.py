@@ -1,4 +1,4 @@
-"""Standardised pictures: the numbers, the way back, and what cannot be standardised."""
+"""Standardized pictures: the numbers, the way back, and what cannot be standardized."""
 
 import json
 import math
@@ -134,7 +134,7 @@ def test_a_channel_that_never_varies_is_told_by_its_name(channel: int) -> None:
     pictures = uneven_bytes(4)
     pictures[:, channel] = 7
     name = ("red", "green", "blue")[channel]
-    with pytest.raises(DataError, match=rf"the {name} channel.*Received: 7 .*data\.standardise=false"):
+    with pytest.raises(DataError, match=rf"the {name} channel.*Received: 7 .*data\.standardize=false"):
         measure([pictures])
 
 

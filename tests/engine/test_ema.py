@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from gansmith.config.recipe import Average
 from gansmith.core.progress import Progress
-from gansmith.engine.ema import WeightAverage, bundle_for_pictures
+from gansmith.engine.ema import EMA, bundle_for_pictures
 from gansmith.methods.base import Networks
 
 
@@ -43,10 +43,10 @@ def test_after_k_updates_towards_constant_weights_the_old_share_is_decay_to_the_
 ) -> None:
     bundle = Bundle(shared)
     fill(bundle, 1.0)
-    average = WeightAverage(bundle, ("a", "b"))
+    average = EMA(bundle, ("a", "b"))
     fill(bundle, 5.0)
     for _ in range(updates):
-        average.follow(bundle, decay)
+        average.update_parameters(bundle, decay)
     expected = 5.0 - 4.0 * decay**updates
     for tensor in [*average.parameters(), average["a"].norm.running_mean, average["b"].norm.running_var]:
         assert torch.allclose(tensor, torch.tensor(expected))
@@ -55,10 +55,10 @@ def test_after_k_updates_towards_constant_weights_the_old_share_is_decay_to_the_
 def test_each_update_weighs_the_newest_weights() -> None:
     bundle = Bundle()
     fill(bundle, 0.0)
-    average = WeightAverage(bundle, ("a",))
+    average = EMA(bundle, ("a",))
     for value in (1.0, 2.0, 3.0):
         fill(bundle, value)
-        average.follow(bundle, 0.5)
+        average.update_parameters(bundle, 0.5)
     assert torch.allclose(average["a"].trunk.weight, torch.tensor(1 / 8 + 2 / 4 + 3 / 2))
 
 
@@ -67,10 +67,10 @@ def test_after_a_half_life_of_images_the_old_weights_share_is_a_half(batch: int)
     config = Average(half_life=200.0, rampup=1e9, floor=0.0)
     bundle = Bundle()
     fill(bundle, 0.0)
-    average = WeightAverage(bundle, ("a",))
+    average = EMA(bundle, ("a",))
     fill(bundle, 1.0)
     for images in range(batch, 201, batch):
-        average.follow(bundle, config.decay(Progress(images=images, batch=batch)))
+        average.update_parameters(bundle, config.decay(Progress(images=images, batch=batch)))
     assert torch.allclose(average["a"].trunk.weight, torch.tensor(0.5), atol=1e-5)
 
 
@@ -89,11 +89,11 @@ def test_a_half_life_of_nothing_is_the_live_weights() -> None:
 
 def test_running_statistics_are_averaged_and_counts_are_copied() -> None:
     bundle = Bundle()
-    average = WeightAverage(bundle, ("a",))
+    average = EMA(bundle, ("a",))
     bundle.train()
     bundle.a(torch.tensor([[1.0, 2.0], [3.0, 8.0]]))
     live, averaged = bundle.a.norm, average["a"].norm
-    average.follow(bundle, 0.75)
+    average.update_parameters(bundle, 0.75)
     assert torch.allclose(averaged.running_mean, 0.25 * live.running_mean)
     assert torch.allclose(averaged.running_var, 0.75 + 0.25 * live.running_var)
     assert averaged.num_batches_tracked.item() == live.num_batches_tracked.item() == 1
@@ -102,7 +102,7 @@ def test_running_statistics_are_averaged_and_counts_are_copied() -> None:
 
 def test_the_average_is_a_copy_that_takes_no_gradient() -> None:
     bundle = Bundle()
-    average = WeightAverage(bundle, ("a",))
+    average = EMA(bundle, ("a",))
     fill(bundle, 3.0)
     assert not (average["a"].trunk.weight == 3.0).any()
     assert not any(parameter.requires_grad for parameter in average.parameters())
@@ -112,7 +112,7 @@ def test_the_average_is_a_copy_that_takes_no_gradient() -> None:
 
 def test_networks_that_share_weights_go_on_sharing() -> None:
     bundle = Bundle(shared=True)
-    average = WeightAverage(bundle, ("a", "b"))
+    average = EMA(bundle, ("a", "b"))
     assert average["a"].trunk is average["b"].trunk
     assert average["a"].trunk is not bundle.a.trunk
     pictures = bundle_for_pictures(bundle, average)
@@ -122,7 +122,7 @@ def test_networks_that_share_weights_go_on_sharing() -> None:
 def test_pictures_are_made_with_averages_where_there_are_any() -> None:
     bundle = Bundle()
     fill(bundle, 1.0)
-    average = WeightAverage(bundle, ("a",))
+    average = EMA(bundle, ("a",))
     fill(bundle, 2.0)
     pictures = bundle_for_pictures(bundle, average)
     assert (pictures.a.trunk.weight == 1.0).all()

@@ -50,9 +50,9 @@ def without_batch_norm(trainer: Trainer) -> Trainer:
 
 def in_parts(the_recipe: Recipe, micro_batch: int | None) -> dict[str, Tensor]:
     engine = EngineConfig(micro_batch=micro_batch)
-    slow = {player: SGD(lr=1e-3, momentum=0.0) for player in the_recipe.optimisers}
+    slow = {player: SGD(lr=1e-3, momentum=0.0) for player in the_recipe.optimizers}
     changed = replace(
-        the_recipe, train=replace(the_recipe.train, engine=engine, average=None), optimisers=slow
+        the_recipe, train=replace(the_recipe.train, engine=engine, average=None), optimizers=slow
     )
     trainer = without_batch_norm(trainer_of(changed))
     trainer.step()
@@ -171,7 +171,7 @@ def test_a_rehearsal_moves_nothing(name: str) -> None:
     trainer.step()
     trainer.flush()
     before = {key: value.clone() for key, value in trainer.state().items()}
-    assert trainer.rehearse()
+    assert trainer.dry_run()
     for key, value in trainer.state().items():
         assert torch.equal(value, before[key]), key
     assert not trainer.has_news
@@ -227,7 +227,7 @@ def test_the_order_in_memory_changes_nothing_but_rounding(name: str) -> None:
         the_recipe = replace(
             the_recipe,
             train=replace(the_recipe.train, engine=EngineConfig(layout=layout)),
-            optimisers={player: SGD(lr=1e-3) for player in the_recipe.optimisers},
+            optimizers={player: SGD(lr=1e-3) for player in the_recipe.optimizers},
         )
         trainer = trainer_of(the_recipe)
         trainer.step()
@@ -252,7 +252,7 @@ def test_networks_that_cannot_be_compiled_go_back_to_plain_ones(monkeypatch: pyt
     trainer = trainer_of(replace(the_recipe, train=replace(the_recipe.train, engine=engine)))
     with pytest.raises(RuntimeError, match="double backward"):
         trainer.networks.discriminator(torch.zeros(2, 3, 16, 16))
-    assert trainer.rehearse()
+    assert trainer.dry_run()
     assert trainer.networks.discriminator._compiled_call_impl is None
     assert trainer.networks.generator._compiled_call_impl is not None
     trainer.step()

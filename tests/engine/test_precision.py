@@ -107,7 +107,7 @@ def play(recipe: Recipe, networks: Networks, turn: Turn[Any, Any], seed: int, ki
     loss.total.backward()
     gradients = torch.cat([p.grad.double().flatten() for p in owned if p.grad is not None])
     with torch.no_grad():
-        scores = recipe.method.scores(networks, images)
+        scores = recipe.method.critic_scores(networks, images)
     return Played(loss, gradients, 0.0 if scores is None else scores.abs().mean().item())
 
 

@@ -1,5 +1,6 @@
 """The training loop: batches, turns, rates, averages, and a restart that changes nothing."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from helpers import CPU, numbered_bytes, numbers_of, random_bytes, small_named, trainer_of
 from torch import Tensor, nn
 
-from gansmith.config.optimizers import SGD, Optimiser
+from gansmith.config.optimizers import SGD, Optimizer
 from gansmith.config.recipe import Average, DataConfig, EngineConfig, Recipe, TrainConfig
 from gansmith.config.serialization import override
 from gansmith.core.image_size import Size
@@ -20,7 +21,7 @@ from gansmith.core.schedules import Cosine, Linear, Schedule, Step
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.trainer import Trainer, pictures_of
-from gansmith.engine.turns import moves_of
+from gansmith.engine.turns import schedule_updates
 from gansmith.errors import CheckpointError, SettingError
 from gansmith.methods.base import ImageSpec, Loss, Method, Networks, Turn
 from gansmith.methods.batches import ImageBatch
@@ -73,7 +74,7 @@ class Toy(Method[Toys, ImageBatch, None]):
     def generate(self, networks: Toys, prompt: None, noise: Noise) -> Tensor:
         return networks.one.weight.mean().expand(len(noise), 1, 4, 4)
 
-    def measure(self, networks: Toys, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
+    def validation_metrics(self, networks: Toys, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
         with torch.no_grad():
             networks.one.weight.fill_(77.0)
         return {"mean": batch.images.mean(), "guide": networks.guide(batch.images)}
@@ -106,12 +107,12 @@ class Watch:
         return Turn(name=name, player=player, loss=loss, **options)
 
 
-def toy(*plan: Turn, optimiser: Optimiser = PLAIN, count: int = 24, grows=(), **train) -> Trainer:
+def toy(*plan: Turn, optimizer: Optimizer = PLAIN, count: int = 24, grows=(), **train) -> Trainer:
     numbers = {"images": 1000, "batch": BATCH, "precision": "float32", "average": None} | train
     recipe = Recipe(
         name="toy",
         method=Toy(plan=plan, grows=grows),
-        optimisers={"one": optimiser, "two": optimiser},
+        optimizers={"one": optimizer, "two": optimizer},
         data=DataConfig(size=Size(4, 4), channels=1, validation=0.0),
         train=TrainConfig(**numbers),
     )
@@ -141,7 +142,7 @@ def test_five_critic_moves_see_five_batches_and_the_generator_the_last_of_them()
 
 def test_a_fresh_turn_sees_pictures_no_earlier_turn_of_the_step_saw() -> None:
     watch = Watch()
-    trainer = toy(watch.turn("one"), watch.turn("two", fresh=True))
+    trainer = toy(watch.turn("one"), watch.turn("two", new_batch=True))
     for _ in range(3):
         trainer.step()
     stream = order(24)
@@ -160,7 +161,7 @@ def test_turns_that_do_not_ask_for_fresh_pictures_share_the_batch() -> None:
 
 def test_a_first_turn_that_asks_for_fresh_pictures_wastes_none() -> None:
     watch = Watch()
-    toy(watch.turn("one", fresh=True)).step()
+    toy(watch.turn("one", new_batch=True)).step()
     assert watch.seen == [("one", order(BATCH))]
 
 
@@ -180,7 +181,7 @@ def test_every_move_of_every_step_has_noise_of_its_own() -> None:
 
 def test_a_turn_that_shares_goes_on_with_the_noise_of_the_move_before_it() -> None:
     watch = Watch()
-    trainer = toy(watch.turn("one", repeats=2), watch.turn("two", shares=True, repeats=2))
+    trainer = toy(watch.turn("one", repeats=2), watch.turn("two", reuse_fakes=True, repeats=2))
     trainer.step()
     first, second, third, fourth = (tuple(seeds) for _, seeds in watch.noise)
     assert second == third
@@ -189,8 +190,16 @@ def test_a_turn_that_shares_goes_on_with_the_noise_of_the_move_before_it() -> No
 
 def test_all_who_go_on_with_what_a_move_made_take_gradients_in_it() -> None:
     watch = Watch()
-    turns = (watch.turn("one"), watch.turn("two", shares=True), watch.turn("one", "again", shares=True))
-    assert [move.takers for move in moves_of(Toy(plan=turns))] == [("one", "two"), ("two", "one"), ("one",)]
+    turns = (
+        watch.turn("one"),
+        watch.turn("two", reuse_fakes=True),
+        watch.turn("one", "again", reuse_fakes=True),
+    )
+    assert [update.grad_players for update in schedule_updates(Toy(plan=turns))] == [
+        ("one", "two"),
+        ("two", "one"),
+        ("one",),
+    ]
 
 
 @pytest.mark.parametrize(("micro_batch", "made"), [(None, 1), (2, 4)])
@@ -205,19 +214,19 @@ def test_what_is_made_of_a_shared_noise_is_made_once_and_gives_the_same(
         return noise.normal(3) * networks.two.weight
 
     def judge(networks: Toys, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
-        fake = noise.once("fake", lambda: make(networks, noise))
+        fake = noise.cached("fake", lambda: make(networks, noise))
         seen.append((fake.detach(), noise.uniform(1)))
         return Loss((fake.detach() * networks.one.weight).sum())
 
     def forge(networks: Toys, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
-        fake = noise.once("fake", lambda: make(networks, noise))
+        fake = noise.cached("fake", lambda: make(networks, noise))
         seen.append((fake.detach(), noise.uniform(1)))
         return Loss((fake - 1).square().sum())
 
     engine = EngineConfig(micro_batch=micro_batch)
     trainer = toy(
         Turn(name="one", player="one", loss=judge),
-        Turn(name="two", player="two", loss=forge, shares=True),
+        Turn(name="two", player="two", loss=forge, reuse_fakes=True),
         engine=engine,
     )
     torch.nn.init.ones_(trainer.networks.two.weight)
@@ -234,7 +243,7 @@ def test_what_is_made_of_a_shared_noise_is_made_once_and_gives_the_same(
 
 def test_a_forgotten_detach_is_told() -> None:
     def fakes(networks: Toys, noise: Noise) -> Tensor:
-        return noise.once("fake", lambda: noise.normal(3) * networks.two.weight)
+        return noise.cached("fake", lambda: noise.normal(3) * networks.two.weight)
 
     def judge(networks: Toys, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         return Loss((fakes(networks, noise) * networks.one.weight).sum())
@@ -244,7 +253,7 @@ def test_a_forgotten_detach_is_told() -> None:
 
     turns = (
         Turn(name="judge", player="one", loss=judge),
-        Turn(name="g", player="two", loss=forge, shares=True),
+        Turn(name="g", player="two", loss=forge, reuse_fakes=True),
     )
     with pytest.raises(SettingError, match=r"turn 'judge', whose gradients reached those of two\. Detach"):
         toy(*turns).step()
@@ -338,11 +347,11 @@ def test_gradients_do_not_add_up_over_moves() -> None:
 def test_a_constraint_is_applied_after_each_move() -> None:
     bounds: list[float] = []
 
-    def constrain(networks: Toys) -> None:
+    def post_step(networks: Toys) -> None:
         bounds.append(networks.one.weight[0].item())
         networks.one.weight.clamp_(-0.15, 0.15)
 
-    trainer = toy(Watch().turn("one", repeats=3, constrain=constrain))
+    trainer = toy(Watch().turn("one", repeats=3, post_step=post_step))
     trainer.step()
     assert bounds == pytest.approx([-0.1, -0.2, -0.25])
     assert torch.allclose(trainer.networks.one.weight, torch.tensor(-0.15))
@@ -370,7 +379,7 @@ def test_a_network_nobody_owns_stays_in_eval_mode_and_as_it_was() -> None:
 
 @pytest.mark.parametrize("schedule", [Linear(end=0.0), Cosine(end=0.1), Step(epochs=0.5, factor=0.1)])
 def test_each_step_moves_by_the_rate_its_schedule_asks_for(schedule: Schedule) -> None:
-    trainer = toy(Watch().turn("one"), optimiser=SGD(lr=0.1, momentum=0.0, schedule=schedule), images=40)
+    trainer = toy(Watch().turn("one"), optimizer=SGD(lr=0.1, momentum=0.0, schedule=schedule), images=40)
     expected = 0.0
     for images in range(0, 40, BATCH):
         expected -= 0.1 * schedule(Progress(images=images, total_images=40, batch=BATCH, data_images=24))
@@ -429,7 +438,7 @@ def test_measuring_disturbs_nothing() -> None:
     trainer.step()
     before = {name: value.clone() for name, value in trainer.state().items()}
     batch = ImageBatch(torch.full((3, 1, 4, 4), 0.25))
-    assert trainer.measure(batch)["mean"] == pytest.approx(0.25)
+    assert trainer.validation_metrics(batch)["mean"] == pytest.approx(0.25)
     for name, value in trainer.state().items():
         assert torch.equal(value, before[name]), name
 
@@ -443,8 +452,8 @@ def through_a_file(trainer: Trainer, path: Path) -> Mapping[str, Tensor]:
 
 
 def with_sgd(recipe: Recipe) -> Recipe:
-    for player in recipe.optimisers:
-        recipe = override(recipe, f"optimisers.{player}=SGD(lr=0.01, momentum=0.9)")
+    for player in recipe.optimizers:
+        recipe = override(recipe, f"optimizers.{player}=SGD(lr=0.01, momentum=0.9)")
     return recipe
 
 
@@ -466,17 +475,17 @@ def test_a_run_that_stopped_continues_bit_for_bit(name: str, change: Callable, t
     assert resumed.state().keys() == straight.state().keys()
     for key, value in straight.state().items():
         assert torch.equal(resumed.state()[key], value), key
-    assert {key.partition(".")[0] for key in straight.state()} == {"networks", "average", "optimisers"}
+    assert {key.partition(".")[0] for key in straight.state()} == {"networks", "average", "optimizers"}
 
 
-def test_a_loaded_optimisers_memory_is_laid_out_as_its_weights_are(tmp_path: Path) -> None:
+def test_a_loaded_optimizers_memory_is_laid_out_as_its_weights_are(tmp_path: Path) -> None:
     recipe = small_named("rpgan28")
     trainer, resumed = trainer_of(recipe), trainer_of(recipe)
     trainer.step()
     resumed.load(through_a_file(trainer, tmp_path / "a.safetensors"), trainer.images)
     odd = 0
-    for player, optimiser in resumed.optimisers.items():
-        for parameter, state in optimiser.state.items():
+    for player, optimizer in resumed.optimizers.items():
+        for parameter, state in optimizer.state.items():
             for value in (state["exp_avg"], state["exp_avg_sq"]):
                 assert value.stride() == parameter.stride(), player
                 odd += not value.is_contiguous()
@@ -510,3 +519,18 @@ def test_borrowed_weights_are_taken_over_and_unknown_networks_are_refused() -> N
     assert trainer.networks.one.weight.tolist() == [0.0] * 3
     with pytest.raises(SettingError, match=r"There is no network 'tow' to borrow for. Did you mean 'two'\?"):
         Trainer(recipe, loader, CPU, borrowed={"tow.weight": torch.zeros(3)})
+
+
+def test_a_checkpoint_of_version_0_1_is_read(tmp_path: Path) -> None:
+    trainer = trainer_of(small_named("rpgan28", images=40))
+    trainer.step()
+    old = {re.sub("^optimizers[.]", "optimisers.", key): value for key, value in trainer.state().items()}
+    assert any(key.startswith("optimisers.") for key in old)
+    resumed = trainer_of(small_named("rpgan28", images=40))
+    resumed.load(old, trainer.images)
+    assert resumed.state().keys() == trainer.state().keys()
+    for key, value in trainer.state().items():
+        assert torch.equal(resumed.state()[key], value), key
+    for each in (trainer, resumed):
+        each.step()
+    assert all(torch.equal(resumed.state()[key], value) for key, value in trainer.state().items())

@@ -43,8 +43,8 @@ def red_squares(picture):
     return faces
 
 
-def detector(look=red_squares, least_score=0.0, least_face=40, every_face=True):
-    return ScaledDetector(("left", "right"), look, 20, least_score, least_face, every_face)
+def detector(look=red_squares, min_score=0.0, min_face=40, every_face=True):
+    return ScaledDetector(("left", "right"), look, 20, min_score, min_face, every_face)
 
 
 def scene(width, height, *squares):
@@ -63,7 +63,7 @@ def test_a_square_is_found_where_it_is():
 
 
 def test_a_picture_shown_as_it_is_is_mapped_to_itself():
-    (face,) = detector(least_face=20).find(scene(90, 70, (10, 20, 31, 50, 0)))
+    (face,) = detector(min_face=20).find(scene(90, 70, (10, 20, 31, 50, 0)))
     assert face.box == (10, 20, 41, 51)
     assert face.landmarks.tolist() == [[10, 20], [41, 20]]
 
@@ -76,28 +76,28 @@ def test_sides_are_whole_pixels_and_places_are_exact():
         sizes.append(copy.shape)
         return [found]
 
-    (face,) = detector(look, least_face=30).find(np.zeros((101, 201, 3), np.uint8))
+    (face,) = detector(look, min_face=30).find(np.zeros((101, 201, 3), np.uint8))
     assert sizes == [(67, 134, 3)]
     assert face.landmarks[0] == pytest.approx((33 * 201 / 134, 20 * 101 / 67))
 
 
 def test_largest_first_and_floors_hold():
     picture = scene(400, 300, (10, 10, 50, 90, 0), (100, 10, 120, 60, 60), (240, 10, 80, 20, 120))
-    sides = [round(face.side, -1) for face in detector(least_face=20).find(picture)]
+    sides = [round(face.side, -1) for face in detector(min_face=20).find(picture)]
     assert sides == [120, 80, 50]
-    assert [round(f.side, -1) for f in detector(least_face=20, least_score=0.4).find(picture)] == [120, 50]
-    assert [round(f.side, -1) for f in detector(least_face=70).find(picture)] == [120, 80]
-    assert detector(least_face=20, least_score=0.95).find(picture) == []
+    assert [round(f.side, -1) for f in detector(min_face=20, min_score=0.4).find(picture)] == [120, 50]
+    assert [round(f.side, -1) for f in detector(min_face=70).find(picture)] == [120, 80]
+    assert detector(min_face=20, min_score=0.95).find(picture) == []
 
 
-def sizes_looked_at(every_face, *squares, width=4000, height=3000, least_face=40):
+def sizes_looked_at(every_face, *squares, width=4000, height=3000, min_face=40):
     sizes = []
 
     def look(copy):
         sizes.append(copy.shape[:2])
         return red_squares(copy)
 
-    faces = detector(look, least_face=least_face, every_face=every_face).find(scene(width, height, *squares))
+    faces = detector(look, min_face=min_face, every_face=every_face).find(scene(width, height, *squares))
     return sizes, faces
 
 
@@ -115,9 +115,9 @@ def test_a_small_face_in_a_large_picture_is_found_at_the_second_look():
 
 def test_looks_grow_threefold(monkeypatch):
     monkeypatch.setattr("gansmith.faces.detect._QUICK_SIDE", 80)
-    sizes, _ = sizes_looked_at(False, width=1000, height=800, least_face=20)
+    sizes, _ = sizes_looked_at(False, width=1000, height=800, min_face=20)
     assert sizes == [(80, 100), (240, 300), (800, 1000)]
-    sizes, _ = sizes_looked_at(False, (300, 300, 90, 50, 0), width=1000, height=800, least_face=20)
+    sizes, _ = sizes_looked_at(False, (300, 300, 90, 50, 0), width=1000, height=800, min_face=20)
     assert sizes == [(80, 100), (240, 300)]
 
 
@@ -128,14 +128,14 @@ def test_every_face_takes_one_look_that_shows_the_smallest():
 
 
 def test_small_pictures_are_enlarged_and_get_one_look():
-    sizes, faces = sizes_looked_at(False, (5, 5, 12, 50, 0), width=30, height=24, least_face=10)
+    sizes, faces = sizes_looked_at(False, (5, 5, 12, 50, 0), width=30, height=24, min_face=10)
     assert sizes == [(48, 60)]
     assert len(faces) == 1
 
 
 def test_the_copy_has_a_bound(monkeypatch):
     monkeypatch.setattr("gansmith.faces.detect._MOST_PIXELS", 10_000)
-    sizes, _ = sizes_looked_at(True, width=800, height=400, least_face=20)
+    sizes, _ = sizes_looked_at(True, width=800, height=400, min_face=20)
     assert sizes == [(71, 141)]
 
 
@@ -212,7 +212,7 @@ def fake_dlib(monkeypatch, tmp_path):
 
 
 def test_what_dlib_says_is_put_into_our_words(fake_dlib):
-    found = open_detector(least_score=-0.25, least_face=80)
+    found = open_detector(min_score=-0.25, min_face=80)
     assert isinstance(found, Detector)
     assert found.points == ("left_eye", "right_eye", "nose_base")
     (face,) = found.find(np.zeros((200, 300, 3), np.uint8))
@@ -276,7 +276,7 @@ def test_a_small_face_in_a_large_photograph_is_found(sitters, every_face):
     large[500:580, 800:880] = small
     (face,) = open_detector(every_face=every_face).find(large)
     assert np.abs(face.landmarks[:2] - (pupils * 80 / 256 + (800, 500))).max() < 3
-    assert open_detector(every_face=every_face, least_face=80).find(large) == []
+    assert open_detector(every_face=every_face, min_face=80).find(large) == []
 
 
 @needs_dlib

@@ -13,9 +13,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from gansmith.errors import DataError, StorageError
 from gansmith.images import provenance
-from gansmith.images.provenance import Origin
+from gansmith.images.provenance import Provenance
 
-ORIGIN = Origin(model="faces <Zoë & co>", recipe="dcgan", seed=2**63 - 1, images_seen=200_000, version="1.0")
+PROVENANCE = Provenance(
+    model="faces <Zoë & co>", recipe="dcgan", seed=2**63 - 1, images_seen=200_000, version="1.0"
+)
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
 
 
@@ -23,19 +25,19 @@ def picture(level: int = 7, channels: int = 3) -> torch.Tensor:
     return torch.full((channels, 8, 6), level, dtype=torch.uint8)
 
 
-@pytest.mark.parametrize("origin", [ORIGIN, Origin("m", "r", None, None, "unknown")])
+@pytest.mark.parametrize("provenance", [PROVENANCE, Provenance("m", "r", None, None, "unknown")])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_an_origin_survives_the_round_trip(tmp_path: Path, origin: Origin, channels: int) -> None:
+def test_a_provenance_survives_the_round_trip(tmp_path: Path, provenance: Provenance, channels: int) -> None:
     path = tmp_path / "deep" / "a.png"
-    provenance.write_png(picture(channels=channels), path, origin)
-    assert provenance.read_origin(path) == origin
+    provenance.write_png(picture(channels=channels), path, provenance)
+    assert provenance.read_provenance(path) == provenance
     with Image.open(path) as read:
         assert read.size == (6, 8)
         assert read.getpixel((3, 3)) in (7, (7, 7, 7))
 
 
 def test_the_mark_is_in_every_place_readers_look(tmp_path: Path) -> None:
-    provenance.write_png(picture(), tmp_path / "a.png", ORIGIN)
+    provenance.write_png(picture(), tmp_path / "a.png", PROVENANCE)
     with Image.open(tmp_path / "a.png") as read:
         text = read.info
     assert text["Software"] == "gansmith 1.0"
@@ -51,33 +53,33 @@ def test_the_mark_is_in_every_place_readers_look(tmp_path: Path) -> None:
 
 def test_equal_pictures_are_equal_bytes(tmp_path: Path) -> None:
     file = io.BytesIO()
-    provenance.write_png(picture(), file, ORIGIN)
-    provenance.write_png(picture(), tmp_path / "a.png", ORIGIN)
-    assert file.getvalue() == (tmp_path / "a.png").read_bytes() == provenance.png_bytes(picture(), ORIGIN)
-    assert file.getvalue() != provenance.png_bytes(picture(8), ORIGIN)
+    provenance.write_png(picture(), file, PROVENANCE)
+    provenance.write_png(picture(), tmp_path / "a.png", PROVENANCE)
+    assert file.getvalue() == (tmp_path / "a.png").read_bytes() == provenance.png_bytes(picture(), PROVENANCE)
+    assert file.getvalue() != provenance.png_bytes(picture(8), PROVENANCE)
 
 
 @pytest.mark.parametrize("text", [None, "no json", "[1]", '{"model": "m"}', '"words"'])
-def test_a_picture_without_our_mark_has_no_origin(tmp_path: Path, text: str | None) -> None:
+def test_a_picture_without_our_mark_has_no_provenance(tmp_path: Path, text: str | None) -> None:
     info = PngInfo()
     if text is not None:
         info.add_text("gansmith", text)
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png", pnginfo=info)
-    assert provenance.read_origin(tmp_path / "a.png") is None
+    assert provenance.read_provenance(tmp_path / "a.png") is None
 
 
 def test_what_cannot_be_read_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("words")
     with pytest.raises(DataError, match="only be read from a picture"):
-        provenance.read_origin(tmp_path / "a.png")
+        provenance.read_provenance(tmp_path / "a.png")
     with pytest.raises(StorageError, match="No such file"):
-        provenance.read_origin(tmp_path / "none.png")
+        provenance.read_provenance(tmp_path / "none.png")
 
 
 def test_an_archive_is_marked_dated_1980_and_repeatable(tmp_path: Path) -> None:
     done: list[int] = []
     for name in ("one.zip", "two.zip"):
-        named = ((f"seed{n}.png", picture(n), Origin("m", "r", n, 1, "1.0")) for n in range(50))
+        named = ((f"seed{n}.png", picture(n), Provenance("m", "r", n, 1, "1.0")) for n in range(50))
         provenance.write_zip(provenance.encoded(named), tmp_path / name, done.append)
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     assert sum(done) == 100
@@ -86,7 +88,7 @@ def test_an_archive_is_marked_dated_1980_and_repeatable(tmp_path: Path) -> None:
         assert archive.testzip() is None
         assert archive.infolist()[0].date_time == (1980, 1, 1, 0, 0, 0)
         (tmp_path / "x.png").write_bytes(archive.read("seed49.png"))
-    assert provenance.read_origin(tmp_path / "x.png") == Origin("m", "r", 49, 1, "1.0")
+    assert provenance.read_provenance(tmp_path / "x.png") == Provenance("m", "r", 49, 1, "1.0")
 
 
 def test_few_pictures_are_in_memory_while_many_are_written(tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ def test_few_pictures_are_in_memory_while_many_are_written(tmp_path: Path) -> No
         nonlocal asked
         while True:
             asked += 1
-            yield f"seed{asked}.png", picture(), ORIGIN
+            yield f"seed{asked}.png", picture(), PROVENANCE
 
     written = provenance.write_pngs(endless(), tmp_path)
     for _ in range(5):
@@ -121,10 +123,10 @@ def test_a_folder_that_is_not_ours_is_said_so(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(Path, "write_bytes", forbidden)
     with pytest.raises(StorageError, match="not permitted"):
-        provenance.write_png(picture(), tmp_path / "a.png", ORIGIN)
+        provenance.write_png(picture(), tmp_path / "a.png", PROVENANCE)
 
 
 def test_a_file_where_a_folder_should_be_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="Cannot write"):
-        provenance.write_png(picture(), tmp_path / "file" / "a.png", ORIGIN)
+        provenance.write_png(picture(), tmp_path / "file" / "a.png", PROVENANCE)

@@ -63,7 +63,7 @@ def test_each_picture_has_its_own_share() -> None:
     assert value(lipschitz(half_square, real, fake, share)) == pytest.approx(value(expected), rel=1e-5)
 
 
-def test_the_penalties_can_be_minimised_by_the_critics_weights() -> None:
+def test_the_penalties_can_be_minimized_by_the_critics_weights() -> None:
     critic = Linear(WEIGHT.clone())
     lipschitz(critic, images(0), images(1), SHARES[2]).backward()
     assert torch.allclose(critic.weight.grad, 2 * (NORM - 1) * WEIGHT / NORM, rtol=1e-4, atol=1e-6)

@@ -34,8 +34,8 @@ def test_two_generator_moves_happen_in_one_step() -> None:
     trainer = trainer_of(recipe)
     trainer.step()
     steps = {
-        player: {int(state["step"]) for state in optimiser.state.values()}
-        for player, optimiser in trainer.optimisers.items()
+        player: {int(state["step"]) for state in optimizer.state.values()}
+        for player, optimizer in trainer.optimizers.items()
     }
     assert steps == {"discriminator": {1}, "generator": {2}}
     assert trainer.images == recipe.train.batch
@@ -115,13 +115,13 @@ def test_held_out_numbers_are_of_the_batch_given() -> None:
     method = tiny()
     networks = method.build(SPEC16)
     silence_head(networks.discriminator)
-    measured = method.measure(networks, ImageBatch(random_images(4)), Noise.of(0, 1, 2, 3))
+    measured = method.validation_metrics(networks, ImageBatch(random_images(4)), Noise.of(0, 1, 2, 3))
     assert {name: value.item() for name, value in measured.items()} == {"accuracy": 0.0, "D(x)": 0.5}
 
 
 @pytest.mark.parametrize("light", [False, True])
 def test_options_reach_the_networks(light: bool) -> None:
-    networks = tiny(light=light, head="softmax", momentum=0.3, widest=5).build(SPEC16)
+    networks = tiny(light=light, head="softmax", momentum=0.3, max_channels=5).build(SPEC16)
     convolutions = [m for m in networks.discriminator.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(convolutions) == 2  # At 16 px the mirror image of the generator has two as well.
     assert max(layer.out_channels for layer in convolutions) == 5

@@ -40,26 +40,26 @@ class Counting(nn.Module):
 
 
 def test_both_players_move_once_and_the_generator_sees_other_pictures() -> None:
-    assert [(turn.player, turn.repeats, turn.fresh) for turn in tiny().turns()] == [
+    assert [(turn.player, turn.repeats, turn.new_batch) for turn in tiny().turns()] == [
         ("discriminator", 1, False),
         ("generator", 1, True),
     ]
 
 
-@pytest.mark.parametrize("penalised", [0.1, 0.25, 1.0])
-def test_scores_are_those_of_separate_calls(penalised: float) -> None:
+@pytest.mark.parametrize("penalized", [0.1, 0.25, 1.0])
+def test_scores_are_those_of_separate_calls(penalized: float) -> None:
     torch.manual_seed(0)
     critic = tiny().build(SPEC16).discriminator
-    real, made, _ = tiny(penalised=penalised).judge(critic, REAL, MADE, noise())
+    real, made, _ = tiny(penalized=penalized).judge(critic, REAL, MADE, noise())
     assert torch.allclose(real, critic(REAL), atol=1e-5)
     assert torch.allclose(made, critic(MADE), atol=1e-5)
     assert real.std() > 1e-3
 
 
 @pytest.mark.parametrize("value", [0.5, -2.0])
-@pytest.mark.parametrize("penalised", [0.1, 0.5, 1.0])
-def test_a_linear_critic_costs_r1_plus_r2(value: float, penalised: float) -> None:
-    _, _, penalty = tiny(penalised=penalised).judge(Linear(one_hot(value), 3.0), REAL, MADE, noise())
+@pytest.mark.parametrize("penalized", [0.1, 0.5, 1.0])
+def test_a_linear_critic_costs_r1_plus_r2(value: float, penalized: float) -> None:
+    _, _, penalty = tiny(penalized=penalized).judge(Linear(one_hot(value), 3.0), REAL, MADE, noise())
     assert penalty.item() == pytest.approx(value**2, rel=1e-3)  # w^2 / 2 on either side.
 
 
@@ -76,10 +76,10 @@ def test_r1_and_r2_count_alike() -> None:
     assert on_made.item() == pytest.approx(2.0, rel=1e-3)
 
 
-@pytest.mark.parametrize(("penalised", "count"), [(0.01, 1), (0.25, 2), (0.5, 4), (1.0, 8)])
-def test_one_pass_shows_the_batch_and_a_moved_share_of_it(penalised: float, count: int) -> None:
+@pytest.mark.parametrize(("penalized", "count"), [(0.01, 1), (0.25, 2), (0.5, 4), (1.0, 8)])
+def test_one_pass_shows_the_batch_and_a_moved_share_of_it(penalized: float, count: int) -> None:
     critic = Counting()
-    tiny(penalised=penalised, distance=0.1).judge(critic, REAL, MADE, noise())
+    tiny(penalized=penalized, distance=0.1).judge(critic, REAL, MADE, noise())
     (seen,) = critic.seen
     real, made, moved = seen.split([8, 8, 2 * count])
     assert torch.equal(real, REAL)
@@ -117,7 +117,7 @@ def test_a_critic_that_says_nothing_costs_log_2() -> None:
     }
     loss = method.generator_loss(networks, batch, noise(), Progress())
     assert loss.total.item() == pytest.approx(math.log(2), abs=1e-6)
-    assert method.measure(networks, batch, noise())["margin"].item() == 0.0
+    assert method.validation_metrics(networks, batch, noise())["margin"].item() == 0.0
 
 
 def test_the_generator_aims_above_the_real_picture_of_its_pair() -> None:
@@ -130,13 +130,13 @@ def test_the_generator_aims_above_the_real_picture_of_its_pair() -> None:
     assert torch.allclose(loss.total, expected, atol=1e-6)
 
 
-def test_the_critic_has_no_normalisation_and_keeps_the_scale_of_noise() -> None:
+def test_the_critic_has_no_normalization_and_keeps_the_scale_of_noise() -> None:
     torch.manual_seed(0)
     critic = RpGAN(discriminator_width=16).build(SPEC16).discriminator
     assert not any(isinstance(module, nn.BatchNorm2d | nn.GroupNorm) for module in critic.modules())
     with torch.no_grad():
         scores = critic(torch.randn(256, 3, 16, 16))
-    assert 0.3 < scores.std() < 3.0  # He's initialisation: unit variance in, about unit variance out.
+    assert 0.3 < scores.std() < 3.0  # He's initialization: unit variance in, about unit variance out.
 
 
 def test_every_part_of_a_step_is_reported_once_and_finite() -> None:

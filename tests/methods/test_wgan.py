@@ -61,7 +61,7 @@ def test_a_critic_that_says_nothing_sees_no_distance() -> None:
     silence_head(networks.discriminator)
     assert method.critic_loss(networks, BATCH, noise(), Progress()).total.item() == 0.0
     assert method.generator_loss(networks, BATCH, noise(), Progress()).total.item() == 0.0
-    assert method.measure(networks, BATCH, noise())["distance"].item() == 0.0
+    assert method.validation_metrics(networks, BATCH, noise())["distance"].item() == 0.0
 
 
 def test_the_reported_distance_is_real_minus_made() -> None:
@@ -73,7 +73,9 @@ def test_the_reported_distance_is_real_minus_made() -> None:
     loss = method.critic_loss(networks, BATCH, noise(), Progress())
     assert torch.allclose(loss.parts["distance"], real.mean() - fake.mean(), atol=1e-6)
     assert torch.allclose(loss.total, fake.mean() - real.mean(), atol=1e-6)
-    assert torch.allclose(method.measure(networks, BATCH, noise())["distance"], -loss.total, atol=1e-6)
+    assert torch.allclose(
+        method.validation_metrics(networks, BATCH, noise())["distance"], -loss.total, atol=1e-6
+    )
     generator = method.generator_loss(networks, BATCH, noise(), Progress()).total
     assert torch.allclose(generator, -fake.mean(), atol=1e-6)
     assert method.latents(noise()).shape == (4, 6)

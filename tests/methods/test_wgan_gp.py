@@ -34,8 +34,8 @@ def test_one_step_is_five_critic_updates_and_one_of_the_generator() -> None:
     trainer = trainer_of(small_named("wgan-gp28"))
     trainer.step()
     steps = {
-        player: {int(state["step"]) for state in optimiser.state.values()}
-        for player, optimiser in trainer.optimisers.items()
+        player: {int(state["step"]) for state in optimizer.state.values()}
+        for player, optimizer in trainer.optimizers.items()
     }
     assert steps == {"critic": {5}, "generator": {1}}
 
@@ -91,7 +91,9 @@ def test_a_linear_critic_costs_its_distance_and_its_slope(slope: float) -> None:
     assert loss.parts["penalty"].item() == pytest.approx((slope - 1) ** 2, abs=1e-5)
     assert loss.parts["distance"].item() == pytest.approx(distance, abs=1e-5)
     assert loss.total.item() == pytest.approx(-distance + 10 * (slope - 1) ** 2, abs=1e-4)
-    assert method.measure(networks, BATCH, noise())["distance"].item() == pytest.approx(distance, abs=1e-5)
+    assert method.validation_metrics(networks, BATCH, noise())["distance"].item() == pytest.approx(
+        distance, abs=1e-5
+    )
 
 
 def test_the_slope_is_asked_for_at_a_random_place_of_each_pictures_line() -> None:

@@ -25,8 +25,8 @@ from gansmith.metrics.evaluate import evaluate
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures, open_rows, training_and_held_out
 from gansmith.metrics.outputs import history, remember
-from gansmith.metrics.registry import METRICS, Beside, parse_metrics
-from gansmith.metrics.statistics import How, gather, is_statistics, load, save
+from gansmith.metrics.registry import METRICS, ExtraInputs, parse_metrics
+from gansmith.metrics.statistics import EvaluationOptions, gather, is_statistics, load, save
 from gansmith.training.session import train
 
 PIXELS = open_features("pixels")
@@ -81,15 +81,15 @@ def test_equal_sets_are_equal_by_every_metric() -> None:
 
 def test_the_batch_changes_no_number_and_other_pictures_do() -> None:
     made, real = noise(70, 1), noise(50, 2)
-    one = evaluate(made, real, PIXELS, ("fid", "kid"), how=How(batch=7))
-    other = evaluate(made, real, PIXELS, ("fid", "kid"), how=How(batch=64))
+    one = evaluate(made, real, PIXELS, ("fid", "kid"), options=EvaluationOptions(batch=7))
+    other = evaluate(made, real, PIXELS, ("fid", "kid"), options=EvaluationOptions(batch=64))
     assert one.values == other.values
     worse = evaluate(noise(70, 1, level=60), real, PIXELS, ("fid",))
     assert worse.values["fid"].value > 1.1 * one.values["fid"].value
 
 
 def test_statistics_are_kept_and_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = gather(noise(40), PIXELS, keep=True, how=How(cache=tmp_path))
+    first = gather(noise(40), PIXELS, keep=True, options=EvaluationOptions(cache=tmp_path))
     seen: list[int] = []
 
     def look(_: DataPictures, start: int, stop: int) -> torch.Tensor:
@@ -97,21 +97,21 @@ def test_statistics_are_kept_and_used_again(tmp_path: Path, monkeypatch: pytest.
         raise DataError("looked at")
 
     monkeypatch.setattr(DataPictures, "some", look)
-    again = gather(noise(40), PIXELS, keep=True, how=How(cache=tmp_path))
+    again = gather(noise(40), PIXELS, keep=True, options=EvaluationOptions(cache=tmp_path))
     assert not seen
     assert again.features is not None and first.features is not None
     assert torch.equal(again.features, first.features)
     assert torch.equal(again.moments.covariance, first.moments.covariance)
     with pytest.raises(DataError, match="looked at"):  # Other pictures are looked at anew.
-        gather(noise(40, seed=1), PIXELS, keep=True, how=How(cache=tmp_path))
+        gather(noise(40, seed=1), PIXELS, keep=True, options=EvaluationOptions(cache=tmp_path))
     assert seen == [40]
 
 
 def test_a_damaged_cache_is_no_cache(tmp_path: Path) -> None:
-    first = gather(noise(40), PIXELS, keep=True, how=How(cache=tmp_path))
+    first = gather(noise(40), PIXELS, keep=True, options=EvaluationOptions(cache=tmp_path))
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:100])
-    again = gather(noise(40), PIXELS, keep=True, how=How(cache=tmp_path))
+    again = gather(noise(40), PIXELS, keep=True, options=EvaluationOptions(cache=tmp_path))
     assert torch.equal(again.moments.mean, first.moments.mean)
 
 
@@ -176,8 +176,8 @@ def test_the_verb_on_a_run_and_on_a_folder_of_its_pictures(
     assert numbers[0] == numbers[1]
 
 
-def test_memorisation_of_a_run_uses_its_own_split(trained: Path, faces: Path) -> None:
-    words = ("--features", "pixels", "--metrics", "memorisation", "--samples", 30)
+def test_memorization_of_a_run_uses_its_own_split(trained: Path, faces: Path) -> None:
+    words = ("--features", "pixels", "--metrics", "memorization", "--samples", 30)
     told = run("evaluate", trained, faces, *words)
     assert "copying_z" in told.stdout and "copying" in told.stdout
     assert (trained / "evaluation" / "nearest.png").exists()
@@ -187,7 +187,7 @@ def test_without_held_out_pictures_copying_cannot_be_told(faces: Path, tmp_path:
     recipe = small_named("dcgan64", images=16)
     train(recipe, open_data(str(faces), recipe.data), tmp_path / "all", device="cpu")
     with pytest.raises(DataError, match="held-out pictures"):
-        run("evaluate", tmp_path / "all", faces, "--features", "pixels", "--metrics", "memorisation")
+        run("evaluate", tmp_path / "all", faces, "--features", "pixels", "--metrics", "memorization")
 
 
 def test_copies_are_told(faces: Path, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_copies_are_told(faces: Path, tmp_path: Path) -> None:
         (tmp_path / "copies" / f"{row}.png").write_bytes((faces / f"{row:03d}.png").read_bytes())
     made = open_rows(str(tmp_path / "copies"), config)
     parts = training_and_held_out(str(faces), config, 0)
-    found = evaluate(made, open_rows(str(faces), config), PIXELS, ("memorisation",), beside=Beside(parts))
+    found = evaluate(made, open_rows(str(faces), config), PIXELS, ("memorization",), extra=ExtraInputs(parts))
     assert found.values["copying_z"].value < -3 and "It copies" in found.values["copying_z"].note
     assert found.values["copying_ratio"].value == 0.0
     assert len(found.pairs) == 16 and all(np.array_equal(*pair) for pair in found.pairs)
@@ -343,7 +343,7 @@ def test_metrics_of_pictures_models_and_critics(trained: Path, faces: Path) -> N
         run("evaluate", "demo-faces:9", faces, *words[:2], "--metrics", "ssim", "--size", 16)
 
 
-@pytest.mark.parametrize(("metric", "message"), [("ppl", "Give a run"), ("separation", "Give a run as A")])
+@pytest.mark.parametrize(("metric", "message"), [("ppl", "Give a run"), ("critic_auc", "Give a run as A")])
 def test_metrics_of_models_need_a_model(faces: Path, metric: str, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         run("evaluate", faces, faces, "--features", "pixels", "--metrics", metric)
@@ -354,3 +354,7 @@ def test_metrics_of_pictures_need_pictures(tmp_path: Path, metric: str) -> None:
     statistics = gather(noise(40), PIXELS, keep=True)
     with pytest.raises(DataError, match="looks at pictures"):
         evaluate(statistics, statistics, PIXELS, (metric,))
+
+
+def test_metrics_of_version_0_1_are_still_known() -> None:
+    assert parse_metrics("memorisation,fid,separation,critic_auc") == ("memorization", "fid", "critic_auc")

@@ -122,7 +122,7 @@ def test_a_method_becomes_a_generator_in_eval_mode_without_gradients() -> None:
     assert maker.latents is not None
     assert maker.decode is not None
     assert torch.equal(maker.decode(maker.latents(Noise.of(3, 4))), made)
-    assert maker.origin(3) == provenance.Origin("toy", "toys", 3, None, provenance.software_version())
+    assert maker.provenance(3) == provenance.Provenance("toy", "toys", 3, None, provenance.software_version())
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
@@ -149,9 +149,9 @@ def test_seed_5_alone_is_seed_5_among_64(tmp_path: Path) -> None:
     alone, among = tmp_path / "one" / "seed000005.png", tmp_path / "many" / "seed000005.png"
     assert alone.read_bytes() == among.read_bytes()
     assert len(list((tmp_path / "many").iterdir())) == 64 + 1
-    origin = provenance.read_origin(alone)
-    assert origin == provenance.Origin("toy", "toys", 5, 640, provenance.software_version())
-    assert provenance.read_origin(tmp_path / "many" / "grid.png") == dataclasses.replace(origin, seed=None)
+    mark = provenance.read_provenance(alone)
+    assert mark == provenance.Provenance("toy", "toys", 5, 640, provenance.software_version())
+    assert provenance.read_provenance(tmp_path / "many" / "grid.png") == dataclasses.replace(mark, seed=None)
 
 
 def test_archive_and_folder_agree_and_repeat(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def layered(weights: Weights) -> dict[str, Tensor]:
 
 
 def listed_apart(weights: Weights) -> dict[str, Tensor]:
-    """First all convolutions, then all normalisations, as a class that names them in that order does."""
+    """First all convolutions, then all normalizations, as a class that names them in that order does."""
     convolutions = {
         f"net.convT{int(key[0]) // 3 + 1}{key[1:]}": key for key in weights if int(key[0]) % 3 == 0
     }
@@ -251,11 +251,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "five channels": (lambda: dcgan(channels=5).state_dict(), "ending in 1 or 3 channels"),
     "not numbers": (lambda: with_nan(dcgan().state_dict()), "NaN"),
-    "stray normalisation": (
+    "stray normalization": (
         lambda: {**dcgan().state_dict(), **renamed(nn.BatchNorm2d(77).state_dict(), lambda key: f"bn.{key}")},
         "fits behind no layer: bn of 77",
     ),
-    "half a normalisation": (
+    "half a normalization": (
         lambda: {key: tensor for key, tensor in dcgan().state_dict().items() if key != "1.bias"},
         "Missing key",
     ),

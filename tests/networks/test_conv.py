@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from gansmith.networks import conv
-from gansmith.networks.conv import Begin, Double, End, Halve
+from gansmith.networks.conv import DownConv, ProjectLatent, ScoreHead, UpConv
 
-LAYERS = [(Halve, nn.Conv2d), (Double, nn.ConvTranspose2d)]
+LAYERS = [(DownConv, nn.Conv2d), (UpConv, nn.ConvTranspose2d)]
 
 
 def both(
@@ -32,9 +32,9 @@ def everywhere(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         calls.append(1)
         return plain(large, small)
 
-    monkeypatch.setattr(conv, "_WIDE", 0)
+    monkeypatch.setattr(conv, "_MATMUL_MIN_WEIGHTS", 0)
     kinds = (torch.float64, torch.float32, torch.bfloat16)
-    monkeypatch.setattr(conv, "_CELLS", dict.fromkeys(kinds, 10**6))
+    monkeypatch.setattr(conv, "_MATMUL_MAX_CELLS", dict.fromkeys(kinds, 10**6))
     monkeypatch.setattr(conv, "_weight_gradient", counted)
     return calls
 
@@ -103,7 +103,7 @@ def test_few_channels_are_woven_to_the_same(
     monkeypatch.setattr(
         torch.nn.functional, "pixel_shuffle", lambda a, n: (woven.append(tuple(a.shape)), shuffle(a, n))[1]
     )
-    small = own is Double
+    small = own is UpConv
     one, other = both(own, plain, True, *((5, channels) if small else (channels, 5)))
     images = torch.randn(3, 5 if small else channels, 4, 6, dtype=torch.float64)
 
@@ -129,7 +129,7 @@ def test_layers_over_the_whole_grid_are_torchs(
     grid: tuple[int, int], bias: bool, order: torch.memory_format
 ) -> None:
     torch.manual_seed(0)
-    begin, end = Begin(7, 6, grid, bias).double(), End(6, 2, grid, bias).double()
+    begin, end = ProjectLatent(7, 6, grid, bias).double(), ScoreHead(6, 2, grid, bias).double()
     like_begin = nn.ConvTranspose2d(7, 6, grid, 1, 0, bias=bias).double()
     like_end = nn.Conv2d(6, 2, grid, 1, 0, bias=bias).double()
     like_begin.load_state_dict(begin.state_dict())
@@ -162,10 +162,10 @@ def test_it_is_used_where_it_pays_and_nowhere_else(monkeypatch: pytest.MonkeyPat
             layer(images).float().sum().backward()
         return bool(calls)
 
-    wide, wider = Halve(256, 512), Double(1024, 512)
+    wide, wider = DownConv(256, 512), UpConv(1024, 512)
     assert used(wide, 8, half=True)
     assert not used(wide, 8, half=False)  # 16 cells: in float32 torch's own is faster.
     assert not used(wide, 16, half=True)
     assert used(wider, 2, half=False)
     assert not used(wider, 2, half=False, learns=False)  # Somebody else's turn: no weight gradient at all.
-    assert not used(Halve(64, 128), 8, half=True)
+    assert not used(DownConv(64, 128), 8, half=True)

@@ -13,7 +13,7 @@ from torch import nn
 from gansmith.errors import SettingError
 from gansmith.losses.adversarial import Logistic
 from gansmith.methods.base import ImageSpec
-from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator, ladder
+from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator, resolution_steps
 
 SHAPES = [
     (8, 8, 3),
@@ -38,7 +38,7 @@ def count(network: nn.Module) -> int:
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "rungs"),
+    ("height", "width", "steps"),
     [
         (6, 6, (3, 3, 1)),
         (8, 8, (4, 4, 1)),
@@ -53,10 +53,10 @@ def count(network: nn.Module) -> int:
         (24, 88, (3, 11, 3)),
     ],
 )
-def test_a_size_is_a_small_grid_doubled(height: int, width: int, rungs: tuple[int, int, int]) -> None:
-    assert ladder(height, width) == rungs
-    base_height, base_width, doublings = rungs
-    assert (base_height << doublings, base_width << doublings) == (height, width)
+def test_a_size_is_a_small_grid_doubled(height: int, width: int, steps: tuple[int, int, int]) -> None:
+    assert resolution_steps(height, width) == steps
+    base_height, base_width, num_upsamplings = steps
+    assert (base_height << num_upsamplings, base_width << num_upsamplings) == (height, width)
 
 
 @pytest.mark.parametrize(
@@ -67,20 +67,20 @@ def test_a_refusal_says_the_size_width_first_and_the_nearest_that_works(
     height: int, width: int, near: str
 ) -> None:
     with pytest.raises(SettingError) as caught:
-        ladder(height, width)
+        resolution_steps(height, width)
     assert f"Received: {width}x{height}. Try data.size={near}." in str(caught.value)
 
 
 def test_every_size_is_either_reached_or_told_one_near_it_that_is() -> None:
     for height, width in itertools.product(range(4, 270, 19), range(4, 270, 23)):
         try:
-            ladder(height, width)
+            resolution_steps(height, width)
         except SettingError as error:
             found = re.search(r"data\.size=(\d+)(?:x(\d+))?\.$", str(error))
             assert found is not None
             near_width = int(found[1])
             near_height = int(found[2] or near_width)
-            ladder(near_height, near_width)  # Or it raises again.
+            resolution_steps(near_height, near_width)  # Or it raises again.
             if max(height, width) <= 4 * min(height, width):
                 assert abs(math.log(near_width / width)) < 0.5
                 assert abs(math.log(near_height / height)) < 0.5
@@ -121,7 +121,7 @@ def test_the_textbook_networks_have_the_textbooks_number_of_weights() -> None:
 
 def test_no_layer_is_wider_than_the_most() -> None:
     spec = ImageSpec(height=64, width=64)
-    for network in (DCGANGenerator(spec, 4, 4, most=8), DCGANDiscriminator(spec, 4, most=8)):
+    for network in (DCGANGenerator(spec, 4, 4, max_channels=8), DCGANDiscriminator(spec, 4, max_channels=8)):
         assert max(max(layer.weight.shape[:2]) for layer in convolutions(network)) == 8
 
 
@@ -141,7 +141,7 @@ def test_initial_weights_are_those_of_the_paper() -> None:
     assert (softmax.main[-1].bias == 0).all()
 
 
-def test_the_discriminator_normalises_all_layers_but_its_first_and_its_head() -> None:
+def test_the_discriminator_normalizes_all_layers_but_its_first_and_its_head() -> None:
     layers = list(DCGANDiscriminator(ImageSpec(height=64, width=64), 4).main)
     assert isinstance(layers[0], nn.Conv2d)
     assert isinstance(layers[1], nn.LeakyReLU)
@@ -150,7 +150,7 @@ def test_the_discriminator_normalises_all_layers_but_its_first_and_its_head() ->
     assert behind == [nn.LeakyReLU, nn.BatchNorm2d, nn.BatchNorm2d, nn.BatchNorm2d, nn.Flatten]
 
 
-def test_the_generator_normalises_all_layers_but_its_last() -> None:
+def test_the_generator_normalizes_all_layers_but_its_last() -> None:
     layers = list(DCGANGenerator(ImageSpec(height=64, width=64), 4, 4).main)
     behind = [
         type(after) for layer, after in itertools.pairwise(layers) if isinstance(layer, nn.ConvTranspose2d)
@@ -158,12 +158,12 @@ def test_the_generator_normalises_all_layers_but_its_last() -> None:
     assert behind == [nn.BatchNorm2d] * 4 + [nn.Tanh]
 
 
-def test_without_normalisation_the_critic_has_biases_instead() -> None:
+def test_without_normalization_the_critic_has_biases_instead() -> None:
     network = DCGANDiscriminator(ImageSpec(height=32, width=32), 4, momentum=None)
     assert norms(network) == []
     assert all(layer.bias is not None and (layer.bias == 0).all() for layer in convolutions(network))
-    normalised = DCGANDiscriminator(ImageSpec(height=32, width=32), 4)
-    assert all(layer.bias is None for layer in convolutions(normalised))
+    normalized = DCGANDiscriminator(ImageSpec(height=32, width=32), 4)
+    assert all(layer.bias is None for layer in convolutions(normalized))
 
 
 @pytest.mark.parametrize("momentum", [0.01, 0.9])

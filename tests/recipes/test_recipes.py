@@ -41,9 +41,9 @@ def test_the_textbook_dcgan_is_the_textbooks() -> None:
     recipe = named("dcgan64-paper")
     assert recipe.method == DCGAN(prior="uniform", generator_width=128, discriminator_width=128)
     assert recipe.method.latent == 100 and recipe.train.batch == 128 and recipe.train.average is None
-    for adam in recipe.optimisers.values():
+    for adam in recipe.optimizers.values():
         assert (adam.lr, adam.betas) == (2e-4, (0.5, 0.999))  # type: ignore[union-attr]
-    assert named("dcgan64").method == DCGAN() and named("dcgan64").optimisers == recipe.optimisers
+    assert named("dcgan64").method == DCGAN() and named("dcgan64").optimizers == recipe.optimizers
 
 
 @pytest.mark.parametrize(
@@ -110,11 +110,11 @@ def test_describe_counts_parameters_layers_and_memory() -> None:
         "method.adversarial=LeastSquares",
         "method.adversarial=Hinge",
         "method.adversarial=Wasserstein",
-        "optimisers.discriminator=RMSprop(lr=1e-4)",
-        "optimisers.generator=SGD(lr=0.01,momentum=0.9)",
-        "optimisers.generator.schedule=Step(epochs=5,factor=0.5)",
-        "optimisers.discriminator.schedule=Step(epochs=8,factor=0.1)",
-        "optimisers.generator.schedule=Cosine",
+        "optimizers.discriminator=RMSprop(lr=1e-4)",
+        "optimizers.generator=SGD(lr=0.01,momentum=0.9)",
+        "optimizers.generator.schedule=Step(epochs=5,factor=0.5)",
+        "optimizers.discriminator.schedule=Step(epochs=8,factor=0.1)",
+        "optimizers.generator.schedule=Cosine",
         "train.average=none",
         "train.average.half_life=100",
         "data.channels=1",

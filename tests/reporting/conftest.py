@@ -10,7 +10,7 @@ RECIPE = {
     "is": "gansmith.config.recipe:Recipe",
     "name": "toy16",
     "method": {"is": "gansmith.methods.rpgan:RpGAN", "latent": 8, "gamma": 0.03},
-    "optimisers": {
+    "optimizers": {
         "generator": {"is": "gansmith.config.optimizers:Adam", "lr": 0.0004, "betas": [0.0, 0.99]}
     },
     "data": {"is": "gansmith.data.config:DataConfig", "size": "16", "channels": 3, "mirror": True},

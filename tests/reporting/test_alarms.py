@@ -103,4 +103,11 @@ def test_healthy_runs_have_no_column(make_run):
 def test_vital_signs_are_drawn_with_words(make_run):
     text = build(read(make_run(rows=[{**NUMBERS, "health/spread": 0.9, "health/overfitting": 0.2}])))
     assert "How much samples differ from each other" in text
-    assert "on the way down to made ones" in text
+    assert "on the way down to generated ones" in text
+
+
+def test_a_run_of_version_0_1_is_compared_by_the_names_of_now(make_run) -> None:
+    adam = {"is": "gansmith.optimisers:Adam", "lr": 0.5}
+    old = {"is": "gansmith.recipe:Recipe", "optimisers": {"generator": adam}}
+    settings = read(make_run(recipe=old)).settings
+    assert settings["optimizers.generator.lr"] == 0.5 and "optimisers.generator.lr" not in settings

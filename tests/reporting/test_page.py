@@ -14,7 +14,7 @@ from PIL import Image
 
 from gansmith.cli.report import report as verb
 from gansmith.errors import RunError, SettingError, StorageError
-from gansmith.images.provenance import Origin, png_info
+from gansmith.images.provenance import Provenance, png_info
 from gansmith.reporting import charts, html, images, page, scores
 from gansmith.reporting.page import build, report
 from gansmith.reporting.run_files import Point, read, read_log
@@ -294,8 +294,8 @@ def test_transparent_pictures_are_put_on_white(tmp_path):
 def test_the_mark_of_a_made_picture_stays_with_it(tmp_path):
     import base64
 
-    origin = Origin("one", "toy16", None, 100, "0.1.0")
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=png_info(origin))
+    provenance = Provenance("one", "toy16", None, 100, "0.1.0")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=png_info(provenance))
     made = images.embed(tmp_path / "a.png", 16, 10_000)
     assert made is not None
     assert b"trainedAlgorithmicMedia" in base64.b64decode(made.uri.partition(",")[2])

@@ -158,26 +158,26 @@ def test_another_process_holds_the_lock_until_it_dies_even_by_kill(run: Run) -> 
 
 def test_the_recipe_it_was_started_with_may_resume(run: Run) -> None:
     before = (run.path / "recipe.json").read_text()
-    Run.open(run.path).refuse_difference(recipe(), DATA)
+    Run.open(run.path).check_unchanged(recipe(), DATA)
     run.adopt(recipe())
     assert (run.path / "recipe.json").read_text() == before
 
 
 @pytest.mark.parametrize("assignment", ["train.images=2000", "train.keep_checkpoints=1", "about=more words"])
 def test_length_words_and_what_is_kept_may_differ(run: Run, assignment: str) -> None:
-    run.refuse_difference(recipe(assignment), DATA)
+    run.check_unchanged(recipe(assignment), DATA)
     run.adopt(recipe(assignment))
     assert Run.open(run.path).recipe == recipe(assignment)
 
 
 def test_the_settings_that_differ_are_shown_and_only_they(run: Run) -> None:
-    other = recipe("train.batch=8", "train.images=5000", "optimisers.generator.lr=0.5", "method.gamma=0.5")
+    other = recipe("train.batch=8", "train.images=5000", "optimizers.generator.lr=0.5", "method.gamma=0.5")
     with pytest.raises(RunError) as caught:
-        run.refuse_difference(other, DATA | {"name": "renamed"})
+        run.check_unchanged(other, DATA | {"name": "renamed"})
     lines = [line.strip() for line in str(caught.value).splitlines() if line.startswith("  ")]
     assert lines == [
         "method.gamma: 0.1 -> 0.5",
-        "optimisers.generator.lr: 0.0004 -> 0.5",
+        "optimizers.generator.lr: 0.0004 -> 0.5",
         "train.batch: 4 -> 8",
     ]
     assert "Repeat the first command to resume, or choose another --run." in str(caught.value)
@@ -185,7 +185,7 @@ def test_the_settings_that_differ_are_shown_and_only_they(run: Run) -> None:
 
 def test_other_pictures_are_a_difference(run: Run) -> None:
     with pytest.raises(RunError, match=r"data: faces \(24 pictures\) -> cats \(9 pictures\)"):
-        run.refuse_difference(recipe(), {"name": "cats", "pictures": 9, "fingerprint": "xyz"})
+        run.check_unchanged(recipe(), {"name": "cats", "pictures": 9, "fingerprint": "xyz"})
 
 
 # ---- checkpoints ------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_a_resumed_run_goes_on_measuring_and_may_begin_or_stop_to(tmp_path: Path
     ("setting", "message"),
     [
         ("train.evaluate.metrics=fod", "Did you mean 'fid'"),
-        ("train.evaluate.metrics=memorisation", "finished run"),
+        ("train.evaluate.metrics=memorization", "finished run"),
         ("train.evaluate.features=pixles", "Did you mean 'pixels'"),
         ("train.evaluate.every=-1", "at least 0"),
     ],

@@ -18,7 +18,7 @@ from gansmith.config.serialization import override
 from gansmith.core.memory import Memory
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
-from gansmith.data.dataset import About, MemoryDataSet
+from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.errors import DataError, SettingError
 from gansmith.methods.base import Loss
 from gansmith.methods.batches import ImageBatch
@@ -69,7 +69,7 @@ def test_every_shape_of_game_can_be_planned(name: str) -> None:
 def test_two_domains_without_pairs_can_be_planned() -> None:
     labels = torch.arange(40) % 2
     data = MemoryDataSet(
-        "two", {"images": random_bytes(40), "labels": labels}, about=About(label_names=("a", "b"))
+        "two", {"images": random_bytes(40), "labels": labels}, info=DatasetInfo(label_names=("a", "b"))
     )
     assert quick(TOYS["cycle"], data).training < 40
 
@@ -115,7 +115,7 @@ def test_the_speed_is_the_median_of_what_was_measured() -> None:
     assert speed.slowest <= speed.images_per_second <= speed.fastest
     assert speed.measurements > 1 and speed.steps >= speed.measurements
     told = found.as_json()["time"]
-    assert told["least_seconds"] <= told["seconds"] <= told["most_seconds"]
+    assert told["min_seconds"] <= told["seconds"] <= told["max_seconds"]
     assert told["seconds"] == pytest.approx(found.recipe.train.images / speed.images_per_second)
 
 
@@ -195,8 +195,8 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         plan(small_named("rpgan32"), pictures_of(), "tpu")
 
 
-def test_the_scale_is_measured_where_the_recipe_standardises() -> None:
-    found = quick(override(small_named("dcgan64"), "data.standardise=true"))
+def test_the_scale_is_measured_where_the_recipe_standardizes() -> None:
+    found = quick(override(small_named("dcgan64"), "data.standardize=true"))
     assert found.recipe.data.scale is not None
 
 
@@ -262,8 +262,8 @@ class OnPairs(Lazy):
     def judge(self, networks: Any, batch: Any, noise: Noise, progress: Progress) -> Loss:
         return super().judge(networks, ImageBatch(batch.target), noise, progress)
 
-    def penalise(self, networks: Any, batch: Any, noise: Noise, progress: Progress) -> Loss:
-        return super().penalise(networks, ImageBatch(batch.target), noise, progress)
+    def penalize(self, networks: Any, batch: Any, noise: Noise, progress: Progress) -> Loss:
+        return super().penalize(networks, ImageBatch(batch.target), noise, progress)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -283,7 +283,7 @@ def test_pairs_are_counted_as_pairs() -> None:
 def test_labels_are_counted_and_judged(names: tuple[str, ...]) -> None:
     labels = torch.tensor([0] * 30 + [1] * 8 + [2, -1])
     data = MemoryDataSet(
-        "pets", {"images": random_bytes(40), "labels": labels}, about=About(label_names=names)
+        "pets", {"images": random_bytes(40), "labels": labels}, info=DatasetInfo(label_names=names)
     )
     found = quick(recipe_for(OnLabels(), ("generator",)), data)
     assert found.labels == 3

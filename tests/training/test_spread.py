@@ -27,12 +27,12 @@ from gansmith.data.open import open_data
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import StorageError
 from gansmith.methods.base import ImageSpec
-from gansmith.metrics.evaluate import Evaluation, evaluate, lend_a_hand
+from gansmith.metrics.evaluate import Evaluation, contribute, evaluate
 from gansmith.metrics.features.base import Outputs
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures, ModelPictures
-from gansmith.metrics.registry import Beside
-from gansmith.metrics.statistics import How, Statistics, contribute, gather
+from gansmith.metrics.registry import ExtraInputs
+from gansmith.metrics.statistics import EvaluationOptions, Statistics, contribute_statistics, gather
 from gansmith.models import generator
 from gansmith.models.generator import Generator, steadily, write
 from gansmith.runs.run import Run
@@ -49,24 +49,24 @@ class Thread(World):
     """One of several threads of this process, in place of several processes."""
 
     box: dict[int, Any] = field(default_factory=dict)
-    barrier: threading.Barrier = field(default_factory=lambda: threading.Barrier(1))
+    meeting: threading.Barrier = field(default_factory=lambda: threading.Barrier(1))
 
     def exchanged(self, mine: object) -> list[Any]:
         self.box[self.rank] = mine
-        self.barrier.wait(30)
+        self.meeting.wait(30)
         everyones = [self.box[rank] for rank in range(self.size)]
-        self.barrier.wait(30)
+        self.meeting.wait(30)
         return everyones
 
-    def told(self, words: Any) -> Any:
-        return json.loads(json.dumps(self.exchanged(words)[0]))
+    def broadcast(self, value: Any) -> Any:
+        return json.loads(json.dumps(self.exchanged(value)[0]))
 
-    def collected(self, tensor: Tensor) -> list[Tensor] | None:
+    def gather(self, tensor: Tensor) -> list[Tensor] | None:
         everyones = self.exchanged(tensor.clone())
         assert len({(each.dtype, each.shape[1:]) for each in everyones}) == 1, "they could not be sent"
-        return everyones if self.first else None
+        return everyones if self.is_main else None
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         self.exchanged(None)
 
 
@@ -120,7 +120,7 @@ def test_several_processes_write_the_bytes_of_one(tmp_path: Path, form: str, siz
 
     def work(world: World) -> generator.Written:
         path = tmp_path / "all" / form
-        progress = done.append if world.first else None
+        progress = done.append if world.is_main else None
         return write(maker(seen[world.rank]), SEEDS, path, batch=batch, progress=progress, world=world)
 
     written = together(size, work)
@@ -170,16 +170,22 @@ def test_several_processes_gather_what_one_gathers(size: int, tmp_path: Path) ->
     pictures = noise(90, 1)
 
     def work(world: World) -> tuple[Statistics | None, int, list[Tensor]]:
-        network, how, shown = Classes(), How(batch=16, cache=tmp_path / str(world.size), world=world), []
-        if not world.first:
-            contribute(pictures, network, how)
-            contribute(pictures, network, how)
-            contribute(pictures, network, how)
+        network, options, shown = (
+            Classes(),
+            EvaluationOptions(batch=16, cache=tmp_path / str(world.size), world=world),
+            [],
+        )
+        if not world.is_main:
+            contribute_statistics(pictures, network, options)
+            contribute_statistics(pictures, network, options)
+            contribute_statistics(pictures, network, options)
             return None, network.seen, []
-        found = gather(pictures, network, keep=True, how=how)
-        again = gather(pictures, network, keep=True, watchers=[shown.append], how=how)
+        found = gather(pictures, network, keep=True, options=options)
+        again = gather(pictures, network, keep=True, watchers=[shown.append], options=options)
         assert again.features is not None and torch.equal(again.features, found.features)
-        gather(pictures, network, keep=True, how=how)  # All is known, and nobody wants to see a picture.
+        gather(
+            pictures, network, keep=True, options=options
+        )  # All is known, and nobody wants to see a picture.
         return found, network.seen, shown
 
     alone, _, one_by_one = work(World())
@@ -197,10 +203,10 @@ def test_several_processes_find_the_numbers_of_one(tmp_path: Path) -> None:
     made, real, parts = ModelPictures(maker(), "toy", "toy", 70), noise(90, 1), (noise(50, 2), noise(9, 3))
 
     def work(world: World) -> Evaluation | None:
-        if world.first:
-            metrics, how = ("fid", "memorisation"), How(batch=16, world=world)
-            return evaluate(made, real, PIXELS, metrics, beside=Beside(parts), how=how)
-        lend_a_hand([made, real, *parts], PIXELS, How(batch=16, world=world))
+        if world.is_main:
+            metrics, options = ("fid", "memorization"), EvaluationOptions(batch=16, world=world)
+            return evaluate(made, real, PIXELS, metrics, extra=ExtraInputs(parts), options=options)
+        contribute([made, real, *parts], PIXELS, EvaluationOptions(batch=16, world=world))
         return None
 
     found, other = together(2, work)
@@ -220,11 +226,11 @@ def test_each_process_looks_at_its_share(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(DataPictures, "some", counted)
 
     def work(world: World) -> None:
-        sides, how = (noise(64, 1), noise(64, 2)), How(batch=16, world=world)
-        if world.first:
-            evaluate(*sides, PIXELS, ("fid",), how=how)
+        sides, options = (noise(64, 1), noise(64, 2)), EvaluationOptions(batch=16, world=world)
+        if world.is_main:
+            evaluate(*sides, PIXELS, ("fid",), options=options)
         else:
-            lend_a_hand(sides, PIXELS, how)
+            contribute(sides, PIXELS, options)
 
     assert together(2, work) == [None, None]
     assert sorted(looked.values()) == [32, 32, 33, 33], "and the first asks for the size of a picture"
@@ -288,7 +294,7 @@ def test_torchrun_generates_and_evaluates(run: Path, tmp_path: Path, monkeypatch
     assert made.stdout.count("41 pictures in") == 1
     assert (tmp_path / "two.zip").read_bytes() == (tmp_path / "one.zip").read_bytes()
 
-    asked = ["evaluate", run, "demo-faces:80", "--features", "pixels", "--metrics", "fid,separation"]
+    asked = ["evaluate", run, "demo-faces:80", "--features", "pixels", "--metrics", "fid,critic_auc"]
     asked += ["--samples", "80", "--json", "--no-cache", "-o"]
     found = torchrun(*asked, tmp_path / "b")
     assert found.returncode == 0, found.stderr

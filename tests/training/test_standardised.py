@@ -31,7 +31,7 @@ def dark(seed: int = 0) -> MemoryDataSet:
 
 def recipe(name: str, images: int = 16) -> Recipe:
     made = small_named(name, images=images, checkpoint_every=8, picture_every=8, log_every=8)
-    return override(made, "data.standardise=true")
+    return override(made, "data.standardize=true")
 
 
 def test_the_scale_is_measured_kept_and_the_same_after_a_resume(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_the_scale_is_measured_kept_and_the_same_after_a_resume(tmp_path: Path) 
     kept = Run.open(tmp_path / "run").recipe.data.scale
     assert kept is not None
     assert max(kept.mean) < -0.6 and max(kept.std) < 0.2
-    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["data"]["standardise"] is True
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["data"]["standardize"] is True
     longer = train(recipe("dcgan64", images=24), dark(), tmp_path / "run", device="cpu")
     assert longer.images == 24
     assert Run.open(tmp_path / "run").recipe.data.scale == kept

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gansmith.core.distributed import World
     from gansmith.metrics.evaluate import Evaluation
     from gansmith.metrics.image_sets import PictureSet
-    from gansmith.metrics.registry import Beside
+    from gansmith.metrics.registry import ExtraInputs
     from gansmith.metrics.statistics import Statistics
 
 
@@ -48,34 +48,34 @@ if TYPE_CHECKING:
 @click.option("--no-cache", is_flag=True, help="Look at all pictures anew.")
 @on_device
 @click.option("--json", "as_json", is_flag=True, help="The numbers for programs, alone on stdout.")
-def evaluate(made: str, real: str, as_json: bool, **asked: Any) -> None:
+def evaluate(fake: str, real: str, as_json: bool, **asked: Any) -> None:
     r"""Numbers about A against B, each with its interval and what it means.
 
     A and B are a run, a checkpoint, pictures (a folder, zip, tar, prepared set or built-in name), or saved
     statistics. A model and a folder of its pictures give the same numbers. Metrics: fid, fid_infinity, kid,
     is, pr (precision and recall), prdc (density and coverage, too), prd (the curve), swd, ms_ssim, ppl,
-    memorisation, separation (what the run's own critic says of held-out pictures and of its own), modes (of
+    memorization, separation (what the run's own critic says of held-out pictures and of its own), modes (of
     stacked-mnist).
 
     \b
     gansmith evaluate runs/one my_pictures --metrics fid,kid,pr --samples 10000
-    gansmith evaluate runs/one my_pictures --features face --metrics fid,memorisation
+    gansmith evaluate runs/one my_pictures --features face --metrics fid,memorization
     gansmith evaluate made.zip real.zip --features pixels --metrics fid,swd --json
     """
-    from gansmith.core.distributed import joined, my_device
+    from gansmith.core.distributed import my_device, process_group
     from gansmith.engine.device import pick_device
-    from gansmith.metrics.image_sets import refuse_other
+    from gansmith.metrics.image_sets import check_readable
     from gansmith.metrics.outputs import write_outputs
     from gansmith.metrics.registry import parse_metrics
     from gansmith.metrics.statistics import save
 
     metrics = parse_metrics(asked["metrics"])
-    for place in (made, real):
-        refuse_other(place)
-    folder = _places(made, real, asked)
+    for place in (fake, real):
+        check_readable(place)
+    folder = _places(fake, real, asked)
     asked["device"] = my_device(asked["device"])
-    with joined(pick_device(asked["device"])) as world:
-        found = _found(made, real, metrics, asked, world)
+    with process_group(pick_device(asked["device"])) as world:
+        found = _found(fake, real, metrics, asked, world)
     if found is None:
         return
     # The numbers first: a disk that refuses must not cost them.
@@ -88,127 +88,129 @@ def evaluate(made: str, real: str, as_json: bool, **asked: Any) -> None:
 
 
 def _found(
-    made: str, real: str, metrics: tuple[str, ...], asked: dict[str, Any], world: "World"
+    fake: str, real: str, metrics: tuple[str, ...], asked: dict[str, Any], world: "World"
 ) -> "Evaluation | None":
     """The numbers, at the first process; the others look at their share of the pictures."""
     from gansmith.core.console import counter
     from gansmith.engine.device import pick_device
+    from gansmith.metrics.evaluate import contribute
     from gansmith.metrics.evaluate import evaluate as start
-    from gansmith.metrics.evaluate import lend_a_hand
     from gansmith.metrics.features.registry import open_features
-    from gansmith.metrics.statistics import How, cache_folder
+    from gansmith.metrics.statistics import EvaluationOptions, cache_folder
 
     with _first_alone(world):
         network = open_features(
-            _features(made, real, metrics, asked),
+            _features(fake, real, metrics, asked),
             weights=asked["weights"],
             resize=asked["resize"],
             device=pick_device(asked["device"]),
         )
-        sides, config = _sides(made, real, asked)
-    if not world.first:
-        parts = _parts(made, real, config) if config is not None and "memorisation" in metrics else None
-        lend_a_hand([*sides, *(parts or ())], network, How(world=world))
+        sides, config = _sides(fake, real, asked)
+    if not world.is_main:
+        parts = _parts(fake, real, config) if config is not None and "memorization" in metrics else None
+        contribute([*sides, *(parts or ())], network, EvaluationOptions(world=world))
         return None
-    beside = _beside(made, real, config, metrics, sides, asked["device"])
-    how = How(progress=counter, cache=None if asked["no_cache"] else cache_folder(), world=world)
-    return start(sides[0], sides[1], network, metrics, beside=beside, how=how)
+    extra = _extra_inputs(fake, real, config, metrics, sides, asked["device"])
+    options = EvaluationOptions(
+        progress=counter, cache=None if asked["no_cache"] else cache_folder(), world=world
+    )
+    return start(sides[0], sides[1], network, metrics, extra=extra, options=options)
 
 
 @contextmanager
 def _first_alone(world: "World") -> Iterator[None]:
     """The first process does this before the others: what is not there yet is downloaded once."""
-    if not world.first:
-        world.wait()
+    if not world.is_main:
+        world.barrier()
     yield
-    if world.first:
-        world.wait()
+    if world.is_main:
+        world.barrier()
 
 
-def _features(made: str, real: str, metrics: tuple[str, ...], asked: dict[str, Any]) -> str:
+def _features(fake: str, real: str, metrics: tuple[str, ...], asked: dict[str, Any]) -> str:
     """What was asked for; where nothing was and no metric needs it, that which needs no weights."""
     from gansmith.metrics.registry import needs_network
     from gansmith.metrics.statistics import is_statistics
 
     source = click.get_current_context().get_parameter_source
     chosen = any(source(name) is not ParameterSource.DEFAULT for name in ("features", "weights", "resize"))
-    saved = asked["save"] is not None or any(is_statistics(Path(place)) for place in (made, real))
+    saved = asked["save"] is not None or any(is_statistics(Path(place)) for place in (fake, real))
     name: str = asked["features"]
     return name if chosen or saved or needs_network(metrics) else "pixels"
 
 
-def _places(made: str, real: str, asked: dict[str, Any]) -> Path | None:
+def _places(fake: str, real: str, asked: dict[str, Any]) -> Path | None:
     """The folder for curves and sheets, once it is sure that nothing of the user's is overwritten."""
-    from gansmith.core.files import refuse_inside_data
+    from gansmith.core.files import check_outside_data
     from gansmith.metrics.image_sets import is_model
     from gansmith.metrics.outputs import default_folder
     from gansmith.metrics.statistics import is_statistics
 
-    folder = Path(asked["out"]) if asked["out"] else default_folder(made)
-    pictures = [place for place in (made, real) if not is_model(place)]
+    folder = Path(asked["out"]) if asked["out"] else default_folder(fake)
+    pictures = [place for place in (fake, real) if not is_model(place)]
     if asked["save"] is not None:
         path = Path(asked["save"])
-        refuse_inside_data(path, made, real)
+        check_outside_data(path, fake, real)
         if path.suffix != ".safetensors" or (path.exists() and not is_statistics(path)):
             there = "which is something else" if path.exists() else "of another kind"
             raise SettingError(f"Statistics are saved to a .safetensors file. Received: {path}, {there}.")
     if folder is not None:
-        refuse_inside_data(folder, *pictures)
+        check_outside_data(folder, *pictures)
         if folder.exists() and not folder.is_dir():
             raise SettingError(f"Curves and sheets go into a folder. Received: {folder}, which is a file.")
     return folder
 
 
 def _sides(
-    made: str, real: str, asked: dict[str, Any]
+    fake: str, real: str, asked: dict[str, Any]
 ) -> tuple[list["PictureSet | Statistics"], "DataConfig | None"]:
     from gansmith.metrics.image_sets import common_config, is_model, open_model, open_rows
     from gansmith.metrics.statistics import is_statistics, load
 
-    saved = [is_statistics(Path(place)) for place in (made, real)]
-    places = [place for place, is_saved in zip((made, real), saved, strict=True) if not is_saved]
+    saved = [is_statistics(Path(place)) for place in (fake, real)]
+    places = [place for place, is_saved in zip((fake, real), saved, strict=True) if not is_saved]
     config = common_config(places, asked["size"]) if places else None
     samples: int = asked["samples"]
     sides: list[PictureSet | Statistics] = []
-    for place, is_saved in zip((made, real), saved, strict=True):
+    for place, is_saved in zip((fake, real), saved, strict=True):
         if is_saved:
             sides.append(load(Path(place)))
         elif is_model(place):
             sides.append(open_model(place, samples, asked["device"]))
         else:
             assert config is not None
-            sides.append(open_rows(place, config, most=samples))
+            sides.append(open_rows(place, config, max_pictures=samples))
     return sides, config
 
 
-def _beside(
-    made: str,
+def _extra_inputs(
+    fake: str,
     real: str,
     config: "DataConfig | None",
     metrics: tuple[str, ...],
     sides: "list[PictureSet | Statistics]",
     device: str,
-) -> "Beside":
+) -> "ExtraInputs":
     """What some of the metrics need besides two sets of pictures."""
     import torch
 
     from gansmith.metrics.image_sets import ModelPictures
-    from gansmith.metrics.registry import Beside
+    from gansmith.metrics.registry import ExtraInputs
     from gansmith.models.load import open_judge
 
     parts = None
-    if config is not None and {"memorisation", "separation"} & set(metrics):
-        parts = _parts(made, real, config)
+    if config is not None and {"memorization", "critic_auc"} & set(metrics):
+        parts = _parts(fake, real, config)
     model = sides[0] if isinstance(sides[0], ModelPictures) else None
     scores = None
-    if "separation" in metrics and model is not None and parts is not None:
-        judge = open_judge(made, device)
+    if "critic_auc" in metrics and model is not None and parts is not None:
+        judge = open_judge(fake, device)
         ours, theirs = ([judge(part) for part in side.batches(64)] for side in (model, parts[1]))
         scores = (torch.cat(ours), torch.cat(theirs))
-    return Beside(parts, None if model is None else model.generator, scores)
+    return ExtraInputs(parts, None if model is None else model.generator, scores)
 
 
-def _parts(made: str, real: str, config: "DataConfig") -> "tuple[PictureSet, PictureSet] | None":
+def _parts(fake: str, real: str, config: "DataConfig") -> "tuple[PictureSet, PictureSet] | None":
     """The pictures a run was trained on, and those it held out."""
     from gansmith.metrics.image_sets import is_model, training_and_held_out
     from gansmith.metrics.statistics import is_statistics
@@ -216,6 +218,6 @@ def _parts(made: str, real: str, config: "DataConfig") -> "tuple[PictureSet, Pic
 
     if is_model(real) or is_statistics(Path(real)):
         return None
-    path = Path(made)
+    path = Path(fake)
     seed = Run.open(path).recipe.train.seed if Run.is_run(path) else 0
     return training_and_held_out(real, config, seed)

@@ -34,17 +34,17 @@ def generate(model: str, out: str, seeds: str, batch: int, code: str | None, dev
     MODEL is a run directory, a checkpoint file, or weights of a DCGAN made elsewhere (.pt, .pth).
     """
     from gansmith.core.console import bar
-    from gansmith.core.distributed import joined, my_device
+    from gansmith.core.distributed import my_device, process_group
     from gansmith.core.seeds import parse_seeds
     from gansmith.models.generator import write
 
     chosen = parse_seeds(seeds)
     generator = _open(model, code, my_device(device))
-    with joined(generator.device) as world:
+    with process_group(generator.device) as world:
         with bar("Generating", len(chosen)) as progress:
             done = progress.update
             written = write(generator, chosen, Path(out), batch=batch, progress=done, world=world)
-        if world.first:
+        if world.is_main:
             click.echo(f"{written.count} pictures in {written.path}")
 
 
@@ -82,13 +82,13 @@ def walk_(
 ) -> None:
     """Film a walk through latent space: from seed to seed, or along one coordinate."""
     from gansmith.core.seeds import parse_seeds
-    from gansmith.explore.interpolation import Film, Sweep, Tour, walk
+    from gansmith.explore.interpolation import Interpolation, Traversal, VideoOptions, walk
 
     generator = _open(model, rest["code"], rest["device"])
-    way: Tour | Sweep = Tour(frames_per_leg=frames, mode=mode)
+    way: Interpolation | Traversal = Interpolation(frames_per_leg=frames, mode=mode)
     if coordinate is not None:
-        way = Sweep(coordinate=coordinate, frames=frames)
-    walk(generator, parse_seeds(seeds), Path(out), way, Film(fps=fps))
+        way = Traversal(coordinate=coordinate, frames=frames)
+    walk(generator, parse_seeds(seeds), Path(out), way, VideoOptions(fps=fps))
     click.echo(f"A walk in {out}")
 
 

@@ -210,7 +210,7 @@ def train(
     \b
     gansmith train my_pictures --run runs/one
     gansmith train mnist --recipe dcgan28 --run runs/digits --set train.images=100000
-    gansmith train demo-faces --run runs/slow --set optimisers.generator.lr=1e-4
+    gansmith train demo-faces --run runs/slow --set optimizers.generator.lr=1e-4
     To resume a run, repeat its command. Without --run it is in runs/, named after DATA and recipe.
     """
     if as_json and not dry_run:
@@ -244,19 +244,19 @@ def _recipe(data: str, name: str | None, settings: tuple[str, ...], device: str,
 def _train(data: str, recipe: "Recipe", run: Path, device: str) -> "Outcome":
     from gansmith.cli.recipe_choice import open_pictures
     from gansmith.core.console import console
-    from gansmith.core.distributed import joined, my_device
+    from gansmith.core.distributed import my_device, process_group
     from gansmith.engine.device import pick_device
     from gansmith.training.session import train as start
 
-    with joined(pick_device(my_device(device))) as world:
-        if not world.first:
-            world.wait()  # The first one downloads and caches, where anything has to be.
+    with process_group(pick_device(my_device(device))) as world:
+        if not world.is_main:
+            world.barrier()  # The first one downloads and caches, where anything has to be.
         all_listed = f"all are listed in {run / 'data.json'}"
-        opened = open_pictures(data, recipe, all_listed, quiet=not world.first)
-        if world.first:
-            world.wait()
+        opened = open_pictures(data, recipe, all_listed, quiet=not world.is_main)
+        if world.is_main:
+            world.barrier()
         outcome = start(recipe, opened, run, device=device, console=console(), world=world)
-    if not world.first:
+    if not world.is_main:
         return outcome
     if outcome.interruption.signal is not None:
         click.echo(f"Stopped and saved after {outcome.images} images. The same command resumes.", err=True)
@@ -271,10 +271,10 @@ def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
     from dataclasses import replace
 
     from gansmith.config.serialization import flat
-    from gansmith.data.open import describe_source, refuse_unused
+    from gansmith.data.open import check_unused, describe_source
     from gansmith.training.summary import describe
 
-    refuse_unused(recipe.data, recipe.method.batch_type._fields)
+    check_unused(recipe.data, recipe.method.batch_type._fields)
     facts = describe_source(data)
     if recipe.data.channels is None:
         recipe = replace(recipe, data=replace(recipe.data, channels=1 if facts.all_grey else 3))
@@ -291,7 +291,7 @@ def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
             shape = "x".join(str(side) for side in layer.output)
             click.echo(f"  {layer.name:24} {layer.kind:18} {shape:16} {layer.parameters:>12,}")
     click.echo(
-        f"\nMemory: {description.weights_bytes / 2**20:.0f} MiB for weights, gradients, optimisers and "
+        f"\nMemory: {description.weights_bytes / 2**20:.0f} MiB for weights, gradients, optimizers and "
         f"averages; about {description.activation_bytes / 2**20:.0f} MiB for activations "
         f"at batch {recipe.train.batch}."
     )

@@ -31,10 +31,21 @@ def _faces_options(command: Any) -> Any:
             "--margin", type=float, default=0.0, show_default=True, help="More all round: 0.2 is a fifth."
         ),
         click.option(
-            "--least-face", type=int, metavar="PX", help="Smaller faces are left out. [half of the size]"
+            "--min-face",
+            "--least-face",
+            "min_face",
+            type=int,
+            metavar="PX",
+            help="Smaller faces are left out. [half of the size]",
         ),
         click.option(
-            "--least-score", type=float, default=0.0, show_default=True, help="Less sure ones, too."
+            "--min-score",
+            "--least-score",
+            "min_score",
+            type=float,
+            default=0.0,
+            show_default=True,
+            help="Less sure ones, too.",
         ),
     ):
         command = option(command)
@@ -75,7 +86,13 @@ def _source_options(command: Any) -> Any:
 @click.option("--align", type=click.Choice(["faces"]), help="Find faces and bring eyes to the same place.")
 @_faces_options
 @_source_options
-@click.option("--licence", metavar="TEXT", help="Of the pictures; kept with the set and told in reports.")
+@click.option(
+    "--license",
+    "--licence",
+    "licence",
+    metavar="TEXT",
+    help="Of the pictures; kept with the set and told in reports.",
+)
 @click.option("--shards", type=click.IntRange(1), metavar="N", help="WebDataset shards of N pictures.")
 @_workers
 @_json
@@ -122,8 +139,8 @@ def _options(asked: dict[str, Any]) -> "Options":
 
     fit, box = to_fit(asked["fit"])
     channels = None if asked["channels"] is None else int(asked["channels"])
-    _refuse_alone(("every_face", "template", "margin", "least_face", "least_score"), asked, "align", "faces")
-    _refuse_alone(("between", "swap"), asked, "pairs", "folders")
+    _check_partner(("every_face", "template", "margin", "min_face", "min_score"), asked, "align", "faces")
+    _check_partner(("between", "swap"), asked, "pairs", "folders")
     faces = _faces(asked) if asked["align"] else None
     return Options(
         size=asked["size"],
@@ -136,7 +153,7 @@ def _options(asked: dict[str, Any]) -> "Options":
     )
 
 
-def _refuse_alone(names: tuple[str, ...], asked: dict[str, Any], partner: str, example: str) -> None:
+def _check_partner(names: tuple[str, ...], asked: dict[str, Any], partner: str, example: str) -> None:
     """An option that means nothing without another is a slip, not a wish."""
     context = click.get_current_context()
     for name in names:
@@ -157,8 +174,8 @@ def _faces(asked: dict[str, Any]) -> "Faces":
     return Faces(
         template=named_template(asked["template"], asked["margin"]),
         every=asked["every_face"],
-        least_score=asked["least_score"],
-        least_face=asked["least_face"] or usual,
+        min_score=asked["min_score"],
+        min_face=asked["min_face"] or usual,
     )
 
 
@@ -168,7 +185,7 @@ def _source(src: str, asked: dict[str, Any], size: "Size | None" = None) -> "Sou
     from gansmith.data.sources.pairs import PairSource
     from gansmith.data.sources.video import Sampling
 
-    sampling = Sampling(every=asked.get("every", 1.0), most=asked.get("frames", 500))
+    sampling = Sampling(every=asked.get("every", 1.0), max_frames=asked.get("frames", 500))
     if is_builtin(src):
         from gansmith.core.image_size import Size
         from gansmith.data.builtin.source import BuiltinSource
@@ -198,15 +215,15 @@ def inspect_(
     as_json: bool,
 ) -> None:
     """Report on pictures before training: sizes, kinds, duplicates, blur, labels; with plain advice."""
-    from gansmith.core.files import refuse_inside_data
+    from gansmith.core.files import check_outside_data
     from gansmith.data.inspect.inspect import inspect, write_sheet
     from gansmith.data.inspect.report import as_json as tree
     from gansmith.data.inspect.report import as_text
 
     if sheet is not None:
-        refuse_inside_data(Path(sheet), data)
+        check_outside_data(Path(sheet), data)
     source = _source(data, {"label": label})
-    found = inspect(source, _goal(data, recipe), most=sample, workers=workers)
+    found = inspect(source, _goal(data, recipe), max_pictures=sample, workers=workers)
     if sheet is not None:
         write_sheet(found, Path(sheet))
     click.echo(json.dumps(tree(found.report), indent=2) if as_json else as_text(found.report))

@@ -1,4 +1,4 @@
-"""Optimisers as values: what a recipe says about them, and how torch is asked for one."""
+"""Optimizers as values: what a recipe says about them, and how torch is asked for one."""
 
 import math
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ class Adam:
         _not_negative("eps", self.eps)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """The torch optimiser for these parameters; fused where torch has it."""
+        """The torch optimizer for these parameters; fused where torch has it."""
         return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, eps=self.eps, fused=_fused())
 
 
@@ -58,7 +58,7 @@ class RMSprop:
         _not_negative("eps", self.eps)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """The torch optimiser for these parameters."""
+        """The torch optimizer for these parameters."""
         return torch.optim.RMSprop(parameters, lr=self.lr, alpha=self.alpha, eps=self.eps, foreach=True)
 
 
@@ -75,11 +75,11 @@ class SGD:
         _not_negative("momentum", self.momentum)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """The torch optimiser for these parameters; fused where torch has it."""
+        """The torch optimizer for these parameters; fused where torch has it."""
         return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, fused=_fused())
 
 
-Optimiser = Adam | RMSprop | SGD
+Optimizer = Adam | RMSprop | SGD
 
 
 def _fused() -> bool:
@@ -87,9 +87,9 @@ def _fused() -> bool:
 
 
 def set_rate(
-    optimiser: torch.optim.Optimizer, config: Optimiser, progress: Progress, share: float = 1.0
+    optimizer: torch.optim.Optimizer, config: Optimizer, progress: Progress, share: float = 1.0
 ) -> None:
-    """Give ``optimiser`` a share of the learning rate its schedule asks for at this point of the run."""
+    """Give ``optimizer`` a share of the learning rate its schedule asks for at this point of the run."""
     rate = config.lr * config.schedule(progress) * share
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = rate

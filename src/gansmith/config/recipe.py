@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gansmith.config.optimizers import Optimiser
+from gansmith.config.optimizers import Optimizer
 from gansmith.core.image_size import Box, Fit, Size
 from gansmith.core.normalization import Scale
 from gansmith.core.progress import Progress
@@ -28,8 +28,8 @@ class DataConfig:
     box: Box | None = None  # Left, top, right, bottom: cut out of every picture before.
     mirror: bool = False  # Half of the pictures flipped left to right.
     augment: Augment = Augment()  # What else chance does to training pictures.
-    standardise: bool = False  # Mean 0 and variance 1 in each channel, instead of [-1, 1].
-    scale: Scale | None = None  # Measured on the training pictures when a run with standardise begins.
+    standardize: bool = False  # Mean 0 and variance 1 in each channel, instead of [-1, 1].
+    scale: Scale | None = None  # Measured on the training pictures when a run with standardize begins.
     label: str | None = None  # The column of a table beside the pictures that is the class.
     pairs: PairKind | None = None  # How pairs are stored, for methods that need pairs; None: it is seen.
     between: tuple[str, str] | None = None  # The folders of sources and targets, where there are others.
@@ -118,11 +118,11 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One experiment. ``optimisers`` has one entry for each player of the method."""
+    """One experiment. ``optimizers`` has one entry for each player of the method."""
 
     name: str
     method: Method[Any, Any, Any]
-    optimisers: Mapping[str, Optimiser]
+    optimizers: Mapping[str, Optimizer]
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
     borrow: Mapping[str, str] = field(default_factory=dict)  # Network name -> the run it is taken from.
@@ -131,9 +131,9 @@ class Recipe:
     def __post_init__(self) -> None:
         players = self.method.players()
         for player in players:
-            if player not in self.optimisers:
-                raise SettingError(f"Every player needs an optimiser. Missing: optimisers.{player}.")
-        for player in self.optimisers:
+            if player not in self.optimizers:
+                raise SettingError(f"Every player needs an optimizer. Missing: optimizers.{player}.")
+        for player in self.optimizers:
             if player not in players:
                 raise SettingError(f"There is no player '{player}'.{nearest(player, players)}")
 

@@ -18,6 +18,15 @@ _KNOWN: dict[str, type] = {}
 """Classes outside gansmith that may be named in JSON: ones this process has written, or was told of."""
 
 
+_OLD_FIELDS = {
+    "optimisers": "optimizers",
+    "penalised": "penalized",
+    "standardise": "standardize",
+    "widest": "max_channels",
+}
+"""Fields as version 0.1 called them -> what they are called now."""
+
+
 def know(module: types.ModuleType) -> None:
     """Allow JSON to name the dataclasses that ``module``, the user's own code, defines."""
     for value in vars(module).values():
@@ -69,8 +78,25 @@ def dumps(value: Any) -> str:
     return json.dumps(to_json(value), indent=2, ensure_ascii=False) + "\n"
 
 
+def with_new_names(tree: Any) -> Any:
+    """A tree that ``to_json`` of version 0.1 may have written, with the fields named as they are now."""
+    if isinstance(tree, list):
+        return [with_new_names(item) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    known = _OLD_FIELDS if str(tree.get("is", "")).startswith("gansmith.") else {}  # Not a user's own fields.
+    return {known.get(key, key): with_new_names(item) for key, item in tree.items()}
+
+
+def _new_name(name: str, hints: Mapping[str, Any]) -> str:
+    """What a field is called now, where ``name`` is what version 0.1 called it."""
+    new = _OLD_FIELDS.get(name, name)
+    return new if name not in hints and new in hints else name
+
+
 def _build(kind: type, fields: Mapping[str, Any]) -> Any:
     hints = _hints(kind)
+    fields = {_new_name(name, hints): item for name, item in fields.items()}
     for name in fields:
         if name not in hints:
             raise SettingError(f"{kind.__name__} has no field '{name}'.{nearest(name, hints)}")
@@ -152,7 +178,7 @@ def differences(old: Any, new: Any) -> list[str]:
 def override(value: T, assignment: str) -> T:
     """``value`` with one setting changed: ``override(recipe, "train.batch=128")``.
 
-    A field that holds a choice of dataclasses takes a name or a call: ``optimisers.critic=RMSprop``,
+    A field that holds a choice of dataclasses takes a name or a call: ``optimizers.critic=RMSprop``,
     ``method.schedule=Cosine(end=0.1)``.
 
     Raises:
@@ -171,6 +197,7 @@ def _replace(value: Any, names: list[str], text: str, path: str) -> Any:
     if not dataclasses.is_dataclass(value):
         raise SettingError(f"'{path}' goes too deep: '{name}' is inside a plain value ({value!r}).")
     hints = _hints(type(value))
+    name = _new_name(name, hints)
     if name not in hints:
         raise SettingError(f"There is no setting '{path}'.{_suggest(path, names, hints)}")
     if rest:
@@ -194,10 +221,10 @@ def _replace_in_mapping(value: Mapping[str, Any], names: list[str], text: str, p
 
 
 def _siblings(kind: type) -> Any:
-    """All classes that may stand where ``kind`` stands in an optimisers mapping."""
-    from gansmith.config.optimizers import Optimiser
+    """All classes that may stand where ``kind`` stands in an optimizers mapping."""
+    from gansmith.config.optimizers import Optimizer
 
-    return Optimiser if kind in typing.get_args(Optimiser) else kind
+    return Optimizer if kind in typing.get_args(Optimizer) else kind
 
 
 def _suggest(path: str, names: list[str], known: Mapping[str, Any]) -> str:
@@ -283,7 +310,7 @@ def _parse_call(text: str, kind: type) -> Any:
         raise ValueError(text)
     hints, fields = _hints(kind), {}
     for keyword in call.keywords:
-        name = str(keyword.arg)
+        name = _new_name(str(keyword.arg), hints)
         if name not in hints:
             raise SettingError(f"{kind.__name__} has no field '{name}'.{nearest(name, hints)}")
         fields[name] = _parse(ast.unparse(keyword.value).strip("'\""), hints[name], name)

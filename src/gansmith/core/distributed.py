@@ -37,12 +37,12 @@ class World:
         return self
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that speaks and writes."""
         return self.rank == 0
 
     @property
-    def part(self) -> tuple[int, int]:
+    def rank_and_size(self) -> tuple[int, int]:
         """(rank, size), as a loader wants it."""
         return self.rank, self.size
 
@@ -70,14 +70,14 @@ class World:
         with _others_alive():
             handle.wait()
 
-    def equal(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast_(self, tensors: Sequence[Tensor]) -> None:
         """Give every process the first one's values, in place."""
         if self.size > 1:
             with _others_alive():
                 for tensor in tensors:
                     dist.broadcast(tensor, 0)
 
-    def most(self, number: int) -> int:
+    def max(self, number: int) -> int:
         """The largest of the processes' whole numbers."""
         if self.size == 1:
             return number
@@ -86,19 +86,19 @@ class World:
             dist.all_reduce(held, dist.ReduceOp.MAX, group=self.control)
         return int(held)
 
-    def told(self, words: Any) -> Any:
-        """What the first process says: anything JSON can hold; the others' argument is ignored."""
+    def broadcast(self, value: Any) -> Any:
+        """The main process's value, anything JSON can hold; the others' argument is ignored."""
         if self.size == 1:
-            return words
-        text = bytearray(json.dumps(words).encode()) if self.first else bytearray()
-        held = torch.zeros(self.most(len(text)), dtype=torch.uint8)
-        if self.first:
+            return value
+        text = bytearray(json.dumps(value).encode()) if self.is_main else bytearray()
+        held = torch.zeros(self.max(len(text)), dtype=torch.uint8)
+        if self.is_main:
             held.copy_(torch.frombuffer(text, dtype=torch.uint8))
         with _others_alive():
             dist.broadcast(held, 0, group=self.control)
         return json.loads(bytes(held.tolist()))
 
-    def collected(self, tensor: Tensor) -> list[Tensor] | None:
+    def gather(self, tensor: Tensor) -> list[Tensor] | None:
         """The processes' tensors, in order of rank, at the first process; None at the others.
 
         Each [n, ...] with the same shape behind the first dimension and the same type; moved to the CPU.
@@ -106,23 +106,23 @@ class World:
         held = tensor.detach().cpu().contiguous()
         if self.size == 1:
             return [held]
-        longest = self.most(len(held))
+        longest = self.max(len(held))
         lengths = torch.zeros(self.size, dtype=torch.int64)
         lengths[self.rank] = len(held)
         padded = held.new_zeros(longest, *held.shape[1:])
         padded[: len(held)] = held
-        parts = [torch.empty_like(padded) for _ in range(self.size)] if self.first else None
+        parts = [torch.empty_like(padded) for _ in range(self.size)] if self.is_main else None
         with _others_alive():
             dist.all_reduce(lengths, group=self.control)
             dist.gather(padded, parts, 0, group=self.control)
         return None if parts is None else [part[:n] for part, n in zip(parts, lengths.tolist(), strict=True)]
 
-    def wait(self) -> None:
-        """Until all are here."""
-        self.most(0)
+    def barrier(self) -> None:
+        """Wait until all processes are here."""
+        self.max(0)
 
 
-ALONE = World()
+SINGLE_PROCESS = World()
 
 
 def share_tensors(world: World, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
@@ -131,7 +131,7 @@ def share_tensors(world: World, tensors: Mapping[str, Tensor] | None) -> dict[st
         return dict(tensors or {})
     shapes = {name: [str(t.dtype), list(t.shape)] for name, t in (tensors or {}).items()}
     shared = {}
-    for name, (kind, shape) in world.told(shapes).items():
+    for name, (kind, shape) in world.broadcast(shapes).items():
         dtype = getattr(torch, kind.removeprefix("torch."))
         held = tensors[name].detach().cpu().contiguous() if tensors else torch.empty(shape, dtype=dtype)
         with _others_alive():
@@ -167,10 +167,10 @@ def my_device(name: str) -> str:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[World]:
+def process_group(device: torch.device) -> Iterator[World]:
     """The processes that torchrun started, joined for as long as the block lasts; alone without torchrun."""
     if not launched():
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -179,7 +179,7 @@ def joined(device: torch.device) -> Iterator[World]:
     world = World(dist.get_rank(), dist.get_world_size(), control)
     try:
         yield world
-        world.wait()  # Nobody hangs up while another still listens.
+        world.barrier()  # Nobody hangs up while another still listens.
     except BaseException:
         launch.claim(_first_to_speak())  # Before this one's end is noticed, and told, by the others.
         raise

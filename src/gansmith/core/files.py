@@ -23,7 +23,7 @@ def storage_error(path: Path, problem: OSError, so_far: str = "") -> StorageErro
     return StorageError(f"Cannot write {path}: {reason}.{' ' if so_far else ''}{so_far}")
 
 
-def refuse_inside_data(path: Path, *places: str) -> None:
+def check_outside_data(path: Path, *places: str) -> None:
     """Raise where a file to be written is, or lies in, what pictures are read from.
 
     Args:

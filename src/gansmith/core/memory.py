@@ -19,8 +19,8 @@ _UNKNOWN = "not measured: this system does not tell"
 class Memory:
     """In bytes; None where the system does not tell."""
 
-    peak: int | None  # The most that was held while the gauge ran, what was held before included.
-    before: int | None  # What was held when the gauge was made.
+    peak: int | None  # The most that was held since ``PeakMemory`` was made, what was held before included.
+    before: int | None  # What was held when ``PeakMemory`` was made.
     free: int | None  # What could still be had then.
     measured_by: str
 
@@ -32,7 +32,7 @@ class Memory:
         return self.peak - self.before <= self.free
 
 
-class Gauge:
+class PeakMemory:
     """Watches the memory of a device from here on: a GPU's own, or this process's on the processor."""
 
     def __init__(self, device: torch.device) -> None:

@@ -15,8 +15,8 @@ _MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
 _MIX_2 = 0x94D049BB133111EB - (1 << 64)
 
 
-Kept = dict[str, tuple[Tensor, int]]
-"""What was made of a noise, by name, and how far its streams were read for it."""
+Cache = dict[str, tuple[Tensor, int]]
+"""Name -> a tensor computed from a noise, and how far its streams were read for it."""
 
 
 def _shift(bits: Tensor, places: int) -> Tensor:
@@ -46,11 +46,11 @@ class Noise:
 
     Args:
         seeds: one seed per picture, int64, non-negative.
-        kept: what ``once`` keeps, shared by all noises that are given the same; None to keep nothing.
+        cache: where ``cached`` keeps its results, shared by all noises that are given it; None: nowhere.
     """
 
-    def __init__(self, seeds: Seeds, kept: Kept | None = None) -> None:
-        self.seeds, self._kept = seeds, kept
+    def __init__(self, seeds: Seeds, cache: Cache | None = None) -> None:
+        self.seeds, self._cache = seeds, cache
         # MPS has neither float64 nor dependable 64-bit products: draw on the CPU and move.
         device = torch.device("cpu") if seeds.device.type == "mps" else seeds.device
         self._state = _mix(_mix(seeds.to(device) + _GOLDEN))
@@ -70,19 +70,19 @@ class Noise:
         part._position = self._position
         return part
 
-    def once(self, name: str, make: Callable[[], Tensor]) -> Tensor:
-        """What ``make`` makes of this noise, made once for all moves of a step that share it.
+    def cached(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+        """The result of ``make``, computed once for all updates of a step that share this noise.
 
         The graph behind it is kept, too: the player whose networks made it may differentiate it as if it
-        had made it itself, everyone else must ``detach`` it. Where nothing is shared (``Turn.shares``, parts
-        of a batch) it is made each time, from the same numbers.
+        had made it itself, everyone else must ``detach`` it. Where nothing is shared (see
+        ``Turn.reuse_fakes``; parts of a batch) it is made each time, from the same numbers.
         """
-        if self._kept is None:
+        if self._cache is None:
             return make()
-        if name not in self._kept:
+        if name not in self._cache:
             made = make()
-            self._kept[name] = (made, self._position)
-        made, self._position = self._kept[name]
+            self._cache[name] = (made, self._position)
+        made, self._position = self._cache[name]
         return made
 
     def signs(self, *shape: int) -> Float[Tensor, "batch ..."]:

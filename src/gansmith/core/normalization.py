@@ -111,9 +111,9 @@ def _moments(counts: Tensor, name: str) -> tuple[float, float]:
     variance = float(shares @ (levels - mean).square())
     if int((counts > 0).sum()) == 1:
         raise DataError(
-            f"Standardising divides by how much a channel varies, and the {name} channel of the training "
+            f"Standardizing divides by how much a channel varies, and the {name} channel of the training "
             f"pictures does not vary. Received: {round(mean)} for each pixel. Use pictures in which it "
-            "varies, or leave pictures in [-1, 1]: --set data.standardise=false."
+            "varies, or leave pictures in [-1, 1]: --set data.standardize=false."
         )
     return mean / 127.5 - 1.0, math.sqrt(variance) / 127.5
 

@@ -59,7 +59,7 @@ def parse_seeds(text: str) -> SeedRanges:
     return SeedRanges(tuple(ranges))
 
 
-def refuse_repeats(seeds: Sequence[int]) -> None:
+def check_no_repeats(seeds: Sequence[int]) -> None:
     """Every file is named by its seed, so no seed may come twice; ranges are compared, not counted out.
 
     Raises:

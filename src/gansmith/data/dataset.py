@@ -12,7 +12,7 @@ from gansmith.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
-class About:
+class DatasetInfo:
     """What is known of a data set as a whole."""
 
     held_out: Tensor | None = None  # bool [n]: the owner's own split; None where training makes its own.
@@ -22,7 +22,7 @@ class About:
     licence: str | None = None  # Of the pictures, in words; None where nobody said.
 
     @classmethod
-    def of(cls, facts: Facts) -> "About":
+    def of(cls, facts: Facts) -> "DatasetInfo":
         """What is known beside the columns."""
         held_out = None if facts.held_out is None else torch.from_numpy(facts.held_out)
         names = facts.label_names, facts.attribute_names, facts.landmark_names
@@ -42,7 +42,7 @@ class DataSet(Protocol):
     name: str
     fingerprint: str  # Changes when the pictures do; stored in the run so that a resume can notice.
     refused: tuple[Refused, ...]
-    about: "About"
+    info: "DatasetInfo"
     in_arrays: bool  # Whether rows lie ready: no decoding, no drawing.
 
     @property
@@ -78,7 +78,7 @@ class MemoryDataSet:
         columns: column name -> tensor; all with the same number of rows.
         fingerprint: changes when the pictures do.
         refused: files left out on the way here.
-        about: what is known of it as a whole.
+        info: what is known of it as a whole.
     """
 
     in_arrays = True
@@ -89,14 +89,14 @@ class MemoryDataSet:
         columns: Mapping[str, Tensor],
         fingerprint: str = "",
         refused: tuple[Refused, ...] = (),
-        about: About | None = None,
+        info: DatasetInfo | None = None,
     ) -> None:
         lengths = {key: len(column) for key, column in columns.items()}
         if len(set(lengths.values())) != 1:
             raise DataError(f"All columns of a data set must have as many rows. Received: {lengths}.")
         self.name = name
         self.fingerprint = fingerprint or name
-        self.refused, self.about = refused, about or About()
+        self.refused, self.info = refused, info or DatasetInfo()
         self._columns = dict(columns)
 
     @property
@@ -122,16 +122,16 @@ class GrowingDataSet:
         length: number of pictures.
         make: picture number -> its row, the same columns each time.
         fingerprint: changes when the pictures do.
-        about: what is known of it as a whole.
+        info: what is known of it as a whole.
     """
 
     refused: tuple[Refused, ...] = ()
     in_arrays = False
 
     def __init__(
-        self, name: str, length: int, make: "Maker", fingerprint: str = "", about: About | None = None
+        self, name: str, length: int, make: "Maker", fingerprint: str = "", info: DatasetInfo | None = None
     ) -> None:
-        self.name, self.about = name, about or About()
+        self.name, self.info = name, info or DatasetInfo()
         self.fingerprint = fingerprint or name
         self._make = make
         self._made = torch.zeros(length, dtype=torch.bool)

@@ -25,7 +25,7 @@ class DeviceDataSet(MemoryDataSet):
         there = {
             name: joined([part[name].to(device, non_blocking=True) for part in parts]) for name in columns
         }
-        super().__init__(data.name, there, data.fingerprint, data.refused, data.about)
+        super().__init__(data.name, there, data.fingerprint, data.refused, data.info)
         self._device = device
 
     def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:

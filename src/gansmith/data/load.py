@@ -17,7 +17,7 @@ from gansmith.config.recipe import DataConfig
 from gansmith.core import memory
 from gansmith.core.image_size import Fit, Form, Size
 from gansmith.core.tensors import BytePictures, Labels
-from gansmith.data.dataset import About, DataSet, MemoryDataSet
+from gansmith.data.dataset import DataSet, DatasetInfo, MemoryDataSet
 from gansmith.data.decode.reading import Header
 from gansmith.data.decode.resize import Decoded, fit
 from gansmith.data.metadata.captions import to_column
@@ -141,7 +141,7 @@ class LazyDataSet:
         self.fingerprint = source.fingerprint
         self.refused: tuple[Refused, ...] = source.refused
         self._source, self._config = source, config
-        self.about = About.of(source.facts)
+        self.info = DatasetInfo.of(source.facts)
         self._bad: set[int] = set()
         self._lock = threading.Lock()  # The loader fetches from its own thread.
         self._pool = ThreadPoolExecutor(_threads(), thread_name_prefix="gansmith-decode")
@@ -209,17 +209,19 @@ def _load_all(source: Source, config: DataConfig, progress: ReportProgress | Non
                 progress(indices.stop, total)
     if not columns.rows:
         raise none_usable(source.name, refused)
-    return MemoryDataSet(source.name, columns.columns(), source.fingerprint, tuple(refused), columns.about)
+    return MemoryDataSet(source.name, columns.columns(), source.fingerprint, tuple(refused), columns.info)
 
 
 class _Columns:
-    """Columns that grow by one picture at a time, up to ``most``."""
+    """Columns that grow by one picture at a time, up to ``capacity``."""
 
-    def __init__(self, source: Source, config: DataConfig, most: int) -> None:
+    def __init__(self, source: Source, config: DataConfig, capacity: int) -> None:
         self.rows: list[int] = []
         self._facts = source.facts
         self._images = {
-            name: torch.empty((most, *_shape(config)), dtype=torch.uint8, memory_format=torch.channels_last)
+            name: torch.empty(
+                (capacity, *_shape(config)), dtype=torch.uint8, memory_format=torch.channels_last
+            )
             for name in picture_columns(source)
         }
         self._landmarks: list[NDArray[np.float32]] = []
@@ -241,9 +243,9 @@ class _Columns:
         return columns
 
     @property
-    def about(self) -> About:
+    def info(self) -> DatasetInfo:
         """What is known of the pictures added as a whole."""
-        return About.of(self._facts.take(self.rows))
+        return DatasetInfo.of(self._facts.take(self.rows))
 
 
 def _in_threads(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Form
-from gansmith.data.dataset import About, DataSet, MemoryDataSet, joined
+from gansmith.data.dataset import DataSet, DatasetInfo, MemoryDataSet, joined
 from gansmith.data.decode.resize import place
 from gansmith.data.load import MEMORY_LIMIT, fitted, free_memory, with_channels
 from gansmith.data.metadata.captions import LONGEST, to_column
@@ -36,7 +36,7 @@ class MappedDataSet:
         channels = config.channels or folder.channels
         self._form = Form(size=config.size, channels=channels, fit=config.fit, box=config.box)
         self._placement = place(folder.size.width, folder.size.height, self._form)
-        self.about = _about(folder)
+        self.info = _info(folder)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class MappedDataSet:
             for start in range(0, len(self), _AT_ONCE)
         ]
         columns = {name: joined([part[name] for part in parts]) for name in self.columns}
-        return MemoryDataSet(self.name, columns, self.fingerprint, self.refused, self.about)
+        return MemoryDataSet(self.name, columns, self.fingerprint, self.refused, self.info)
 
     def _column(self, name: str, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Tensor:
         if name == "captions":
@@ -84,10 +84,10 @@ class MappedDataSet:
         return fitted(with_channels(pictures, self._form.channels), self._form.size, self._form.fit)
 
 
-def _about(folder: PreparedFolder) -> About:
+def _info(folder: PreparedFolder) -> DatasetInfo:
     held_out = folder.arrays.get("held_out")
     told = folder.description
-    return About(
+    return DatasetInfo(
         None if held_out is None else torch.from_numpy(np.array(held_out)),
         tuple(told["label_names"]),
         tuple(told["attribute_names"]),

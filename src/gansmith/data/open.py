@@ -52,7 +52,7 @@ def open_data(
         DataError: there is nothing of that name, or no picture in it.
         MissingPackageError: the built-in set needs an optional package.
     """
-    refuse_unused(config, fields)
+    check_unused(config, fields)
     if is_builtin(data):
         return open_builtin(data, config, progress=progress)
     source = open_source(data, label=config.label)
@@ -64,7 +64,7 @@ def open_data(
     return load(source, config, progress=progress)
 
 
-def refuse_unused(config: DataConfig, fields: Sequence[str]) -> None:
+def check_unused(config: DataConfig, fields: Sequence[str]) -> None:
     """Raise where settings ask for pairs or domains and the method trains on neither.
 
     Raises:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gansmith.methods.base import Networks
 
 
-class WeightAverage(nn.ModuleDict):
+class EMA(nn.ModuleDict):
     """Averaged copies of some networks of a bundle.
 
     Floating-point buffers (the running statistics of batch norm) are averaged as the weights are, so
@@ -25,7 +25,7 @@ class WeightAverage(nn.ModuleDict):
         self.requires_grad_(False)
 
     @torch.no_grad()
-    def follow(self, networks: Networks, decay: float) -> None:
+    def update_parameters(self, networks: Networks, decay: float) -> None:
         """Average <- decay * average + (1 - decay) * weights; ``decay`` in [0, 1]."""
         pairs: dict[Tensor, Tensor] = {}  # Weights that two networks share move once.
         for name, average in self.items():
@@ -42,7 +42,7 @@ def _tensors(network: nn.Module) -> list[Tensor]:
     return [*network.parameters(), *network.buffers()]
 
 
-def bundle_for_pictures(networks: Networks, average: WeightAverage | None) -> Networks:
+def bundle_for_pictures(networks: Networks, average: EMA | None) -> Networks:
     """A copy of the bundle in eval mode, averaged networks in place of the live ones."""
     bundle = copy.deepcopy(networks)
     for name, averaged in copy.deepcopy(average or {}).items():  # At once, so that sharing survives.

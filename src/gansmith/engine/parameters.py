@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from gansmith.config.recipe import Recipe
-from gansmith.engine.ema import WeightAverage
+from gansmith.engine.ema import EMA
 from gansmith.errors import SettingError, nearest
 from gansmith.methods.base import Method, Networks
 
@@ -33,7 +33,7 @@ def frozen(method: Method[Any, Any, Any], networks: Networks) -> list[nn.Module]
     return [network for name, network in networks.named_children() if name not in played]
 
 
-def average(recipe: Recipe, networks: Networks) -> WeightAverage | None:
+def average(recipe: Recipe, networks: Networks) -> EMA | None:
     """The averaged copies a recipe asks for; None where it asks for none.
 
     Raises:
@@ -45,4 +45,4 @@ def average(recipe: Recipe, networks: Networks) -> WeightAverage | None:
     for name in recipe.train.averaged:
         if name not in known:
             raise SettingError(f"train.averaged names networks: {', '.join(known)}. Received: {name!r}.")
-    return WeightAverage(networks, recipe.train.averaged)
+    return EMA(networks, recipe.train.averaged)

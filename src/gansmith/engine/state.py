@@ -1,4 +1,4 @@
-"""Tensors by name, as a checkpoint has them, back into networks and optimisers."""
+"""Tensors by name, as a checkpoint has them, back into networks and optimizers."""
 
 from collections.abc import Mapping
 
@@ -43,16 +43,16 @@ def load_module(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         ) from error
 
 
-def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimiser its memory, named ``index.key``, laid out as its weights are."""
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimizer its memory, named ``index.key``, laid out as its weights are."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = value
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
-    for parameter, values in optimiser.state.items():
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, values in optimizer.state.items():
         for key, value in values.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
-                # The order in memory must be the parameter's: fused optimisers walk both at once.
+                # The order in memory must be the parameter's: fused optimizers walk both at once.
                 values[key] = torch.empty_like(parameter).copy_(value)

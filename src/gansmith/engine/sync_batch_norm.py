@@ -43,7 +43,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
             self._remember(mean, var, input.numel() // input.shape[1] * self.world.size)
         weight = torch.ones_like(mean) if self.weight is None else self.weight
         bias = torch.zeros_like(mean) if self.bias is None else self.bias
-        made: Tensor = _Normalise.apply(input, weight, bias, mean, var, self)  # type: ignore[no-untyped-call]
+        made: Tensor = _Normalize.apply(input, weight, bias, mean, var, self)  # type: ignore[no-untyped-call]
         return made
 
     @torch.no_grad()
@@ -56,7 +56,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
         self.running_var.lerp_(var * (count / max(count - 1, 1)), share)
 
 
-class _Normalise(torch.autograd.Function):
+class _Normalize(torch.autograd.Function):
     """Batch norm with given statistics of all processes, and a gradient that knows they follow the pictures.
 
     Every pass is one of torch's own fused ones: written out, it took a third of a DCGAN's step. Where the
@@ -130,7 +130,7 @@ def share_batch_norms(network: nn.Module, world: World) -> None:
                 setattr(parent, name, replaced[child])
 
 
-def among(network: nn.Module, world: World) -> None:
+def set_world(network: nn.Module, world: World) -> None:
     """Let all shared batch norms inside speak with these processes from now on."""
     for module in network.modules():
         if isinstance(module, SharedBatchNorm):

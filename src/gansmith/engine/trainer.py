@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from gansmith.config.optimizers import set_rate
 from gansmith.config.recipe import Recipe
-from gansmith.core.distributed import ALONE, World
-from gansmith.core.noise import Kept, Noise, mix_seeds
+from gansmith.core.distributed import SINGLE_PROCESS, World
+from gansmith.core.noise import Cache, Noise, mix_seeds
 from gansmith.core.progress import Progress
 from gansmith.core.tensors import Images, Scores
 from gansmith.data.loading.loader import Loader
@@ -19,9 +19,9 @@ from gansmith.engine.device import Choices, not_compiled, out_of_memory
 from gansmith.engine.ema import bundle_for_pictures
 from gansmith.engine.gradients import GradientAverage
 from gansmith.engine.parameters import average, frozen, owned
-from gansmith.engine.state import borrow, load_module, load_optimiser, under
-from gansmith.engine.sync_batch_norm import among, share_batch_norms
-from gansmith.engine.turns import Move, in_parts, micro_batch, moves_of
+from gansmith.engine.state import borrow, load_module, load_optimizer, under
+from gansmith.engine.sync_batch_norm import set_world, share_batch_norms
+from gansmith.engine.turns import Update, in_parts, micro_batch, schedule_updates
 from gansmith.errors import SettingError
 from gansmith.methods.base import Batch, ImageSpec, Method, Networks, Turn
 
@@ -30,11 +30,12 @@ B = TypeVar("B", bound=Batch)
 P = TypeVar("P")
 
 _BUILD, _NOISE, _GLOBAL, _MEASURE = 11, 12, 13, 14  # Keeps the random streams of one seed apart.
+_OLD_OPTIMIZERS = "optimisers"  # What version 0.1 calls them in a checkpoint.
 _NORMS_EVERY = 8  # Steps between two looks at the gradients' norms, so that they cost next to nothing.
 
 
 class Trainer(Generic[N, B, P]):
-    """Networks, optimisers and averages of a recipe, and the one step that moves them.
+    """Networks, optimizers and averages of a recipe, and the one step that moves them.
 
     Data, noise, learning rate and average are functions of images seen, so a trainer that loads
     ``state`` continues bit for bit as if it had never stopped (in float32, on the same machine).
@@ -60,7 +61,7 @@ class Trainer(Generic[N, B, P]):
         loader: Loader[B],
         device: torch.device,
         borrowed: Mapping[str, Tensor] | None = None,
-        world: World = ALONE,
+        world: World = SINGLE_PROCESS,
     ) -> None:
         self.recipe, self.device, self._loader, self._world = recipe, device, loader, world
         self.method: Method[N, B, P] = recipe.method
@@ -75,15 +76,15 @@ class Trainer(Generic[N, B, P]):
         self.networks.to(device, memory_format=self.choices.memory_format)  # type: ignore[call-overload]
         if world.size > 1 and recipe.train.engine.shared_batch_norm:
             share_batch_norms(self.networks, world)
-        world.equal(list(self.networks.state_dict().values()))
+        world.broadcast_(list(self.networks.state_dict().values()))
         for network in self.networks.children():
             self.choices.prepare(network)
-        self._plan = moves_of(self.method)
-        self._draws = 1 + max(move.draw for move in self._plan)
+        self._plan = schedule_updates(self.method)
+        self._batches_per_step = 1 + max(update.batch_index for update in self._plan)
         self._owned = owned(self.method, self.networks)
         self._frozen = frozen(self.method, self.networks)
-        self.optimisers = {
-            player: recipe.optimisers[player].build(parameters) for player, parameters in self._owned.items()
+        self.optimizers = {
+            player: recipe.optimizers[player].build(parameters) for player, parameters in self._owned.items()
         }
         self._means = {player: GradientAverage(weights, world) for player, weights in self._owned.items()}
         self.average = average(recipe, self.networks)
@@ -99,16 +100,18 @@ class Trainer(Generic[N, B, P]):
         """One step: every turn that is due, in order."""
         progress = self.progress
         self._begin(progress)
-        due = [move for move in self._plan if progress.step % move.turn.every == 0]
-        batches = self._batches(progress, [move.draw for move in due])
-        kept: dict[int, Kept] = {}
-        for move, batch in zip(due, batches, strict=True):
-            kept = {move.noise: kept.get(move.noise, {})}  # Others are let go: their graphs are large.
-            self._play(move, batch, self._noise(move, progress, kept[move.noise]), progress)
+        due = [update for update in self._plan if progress.step % update.turn.every == 0]
+        batches = self._batches(progress, [update.batch_index for update in due])
+        caches: dict[int, Cache] = {}
+        for update, batch in zip(due, batches, strict=True):
+            caches = {
+                update.noise: caches.get(update.noise, {})
+            }  # Others are let go: their graphs are large.
+            self._play(update, batch, self._noise(update, progress, caches[update.noise]), progress)
         self.images += self.recipe.train.batch
         self._world.average(self._separate_statistics())
         if self.average is not None and self.recipe.train.average is not None:
-            self.average.follow(self.networks, self.recipe.train.average.decay(self.progress))
+            self.average.update_parameters(self.networks, self.recipe.train.average.decay(self.progress))
 
     @property
     def has_news(self) -> bool:
@@ -125,24 +128,26 @@ class Trainer(Generic[N, B, P]):
         self._sums, self._counts = {}, {}
         return row
 
-    def rehearse(self) -> bool:
+    def dry_run(self) -> bool:
         """Play every turn on one micro-batch and move nothing: whether memory is enough for a step.
 
         Networks that cannot be compiled in the way this method differentiates them go back to plain ones.
         """
         progress = self._largest()
         self._begin(progress)
-        among(self.networks, ALONE)  # One process may run out of memory while the others wait for it.
+        set_world(
+            self.networks, SINGLE_PROCESS
+        )  # One process may run out of memory while the others wait for it.
         buffers = [(buffer, buffer.clone()) for buffer in self.networks.buffers()]
-        ballast = [  # What the optimisers will need and have not asked for yet.
+        ballast = [  # What the optimizers will need and have not asked for yet.
             torch.empty_like(parameter)
             for player, weights in self._owned.items()
             for parameter in weights * 2
-            if not self.optimisers[player].state
+            if not self.optimizers[player].state
         ]
         try:
-            for move in {move.turn.name: move for move in self._plan}.values():
-                self._rehearse(move, progress)
+            for update in {update.turn.name: update for update in self._plan}.values():
+                self._dry_run(update, progress)
         except (RuntimeError, torch.OutOfMemoryError) as error:
             if not out_of_memory(error):
                 raise
@@ -152,13 +157,13 @@ class Trainer(Generic[N, B, P]):
             self._only_moves([])
             for buffer, before in buffers:
                 buffer.copy_(before)
-            for optimiser in self.optimisers.values():
-                optimiser.zero_grad(set_to_none=True)
-            among(self.networks, self._world)
+            for optimizer in self.optimizers.values():
+                optimizer.zero_grad(set_to_none=True)
+            set_world(self.networks, self._world)
             self._sums, self._counts = {}, {}
         return True
 
-    def halve(self) -> None:
+    def shrink_micro_batch(self) -> None:
         """Work on half as many pictures at a time, or a little fewer, so that they fill the batch evenly.
 
         Raises:
@@ -178,20 +183,20 @@ class Trainer(Generic[N, B, P]):
         return bundle_for_pictures(self.networks, self.average)  # type: ignore[return-value]
 
     @torch.no_grad()
-    def measure(self, batch: B) -> dict[str, float]:
+    def validation_metrics(self, batch: B) -> dict[str, float]:
         """The method's own numbers about a batch no player moves on, taken on a copy of the networks."""
         networks = copy.deepcopy(self.networks)
         count = len(batch[0])
         seeds = torch.arange(count, device=self.device) + mix_seeds(self.recipe.train.seed, _MEASURE) // 2
-        numbers = self.method.measure(networks, self._resize(batch, self.progress), Noise(seeds))
+        numbers = self.method.validation_metrics(networks, self._resize(batch, self.progress), Noise(seeds))
         return {name: float(value) for name, value in numbers.items()}
 
     @torch.no_grad()
-    def judge(self, images: Images) -> Scores | None:
-        """What the method's critic, as it stands, says of pictures in the networks' range; in eval mode."""
+    def critic_scores(self, images: Images) -> Scores | None:
+        """Scores by the method's critic in eval mode, of pictures in the networks' range."""
         self.networks.eval()
         with self._autocast():
-            return self.method.scores(self.networks, images)
+            return self.method.critic_scores(self.networks, images)
 
     # ---- state ----------------------------------------------------------------------------------
 
@@ -200,10 +205,10 @@ class Trainer(Generic[N, B, P]):
         tensors = {f"networks.{name}": value for name, value in self.networks.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        for player, optimiser in self.optimisers.items():
-            for index, state in optimiser.state_dict()["state"].items():
+        for player, optimizer in self.optimizers.items():
+            for index, state in optimizer.state_dict()["state"].items():
                 tensors |= {
-                    f"optimisers.{player}.{index}.{key}": value
+                    f"optimizers.{player}.{index}.{key}": value
                     for key, value in state.items()
                     if isinstance(value, Tensor)
                 }
@@ -218,8 +223,9 @@ class Trainer(Generic[N, B, P]):
         load_module(self.networks, under(tensors, "networks."))
         if self.average is not None:
             load_module(self.average, under(tensors, "average."))
-        for player, optimiser in self.optimisers.items():
-            load_optimiser(optimiser, under(tensors, f"optimisers.{player}."))
+        for player, optimizer in self.optimizers.items():
+            state = under(tensors, f"optimizers.{player}.") or under(tensors, f"{_OLD_OPTIMIZERS}.{player}.")
+            load_optimizer(optimizer, state)
         self.images = images
 
     # ---- inside a step --------------------------------------------------------------------------
@@ -232,12 +238,12 @@ class Trainer(Generic[N, B, P]):
         for network in self._frozen:
             network.eval()
 
-    def _batches(self, progress: Progress, draws: list[int]) -> Iterator[B]:
+    def _batches(self, progress: Progress, indices: list[int]) -> Iterator[B]:
         """The batch of each move; the following one is fetched in the background."""
         size = self.recipe.train.batch
-        start = progress.images * self._draws
-        positions = [start + draw * size for draw in draws]
-        after = start + self._draws * size  # Where the next step begins.
+        start = progress.images * self._batches_per_step
+        positions = [start + index * size for index in indices]
+        after = start + self._batches_per_step * size  # Where the next step begins.
         previous: int | None = None
         for i, position in enumerate(positions):
             if position != previous:
@@ -259,48 +265,48 @@ class Trainer(Generic[N, B, P]):
             return batch
         return type(batch)(*(value.contiguous() for value in batch))
 
-    def _noise(self, move: Move[N, B], progress: Progress, kept: Kept) -> Noise:
-        base = mix_seeds(self.recipe.train.seed, _NOISE, move.noise) // 2
+    def _noise(self, update: Update[N, B], progress: Progress, cache: Cache) -> Noise:
+        base = mix_seeds(self.recipe.train.seed, _NOISE, update.noise) // 2
         start, stop = self._world.span(progress.batch)
         positions = torch.arange(progress.images + start, progress.images + stop, device=self.device)
-        return Noise(positions + base, kept if self._shares else None)
+        return Noise(positions + base, cache if self._reuses_fakes else None)
 
     @property
-    def _shares(self) -> bool:
+    def _reuses_fakes(self) -> bool:
         """Whether moves go on with what others made: for parts of a batch all graphs would be held at once,
         and a CUDA graph writes its results to the same place again.
         """
         whole = self.micro_batch * self._world.size == self.recipe.train.batch
         return whole and not self.choices.graphs
 
-    def _play(self, move: Move[N, B], batch: B, noise: Noise, progress: Progress) -> None:
-        turn, takers = move.turn, self._takers(move)
-        weights, optimiser = self._owned[turn.player], self.optimisers[turn.player]
-        self._only_moves(takers)
-        for player in move.takers:
-            self.optimisers[player].zero_grad(set_to_none=True)
+    def _play(self, update: Update[N, B], batch: B, noise: Noise, progress: Progress) -> None:
+        turn, grad_weights = update.turn, self._grad_weights(update)
+        weights, optimizer = self._owned[turn.player], self.optimizers[turn.player]
+        self._only_moves(grad_weights)
+        for player in update.grad_players:
+            self.optimizers[player].zero_grad(set_to_none=True)
         parts = in_parts(batch, noise, self.micro_batch)
         for part, its_noise in parts[:-1]:
             self._differentiate(turn, part, its_noise, progress, len(parts))
         with self._means[turn.player].last_backward():
             self._differentiate(turn, *parts[-1], progress, len(parts))
         mine = set(map(id, weights))
-        if any(weight.grad is not None for weight in takers if id(weight) not in mine):
+        if any(weight.grad is not None for weight in grad_weights if id(weight) not in mine):
             raise SettingError(
                 "A loss must reach the networks of its own player alone. Received: turn "
-                f"'{turn.name}', whose gradients reached those of {', '.join(move.takers[1:])}. Detach what "
-                "noise.once made: it is kept with its graph for the player who made it."
+                f"'{turn.name}', whose gradients reached those of {', '.join(update.grad_players[1:])}. "
+                "Detach what noise.cached gave: it is kept with its graph for the player who made it."
             )
         if progress.step % _NORMS_EVERY == 0:
             self._note(turn.name, {"gradient": _norm(weights)})
-        set_rate(optimiser, self.recipe.optimisers[turn.player], progress, self.rate)
-        optimiser.step()
+        set_rate(optimizer, self.recipe.optimizers[turn.player], progress, self.rate)
+        optimizer.step()
         with torch.no_grad():
-            turn.constrain(self.networks)
+            turn.post_step(self.networks)
 
-    def _takers(self, move: Move[N, B]) -> list[nn.Parameter]:
+    def _grad_weights(self, update: Update[N, B]) -> list[nn.Parameter]:
         """Whose weights take gradients in a move."""
-        players = move.takers if self._shares else move.takers[:1]
+        players = update.grad_players if self._reuses_fakes else update.grad_players[:1]
         return [weight for player in players for weight in self._owned[player]]
 
     def _only_moves(self, weights: Sequence[nn.Parameter]) -> None:
@@ -326,19 +332,19 @@ class Trainer(Generic[N, B, P]):
         end = max(self.images, self.recipe.train.images - self.recipe.train.batch)
         return self.recipe.progress(end, len(self._loader.training))
 
-    def _rehearse(self, move: Move[N, B], progress: Progress) -> None:
+    def _dry_run(self, update: Update[N, B], progress: Progress) -> None:
         size = self.recipe.train.batch
-        position = progress.images * self._draws + move.draw * size
+        position = progress.images * self._batches_per_step + update.batch_index * size
         batch = self._resize(self._loader.batch(position, size), progress)
-        part = in_parts(batch, self._noise(move, progress, {}), self.micro_batch)[0]
-        self._only_moves(self._takers(move))
+        part = in_parts(batch, self._noise(update, progress, {}), self.micro_batch)[0]
+        self._only_moves(self._grad_weights(update))
         try:
-            self._differentiate(move.turn, *part, progress)
+            self._differentiate(update.turn, *part, progress)
         except Exception:
-            if not self._compiled_back(move.turn.player):
+            if not self._compiled_back(update.turn.player):
                 raise
             # Some ways of differentiating, twice for example, no compiler follows.
-            self._rehearse(move, progress)
+            self._dry_run(update, progress)
 
     def _compiled_back(self, player: str) -> bool:
         """Take compilation back: of the mover's networks, or of all where those were plain."""

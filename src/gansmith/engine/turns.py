@@ -1,4 +1,4 @@
-"""The moves of a step in order: which batch and which noise each sees, and the parts it is played in."""
+"""The updates of a step in order: which batch and which noise each sees, and the parts it is played in."""
 
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -15,40 +15,45 @@ P = TypeVar("P")
 
 
 @dataclass(frozen=True)
-class Move(Generic[N, B]):
-    """One move of a turn, and which of the step's batches and noises it sees."""
+class Update(Generic[N, B]):
+    """One optimizer step of a turn, and which of the step's batches and noises it sees."""
 
     turn: Turn[N, B]
-    draw: int
+    batch_index: int
     noise: int
-    takers: tuple[str, ...]  # The player, and those who go on with what this one made: they take gradients.
+    grad_players: tuple[
+        str, ...
+    ]  # This player, and those that reuse its fakes: their weights take gradients.
 
 
-def moves_of(method: Method[N, B, P]) -> list[Move[N, B]]:
-    """All moves of a step in order; a repeated move, or a turn that asks for it, draws a fresh batch."""
-    moves: list[Move[N, B]] = []
-    draw = 0
+def schedule_updates(method: Method[N, B, P]) -> list[Update[N, B]]:
+    """All updates of a step in order; a repeated one, or one with ``new_batch``, sees a batch of its own."""
+    updates: list[Update[N, B]] = []
+    batch_index = 0
     for turn in method.turns():
         for repeat in range(turn.repeats):
-            if moves and (repeat > 0 or turn.fresh):
-                draw += 1
-            noise = len(moves)
-            if moves and turn.shares and repeat == 0:
-                noise = moves[-1].noise
-                moves = [_with_taker(move, turn.player) if move.noise == noise else move for move in moves]
-            moves.append(Move(turn, draw, noise, (turn.player,)))
-    return moves
+            if updates and (repeat > 0 or turn.new_batch):
+                batch_index += 1
+            noise = len(updates)
+            if updates and turn.reuse_fakes and repeat == 0:
+                noise = updates[-1].noise
+                updates = [
+                    _with_grad_player(update, turn.player) if update.noise == noise else update
+                    for update in updates
+                ]
+            updates.append(Update(turn, batch_index, noise, (turn.player,)))
+    return updates
 
 
-def _with_taker(move: Move[N, B], player: str) -> Move[N, B]:
-    return replace(move, takers=tuple(dict.fromkeys((*move.takers, player))))
+def _with_grad_player(update: Update[N, B], player: str) -> Update[N, B]:
+    return replace(update, grad_players=tuple(dict.fromkeys((*update.grad_players, player))))
 
 
-def micro_batch(batch: int, processes: int, most: int | None = None) -> int:
-    """Pictures a process works on at a time: the most up to ``most`` that fill its part of the batch evenly.
+def micro_batch(batch: int, processes: int, max_size: int | None = None) -> int:
+    """Pictures a process works on at a time: as many up to ``max_size`` as fill its part of the batch evenly.
 
     Raises:
-        SettingError: the batch is no multiple of the processes, or the part is none of what was asked for.
+        SettingError: the batch is not a multiple of the processes.
     """
     if batch % processes:
         near = max(processes, round(batch / processes) * processes)
@@ -57,7 +62,7 @@ def micro_batch(batch: int, processes: int, most: int | None = None) -> int:
             f"processes. Try train.batch={near}."
         )
     part = batch // processes
-    return max(n for n in range(1, min(most or part, part) + 1) if part % n == 0)
+    return max(n for n in range(1, min(max_size or part, part) + 1) if part % n == 0)
 
 
 def in_parts(batch: B, noise: Noise, size: int) -> list[tuple[B, Noise]]:

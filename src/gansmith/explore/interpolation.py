@@ -16,7 +16,7 @@ from gansmith.core.noise import Noise
 from gansmith.core.tensors import Latents
 from gansmith.errors import SettingError
 from gansmith.images.grid import animate, grid, to_bytes, to_pil
-from gansmith.images.provenance import sentence, xmp_packet
+from gansmith.images.provenance import description, xmp_packet
 from gansmith.models.generator import RUN, Generator
 
 Mode = Literal["linear", "spherical"]
@@ -77,7 +77,7 @@ def through(latents: Latents, frames_per_leg: int, mode: Mode, loop: bool) -> It
     return way if loop else itertools.chain(way, [latents[-1]])
 
 
-def sweep(latent: Point, coordinate: int, low: float, high: float, frames: int) -> Iterator[Point]:
+def traverse(latent: Point, coordinate: int, low: float, high: float, frames: int) -> Iterator[Point]:
     """One latent again and again, its number ``coordinate`` moved evenly from ``low`` to ``high``.
 
     Raises:
@@ -97,8 +97,8 @@ MOST_SEEDS = 10_000  # A film of that many takes hours to watch.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tour:
-    """From seed to seed.
+class Interpolation:
+    """From the latent of one seed to that of the next.
 
     With ``side_by_side`` above one, a frame shows as many walkers on the same tour, each a seed ahead
     of the one before it.
@@ -109,7 +109,7 @@ class Tour:
     loop: bool = True
     side_by_side: int = 1
 
-    def tracks(self, latents: Latents) -> Sequence[Iterator[Point]]:
+    def paths(self, latents: Latents) -> Sequence[Iterator[Point]]:
         """Each walker's points; SettingError for more walkers than seeds."""
         if not 1 <= self.side_by_side <= len(latents):
             rule = f"A tour of {len(latents)} seeds can be walked 1 to {len(latents)} times side by side."
@@ -119,7 +119,7 @@ class Tour:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Traversal:
     """What one number of the latent does to each seed, the seeds side by side."""
 
     coordinate: int
@@ -127,14 +127,14 @@ class Sweep:
     high: float = 3.0
     frames: int = 49
 
-    def tracks(self, latents: Latents) -> Sequence[Iterator[Point]]:
+    def paths(self, latents: Latents) -> Sequence[Iterator[Point]]:
         """The sweep of each latent; SettingError for a coordinate it does not have."""
-        return [sweep(latent, self.coordinate, self.low, self.high, self.frames) for latent in latents]
+        return [traverse(latent, self.coordinate, self.low, self.high, self.frames) for latent in latents]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Film:
-    """How frames are shown."""
+class VideoOptions:
+    """How the frames of a walk are shown."""
 
     fps: int = 12
     last_hold_s: float = 0.0
@@ -145,17 +145,17 @@ def walk(
     generator: Generator,
     seeds: Sequence[int],
     out: Path,
-    way: Tour | Sweep | None = None,
-    film: Film | None = None,
+    way: Interpolation | Traversal | None = None,
+    video: VideoOptions | None = None,
 ) -> Path:
     """A film (.gif, .webp or .mp4) of a walk through latent space, marked as made by a generator.
 
     Args:
         generator: one that has a latent.
-        seeds: whose latents are passed (a ``Tour``) or moved (a ``Sweep``).
+        seeds: whose latents are passed (an ``Interpolation``) or moved (a ``Traversal``).
         out: where the film goes.
         way: what the film shows; None for a spherical tour that returns to its first seed.
-        film: how it is shown; None for 12 frames a second.
+        video: how it is shown; None for 12 frames a second.
 
     Returns: ``out``.
 
@@ -172,29 +172,29 @@ def walk(
         raise SettingError("A walk needs seeds to go by. Received: none. Write, for example, 0-3.")
     if len(seeds) > MOST_SEEDS:
         raise SettingError(f"A walk passes at most {MOST_SEEDS} seeds. Received: {len(seeds)}.")
-    if len(seeds) < 2 and not isinstance(way, Sweep):
+    if len(seeds) < 2 and not isinstance(way, Traversal):
         raise SettingError(
             f"A tour needs two seeds or more to go between. Received: {seeds[0]}. "
             "Write, for example, 0-3, or sweep one coordinate with --coordinate."
         )
-    shown = film or Film()
+    shown = video or VideoOptions()
     # On the CPU: the way has few numbers, and MPS has no double precision.
     latents = generator.latents(Noise.of(*seeds)).cpu()
-    tracks = (way or Tour()).tracks(latents)
-    frames = _frames(generator, tracks, shown.columns)
-    origin = generator.origin(seeds[0] if len(seeds) == 1 else None)
-    words, packet = sentence(origin), xmp_packet(origin).encode()
+    paths = (way or Interpolation()).paths(latents)
+    frames = _frames(generator, paths, shown.columns)
+    provenance = generator.provenance(seeds[0] if len(seeds) == 1 else None)
+    words, packet = description(provenance), xmp_packet(provenance).encode()
     return animate(frames, out, shown.fps, shown.last_hold_s, comment=words, xmp=packet)
 
 
 def _frames(
-    generator: Generator, tracks: Sequence[Iterable[Point]], columns: int | None
+    generator: Generator, paths: Sequence[Iterable[Point]], columns: int | None
 ) -> Iterator[Image.Image]:
     assert generator.decode is not None
-    steps = zip(*tracks, strict=True)
+    steps = zip(*paths, strict=True)
     # As many frames at a time as fill the runs of the network, or nearly so.
-    while group := list(itertools.islice(steps, max(1, RUN // len(tracks)))):
+    while group := list(itertools.islice(steps, max(1, RUN // len(paths)))):
         points = torch.stack([point for step in group for point in step])
         made = to_bytes(generator.decode(points.to(generator.device)))
-        for first in range(0, len(made), len(tracks)):
-            yield to_pil(grid(made[first : first + len(tracks)], columns))
+        for first in range(0, len(made), len(paths)):
+            yield to_pil(grid(made[first : first + len(paths)], columns))

@@ -89,8 +89,8 @@ class ScaledDetector:
     points: tuple[str, ...]
     look: Look
     window: int
-    least_score: float
-    least_face: int
+    min_score: float
+    min_face: int
     every_face: bool
 
     def find(self, picture: NDArray[np.uint8]) -> list[FoundFace]:
@@ -103,14 +103,14 @@ class ScaledDetector:
         for scale in self._scales(*picture.shape[:2]):
             copy, ratio = _resized(picture, scale)
             faces = [_mapped_back(face, ratio) for face in self.look(copy)]
-            kept = [f for f in faces if f.score >= self.least_score and f.side >= self.least_face]
+            kept = [f for f in faces if f.score >= self.min_score and f.side >= self.min_face]
             if kept:
                 return sorted(kept, key=lambda face: face.side, reverse=True)
         return []
 
     def _scales(self, height: int, width: int) -> list[float]:
         """From the quickest that is of use to the one that shows the smallest face wanted."""
-        full = min(self.window / self.least_face, math.sqrt(_MOST_PIXELS / (height * width)))
+        full = min(self.window / self.min_face, math.sqrt(_MOST_PIXELS / (height * width)))
         scale = full if self.every_face else _QUICK_SIDE / min(height, width)
         scales = []
         while scale * 2 < full:
@@ -141,8 +141,8 @@ def _mapped_back(face: FoundFace, ratio: tuple[float, float]) -> FoundFace:
 def open_detector(
     name: str = "dlib",
     *,
-    least_score: float = LEAST_SCORE,
-    least_face: int = LEAST_FACE,
+    min_score: float = LEAST_SCORE,
+    min_face: int = LEAST_FACE,
     every_face: bool = True,
 ) -> Detector:
     """A detector, its models loaded. Open one in each process that needs one: it cannot be sent to another.
@@ -161,14 +161,14 @@ def open_detector(
     """
     if name not in _OPENERS:
         raise SettingError(f"There is no face detector {name!r}.{nearest(name, _OPENERS)}")
-    if not math.isfinite(least_score):
-        raise SettingError(f"The least score of a face must be a number. Received: {least_score}.")
-    if least_face < _SMALLEST:
+    if not math.isfinite(min_score):
+        raise SettingError(f"The least score of a face must be a number. Received: {min_score}.")
+    if min_face < _SMALLEST:
         raise SettingError(
-            f"The least size of a face must be {_SMALLEST} pixels or more. Received: {least_face}."
+            f"The least size of a face must be {_SMALLEST} pixels or more. Received: {min_face}."
         )
-    points, look, window = _OPENERS[name](least_score)
-    return ScaledDetector(points, look, window, least_score, least_face, every_face)
+    points, look, window = _OPENERS[name](min_score)
+    return ScaledDetector(points, look, window, min_score, min_face, every_face)
 
 
 # ------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ _POINTS = ("left_eye", "right_eye", "nose_base")
 _CORNERS_TO_POINTS = np.array([[0, 0, 0.5, 0.5, 0], [0.5, 0.5, 0, 0, 0], [0, 0, 0, 0, 1]])
 
 
-def _open_dlib(least_score: float) -> tuple[tuple[str, ...], Look, int]:
+def _open_dlib(min_score: float) -> tuple[tuple[str, ...], Look, int]:
     try:
         dlib = importlib.import_module("dlib")
     except ImportError as error:
@@ -188,7 +188,7 @@ def _open_dlib(least_score: float) -> tuple[tuple[str, ...], Look, int]:
     corners: Any = dlib.shape_predictor(str(model_file(_POINTS_FILE, _PURPOSE)))
 
     def look(picture: NDArray[np.uint8]) -> list[FoundFace]:
-        found, scores, _ = boxes.run(picture, 0, least_score)
+        found, scores, _ = boxes.run(picture, 0, min_score)
         return [
             FoundFace(
                 (float(box.left()), float(box.top()), box.right() + 1.0, box.bottom() + 1.0),

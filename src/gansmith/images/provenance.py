@@ -48,7 +48,7 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
     xmlns:dc="http://purl.org/dc/elements/1.1/">
    <Iptc4xmpExt:DigitalSourceType>{source_type}</Iptc4xmpExt:DigitalSourceType>
    <xmp:CreatorTool>{software}</xmp:CreatorTool>
-   <dc:description><rdf:Alt><rdf:li xml:lang="x-default">{sentence}</rdf:li></rdf:Alt></dc:description>
+   <dc:description><rdf:Alt><rdf:li xml:lang="x-default">{description}</rdf:li></rdf:Alt></dc:description>
   </rdf:Description>
  </rdf:RDF>
 </x:xmpmeta>
@@ -65,7 +65,7 @@ def software_version() -> str:
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provenance:
     """Where a picture came from.
 
     ``seed`` is None for a picture of several seeds, ``images_seen`` where the length of the training
@@ -84,51 +84,53 @@ class Origin:
         return f"gansmith {self.version}"
 
 
-Named = tuple[str, Picture, Origin]
+Named = tuple[str, Picture, Provenance]
 """A picture to be written, under which name, and where it came from."""
 
 
-def sentence(origin: Origin) -> str:
-    """The mark in words, for people."""
-    seed = "" if origin.seed is None else f", seed {origin.seed}"
+def description(provenance: Provenance) -> str:
+    """The provenance as a sentence."""
+    seed = "" if provenance.seed is None else f", seed {provenance.seed}"
     return (
-        f"Made by a generative model, not a photograph: model {origin.model}, "
-        f"recipe {origin.recipe}{seed} ({origin.software})."
+        f"Made by a generative model, not a photograph: model {provenance.model}, "
+        f"recipe {provenance.recipe}{seed} ({provenance.software})."
     )
 
 
-def xmp_packet(origin: Origin) -> str:
+def xmp_packet(provenance: Provenance) -> str:
     """The mark as an XMP packet whose Iptc4xmpExt:DigitalSourceType is trainedAlgorithmicMedia."""
     return _XMP.format(
-        source_type=SOURCE_TYPE, software=escape(origin.software), sentence=escape(sentence(origin))
+        source_type=SOURCE_TYPE,
+        software=escape(provenance.software),
+        description=escape(description(provenance)),
     )
 
 
-def png_info(origin: Origin) -> PngInfo:
+def png_info(provenance: Provenance) -> PngInfo:
     """The text chunks that mark a PNG: ``gansmith`` (JSON), Software, Comment, and an XMP packet.
 
-    The same origin gives the same bytes: there is no date in it.
+    The same provenance gives the same bytes: there is no date in it.
     """
-    facts = {"generated_by": _GENERATED_BY, "software": origin.software, **vars(origin)}
+    facts = {"generated_by": _GENERATED_BY, "software": provenance.software, **vars(provenance)}
     info = PngInfo()
     info.add_text(KEY, json.dumps(facts))  # ASCII, whatever the names: JSON escapes the rest.
-    info.add_text("Software", origin.software)
+    info.add_text("Software", provenance.software)
     # Text chunks are Latin-1, international ones UTF-8; a model may have any name.
-    info.add_itxt("Comment", sentence(origin))
-    info.add_itxt(XMP_KEY, xmp_packet(origin))
+    info.add_itxt("Comment", description(provenance))
+    info.add_itxt(XMP_KEY, xmp_packet(provenance))
     return info
 
 
-def png_bytes(picture: Picture, origin: Origin) -> bytes:
+def png_bytes(picture: Picture, provenance: Provenance) -> bytes:
     """A marked PNG in memory; equal pictures, uint8 [channels, height, width], give equal bytes."""
     file = io.BytesIO()
     # "Almost as fast as Huffman coding alone, with better compression of PNG data" is what zlib's manual says
     # of run lengths. benchmarks/png_compression.py: 3.6 times as fast at 128 px, for 6 % more room.
-    to_pil(picture).save(file, format="PNG", pnginfo=png_info(origin), compress_type=zlib.Z_RLE)
+    to_pil(picture).save(file, format="PNG", pnginfo=png_info(provenance), compress_type=zlib.Z_RLE)
     return file.getvalue()
 
 
-def write_png(picture: Picture, path_or_file: Path | io.BufferedIOBase, origin: Origin) -> None:
+def write_png(picture: Picture, path_or_file: Path | io.BufferedIOBase, provenance: Provenance) -> None:
     """A marked PNG at a path, which is replaced only when the new file is whole, or in an open file.
 
     Raises:
@@ -136,9 +138,9 @@ def write_png(picture: Picture, path_or_file: Path | io.BufferedIOBase, origin: 
     """
     if isinstance(path_or_file, Path):
         with whole_file(path_or_file) as part:
-            part.write_bytes(png_bytes(picture, origin))
+            part.write_bytes(png_bytes(picture, provenance))
     else:
-        path_or_file.write(png_bytes(picture, origin))
+        path_or_file.write(png_bytes(picture, provenance))
 
 
 def write_pngs(
@@ -155,8 +157,8 @@ def write_pngs(
     """
 
     def write(named: Named) -> Named:
-        name, picture, origin = named
-        write_png(picture, folder / name, origin)
+        name, picture, provenance = named
+        write_png(picture, folder / name, provenance)
         return named
 
     return _in_threads(write, pictures, ahead, beside)
@@ -168,8 +170,8 @@ def encoded(
     """Names and marked PNGs, in order, encoded in a few threads; the rest as in ``write_pngs``."""
 
     def encode(named: Named) -> tuple[str, bytes]:
-        name, picture, origin = named
-        return name, png_bytes(picture, origin)
+        name, picture, provenance = named
+        return name, png_bytes(picture, provenance)
 
     return _in_threads(encode, pictures, ahead, beside)
 
@@ -222,7 +224,7 @@ def _in_threads(
                 future.cancel()
 
 
-def read_origin(path: Path) -> Origin | None:
+def read_provenance(path: Path) -> Provenance | None:
     """Where a picture came from, by the ``gansmith`` chunk of a PNG; None if it has no such mark.
 
     Raises:
@@ -238,6 +240,6 @@ def read_origin(path: Path) -> Origin | None:
         raise StorageError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
     try:
         facts = json.loads(text or "null")
-        return Origin(**{name: facts[name] for name in Origin.__dataclass_fields__})
+        return Provenance(**{name: facts[name] for name in Provenance.__dataclass_fields__})
     except (ValueError, TypeError, KeyError):
         return None  # No mark, or another program's under our name.

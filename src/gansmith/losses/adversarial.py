@@ -16,11 +16,11 @@ class AdversarialLoss(Protocol):
     """What any method may play for."""
 
     def discriminator(self, real: Scores, fake: Scores) -> Scalar:
-        """What the discriminator minimises."""
+        """What the discriminator minimizes."""
         ...
 
     def generator(self, fake: Scores) -> Scalar:
-        """What the generator minimises."""
+        """What the generator minimizes."""
         ...
 
 

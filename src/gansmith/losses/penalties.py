@@ -26,12 +26,12 @@ def _gradients(critic: Critic, images: Images) -> Float[Tensor, "batch features"
 
 
 def zero_centred(critic: Critic, images: Images) -> Scalar:
-    """E[|grad D|^2] / 2: R1 on real pictures, R2 on made ones (Mescheder 2018, equations 9 and 10)."""
+    """E[|grad D|^2] / 2: R1 on real pictures, R2 on generated ones (Mescheder 2018, equations 9 and 10)."""
     return 0.5 * _gradients(critic, images).square().sum(dim=1).mean()
 
 
 def lipschitz(critic: Critic, real: Images, fake: Images, share: Float[Tensor, " batch"]) -> Scalar:
-    """E[(|grad D| - 1)^2] on lines between real and made pictures (Gulrajani 2017, equation 3).
+    """E[(|grad D| - 1)^2] on lines between real and generated pictures (Gulrajani 2017, equation 3).
 
     Args:
         share: where on its line each point lies, in [0, 1]: 1 is the real picture.

@@ -76,7 +76,7 @@ class Loss:
 
 
 def _nothing(networks: Any) -> None:
-    """The constraint of a player that has none."""
+    """What a player without a ``post_step`` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +92,11 @@ class Turn(Generic[N, B]):
     loss: Callable[[N, B, Noise, Progress], Loss]
     every: int = 1  # Lazy regularisation: played each n-th step, scaled by n (Karras 2020, section 3.1).
     repeats: int = 1  # Critic moves; each after the first sees fresh pictures.
-    fresh: bool = False  # Whether the first move, too, sees pictures no earlier turn of the step saw.
-    shares: bool = False  # Whether the first move sees the noise of the move before it: see Noise.once.
-    constrain: Callable[[N], None] = _nothing  # Applied after each move: weight clipping, a projection.
+    new_batch: bool = False  # Whether the first move, too, sees pictures no earlier turn of the step saw.
+    reuse_fakes: bool = (
+        False  # Whether the first move sees the noise of the move before it: see Noise.cached.
+    )
+    post_step: Callable[[N], None] = _nothing  # Applied after each move: weight clipping, a projection.
 
 
 class Method(ABC, Generic[N, B, P]):
@@ -107,7 +109,7 @@ class Method(ABC, Generic[N, B, P]):
 
     @abstractmethod
     def build(self, spec: ImageSpec) -> N:
-        """Fresh networks with the paper's initialisation, drawn from torch's global generator.
+        """Fresh networks with the paper's initialization, drawn from torch's global generator.
 
         It must also work under ``torch.device("meta")``: sizes are tried there before a run is made.
         """
@@ -128,15 +130,15 @@ class Method(ABC, Generic[N, B, P]):
         """What the generator would be given for this training batch; None for noise to image."""
         return None  # type: ignore[return-value]
 
-    def measure(self, networks: N, batch: B, noise: Noise) -> Mapping[str, Tensor]:
+    def validation_metrics(self, networks: N, batch: B, noise: Noise) -> Mapping[str, Tensor]:
         """Numbers about pictures no player moves on, such as accuracy on held-out pictures.
 
         Called now and then on a copy of the networks, without gradients; it cannot disturb training.
         """
         return {}
 
-    def scores(self, networks: N, images: Images) -> Scores | None:
-        """How real a method's own critic finds pictures, for measuring it; None where there is none."""
+    def critic_scores(self, networks: N, images: Images) -> Scores | None:
+        """The critic's scores of pictures, higher is more real; None for a method without a critic."""
         return None
 
     def size_at(self, spec: ImageSpec, progress: Progress) -> tuple[int, int]:

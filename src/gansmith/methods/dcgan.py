@@ -32,7 +32,7 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
     prior: Prior = "normal"  # N(0, 1); "uniform" is U(-1, 1) as in the paper; "unit" is U(0, 1).
     generator_width: int = 64  # ngf.
     discriminator_width: int = 64  # ndf.
-    widest: int = 1024  # No layer has more channels.
+    max_channels: int = 1024  # No layer has more channels.
     adversarial: Adversarial = Logistic()
     head: Literal["convolution", "softmax"] = "convolution"
     light: bool = False  # A discriminator of two convolutions only.
@@ -41,17 +41,17 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
     discriminator_moves: int = 1
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "latent", "generator_width", "discriminator_width", "widest")
+        at_least(self, 1, "latent", "generator_width", "discriminator_width", "max_channels")
         at_least(self, 1, "generator_moves", "discriminator_moves")
 
     def build(self, spec: ImageSpec) -> Pair:
         generator = DCGANGenerator(
-            spec, self.latent, self.generator_width, most=self.widest, momentum=self.momentum
+            spec, self.latent, self.generator_width, max_channels=self.max_channels, momentum=self.momentum
         )
         discriminator = DCGANDiscriminator(
             spec,
             self.discriminator_width,
-            most=self.widest,
+            max_channels=self.max_channels,
             momentum=self.momentum,
             depth=2 if self.light else None,
             softmax=self.head == "softmax",
@@ -74,14 +74,14 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
                 player="generator",
                 loss=self.generator_loss,
                 repeats=self.generator_moves,
-                shares=True,
+                reuse_fakes=True,
             ),
         )
 
     def discriminator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
-        """Real and made pictures are judged as two batches, each with its own batch statistics."""
+        """Real and generated pictures are judged as two batches, each with its own batch statistics."""
         real = networks.discriminator(batch.images)
-        fake = networks.discriminator(self.made(networks, noise).detach())
+        fake = networks.discriminator(self.fakes(networks, noise).detach())
         return Loss(
             self.adversarial.discriminator(real, fake),
             {
@@ -94,18 +94,18 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
 
     def generator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         """The judge has moved since: D(G(z)) here is the tutorial's second number."""
-        fake = networks.discriminator(self.made(networks, noise))
+        fake = networks.discriminator(self.fakes(networks, noise))
         return Loss(self.adversarial.generator(fake), {"D(G(z))": fake.sigmoid().mean()})
 
-    def made(self, networks: Pair, noise: Noise) -> Images:
+    def fakes(self, networks: Pair, noise: Noise) -> Images:
         """The same pictures for both players, as the authors' code has it."""
-        return noise.once("made", lambda: networks.generator(self.latents(noise)))
+        return noise.cached("fakes", lambda: networks.generator(self.latents(noise)))
 
-    def measure(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
+    def validation_metrics(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
         scores = networks.discriminator(batch.images)
         return {"accuracy": accuracy(scores, real=True), "D(x)": scores.sigmoid().mean()}
 
-    def scores(self, networks: Pair, images: Images) -> Scores:
+    def critic_scores(self, networks: Pair, images: Images) -> Scores:
         found: Scores = networks.discriminator(images)
         return found
 

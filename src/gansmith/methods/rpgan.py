@@ -29,7 +29,7 @@ class RpGAN(NoiseToImage[Pair, ImageBatch]):
     """D: min E[softplus(D(G(z)) - D(x))] + gamma (R1 + R2); G: min E[softplus(D(x) - D(G(z)))].
 
     R1 + R2 are taken by finite differences over a step that is not small: 0.05 in every pixel is 5.5 in
-    all at 64 px. What is penalised is therefore the critic's change over that distance, which late in
+    all at 64 px. What is penalized is therefore the critic's change over that distance, which late in
     training is several times what the slope alone would give (docs/methods/rpgan.md has the numbers).
     """
 
@@ -38,28 +38,30 @@ class RpGAN(NoiseToImage[Pair, ImageBatch]):
     latent: int = 64
     generator_width: int = 64
     discriminator_width: int = 64
-    widest: int = 512
+    max_channels: int = 512
     gamma: float = 0.03  # Weight of the penalties at the start ...
     gamma_schedule: Schedule = Cosine(end=0.1)  # ... and how it falls: early calm, late sharpness.
-    penalised: float = 0.25  # Share of each batch that the penalties are taken on: every fourth picture.
+    penalized: float = 0.25  # Share of each batch that the penalties are taken on: every fourth picture.
     distance: float = 0.05  # s of the finite difference, in units of pictures in [-1, 1].
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "latent", "generator_width", "discriminator_width", "widest")
+        at_least(self, 1, "latent", "generator_width", "discriminator_width", "max_channels")
         at_least(self, 0, "gamma")
         at_least(
             self, 1e-4, "distance"
         )  # Below that, scores differ by rounding alone, in bfloat16 far above.
-        if not 0 < self.penalised <= 1:
+        if not 0 < self.penalized <= 1:
             raise SettingError(
-                f"method.penalised is a share in (0, 1]. Received: penalised={self.penalised}."
+                f"method.penalized is a share in (0, 1]. Received: penalized={self.penalized}."
             )
 
     def build(self, spec: ImageSpec) -> Pair:
-        generator = DCGANGenerator(spec, self.latent, self.generator_width, most=self.widest)
-        critic = DCGANDiscriminator(spec, self.discriminator_width, most=self.widest, momentum=None)
+        generator = DCGANGenerator(spec, self.latent, self.generator_width, max_channels=self.max_channels)
+        critic = DCGANDiscriminator(
+            spec, self.discriminator_width, max_channels=self.max_channels, momentum=None
+        )
         for module in critic.modules():
-            if isinstance(module, nn.Conv2d):  # Without normalisation the scale has to be right itself.
+            if isinstance(module, nn.Conv2d):  # Without normalization the scale has to be right itself.
                 nn.init.kaiming_normal_(module.weight, a=0.2)
         return Pair(generator, critic)
 
@@ -69,13 +71,13 @@ class RpGAN(NoiseToImage[Pair, ImageBatch]):
     def turns(self) -> Sequence[Turn[Pair, ImageBatch]]:
         return (
             Turn(name="discriminator", player="discriminator", loss=self.discriminator_loss),
-            Turn(name="generator", player="generator", loss=self.generator_loss, fresh=True),
+            Turn(name="generator", player="generator", loss=self.generator_loss, new_batch=True),
         )
 
     def discriminator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         """Relativistic pairs, with R1 and R2 by finite differences on some pictures of the batch."""
-        made = networks.generator(self.latents(noise))
-        real, fake, penalty = self.judge(networks.discriminator, batch.images, made, noise)
+        fakes = networks.generator(self.latents(noise))
+        real, fake, penalty = self.judge(networks.discriminator, batch.images, fakes, noise)
         game = relativistic(real, fake)
         gamma = self.gamma * self.gamma_schedule(progress)
         return Loss(
@@ -89,21 +91,21 @@ class RpGAN(NoiseToImage[Pair, ImageBatch]):
         )
 
     def judge(
-        self, critic: nn.Module, real: Images, made: Images, noise: Noise
+        self, critic: nn.Module, real: Images, fakes: Images, noise: Noise
     ) -> tuple[Scores, Scores, Tensor]:
-        """Scores of real and made pictures, and R1 + R2, in one pass through the critic."""
+        """Scores of real and generated pictures, and R1 + R2, in one pass through the critic."""
         # Every n-th picture and not the first ones, so that parts of a batch choose the same as the whole.
-        step = max(1, round(1 / self.penalised))
-        both = torch.cat([real[::step], made[::step]])
+        step = max(1, round(1 / self.penalized))
+        both = torch.cat([real[::step], fakes[::step]])
         # Random signs serve as well as normal numbers here (their products average to the identity,
         # with less spread: Hutchinson 1990) and cost far less to draw.
         directions = noise.each(step).signs(2, *real.shape[1:])
         moved = both + self.distance * directions.transpose(0, 1).flatten(0, 1)
-        scores: Tensor = critic(torch.cat([real, made, moved]))
-        on_real, on_made, on_moved = torch.split(scores, [len(real), len(made), len(both)])
-        still = torch.cat([on_real[::step], on_made[::step]])
+        scores: Tensor = critic(torch.cat([real, fakes, moved]))
+        on_real, on_fake, on_moved = torch.split(scores, [len(real), len(fakes), len(both)])
+        still = torch.cat([on_real[::step], on_fake[::step]])
         # The mean over both kinds, times two, is R1 + R2.
-        return on_real, on_made, 2.0 * directional(on_moved, still, self.distance)
+        return on_real, on_fake, 2.0 * directional(on_moved, still, self.distance)
 
     def generator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         """The made picture of each pair should score above the real one, which is new to the critic."""
@@ -112,12 +114,12 @@ class RpGAN(NoiseToImage[Pair, ImageBatch]):
             real = networks.discriminator(batch.images)
         return Loss(relativistic(fake, real), {"D(G(z))": (fake - real.mean()).sigmoid().mean()})
 
-    def measure(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
+    def validation_metrics(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
         real = networks.discriminator(batch.images)
         fake = networks.discriminator(networks.generator(self.latents(noise)))
         return {"accuracy": accuracy(real - fake.mean(), real=True), "margin": (real - fake).mean()}
 
-    def scores(self, networks: Pair, images: Images) -> Scores:
+    def critic_scores(self, networks: Pair, images: Images) -> Scores:
         found: Scores = networks.discriminator(images)
         return found
 

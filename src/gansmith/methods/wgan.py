@@ -49,7 +49,7 @@ class WGAN(NoiseToImage[Pair, ImageBatch]):
             player="critic",
             loss=self.critic_loss,
             repeats=self.critic_moves,
-            constrain=self.clip_weights,
+            post_step=self.clip_weights,
         )
         return critic, Turn(name="generator", player="generator", loss=self.generator_loss)
 
@@ -70,12 +70,12 @@ class WGAN(NoiseToImage[Pair, ImageBatch]):
         torch._foreach_clamp_max_(list(networks.discriminator.parameters()), self.clip)
         torch._foreach_clamp_min_(list(networks.discriminator.parameters()), -self.clip)
 
-    def measure(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
+    def validation_metrics(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
         real = networks.discriminator(batch.images)
         fake = networks.discriminator(networks.generator(self.latents(noise)))
         return {"distance": real.mean() - fake.mean()}
 
-    def scores(self, networks: Pair, images: Images) -> Scores:
+    def critic_scores(self, networks: Pair, images: Images) -> Scores:
         found: Scores = networks.discriminator(images)
         return found
 

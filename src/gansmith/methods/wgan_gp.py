@@ -17,7 +17,7 @@ from gansmith.losses.adversarial import Wasserstein
 from gansmith.losses.penalties import lipschitz
 from gansmith.methods.base import ImageSpec, Loss, NoiseToImage, Turn
 from gansmith.methods.batches import ImageBatch
-from gansmith.networks.dcgan import Pair, ladder
+from gansmith.networks.dcgan import Pair, resolution_steps
 
 Norm = Literal["none", "layer"]
 
@@ -30,19 +30,19 @@ class WGANGP(NoiseToImage[Pair, ImageBatch]):
 
     latent: int = 128
     width: int = 64  # Channels at full size.
-    widest: int = 512
+    max_channels: int = 512
     norm: Norm = "layer"  # Of the critic: the penalty is per picture, so never batch norm (section 4).
     penalty: float = 10.0  # lambda.
     critic_moves: int = 5
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "latent", "width", "widest", "critic_moves")
+        at_least(self, 1, "latent", "width", "max_channels", "critic_moves")
         at_least(self, 0, "penalty")
 
     def build(self, spec: ImageSpec) -> Pair:
         return Pair(
-            ResidualGenerator(spec, self.latent, self.width, self.widest),
-            ResidualCritic(spec, self.width, self.widest, self.norm),
+            ResidualGenerator(spec, self.latent, self.width, self.max_channels),
+            ResidualCritic(spec, self.width, self.max_channels, self.norm),
         )
 
     def players(self) -> Mapping[str, tuple[str, ...]]:
@@ -56,9 +56,9 @@ class WGANGP(NoiseToImage[Pair, ImageBatch]):
 
     def critic_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         """Equation 3."""
-        critic, made = networks.discriminator, networks.generator(self.latents(noise))
-        wasserstein = Wasserstein().discriminator(critic(batch.images), critic(made))
-        slope = lipschitz(critic, batch.images, made, noise.uniform(1).flatten())
+        critic, fakes = networks.discriminator, networks.generator(self.latents(noise))
+        wasserstein = Wasserstein().discriminator(critic(batch.images), critic(fakes))
+        slope = lipschitz(critic, batch.images, fakes, noise.uniform(1).flatten())
         return Loss(
             wasserstein + self.penalty * slope, {"distance": -wasserstein.detach(), "penalty": slope.detach()}
         )
@@ -67,12 +67,12 @@ class WGANGP(NoiseToImage[Pair, ImageBatch]):
         """-E[D(G(z))]."""
         return Loss(Wasserstein().generator(networks.discriminator(networks.generator(self.latents(noise)))))
 
-    def measure(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
+    def validation_metrics(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
         real = networks.discriminator(batch.images)
         fake = networks.discriminator(networks.generator(self.latents(noise)))
         return {"distance": real.mean() - fake.mean()}
 
-    def scores(self, networks: Pair, images: Images) -> Scores:
+    def critic_scores(self, networks: Pair, images: Images) -> Scores:
         found: Scores = networks.discriminator(images)
         return found
 
@@ -84,9 +84,9 @@ class WGANGP(NoiseToImage[Pair, ImageBatch]):
         return images
 
 
-def _widths(width: int, widest: int, doublings: int) -> list[int]:
+def _widths(width: int, max_channels: int, num_upsamplings: int) -> list[int]:
     """Channels from full size down to the base grid."""
-    return [min(width * 2**i, widest) for i in range(doublings + 1)]
+    return [min(width * 2**i, max_channels) for i in range(num_upsamplings + 1)]
 
 
 class UpBlock(nn.Module):
@@ -131,17 +131,17 @@ def _layer_norm(channels: int, norm: Norm) -> nn.Module:
 class ResidualGenerator(nn.Module):
     """Latents -> pictures by residual blocks that double the size (appendix F)."""
 
-    def __init__(self, spec: ImageSpec, latent: int, width: int, widest: int) -> None:
+    def __init__(self, spec: ImageSpec, latent: int, width: int, max_channels: int) -> None:
         super().__init__()
-        height, base_width, doublings = ladder(spec.height, spec.width)
-        widths = _widths(width, widest, doublings)[::-1]
+        height, base_width, num_upsamplings = resolution_steps(spec.height, spec.width)
+        widths = _widths(width, max_channels, num_upsamplings)[::-1]
         self.base, self._spec = (widths[0], height, base_width), spec
         self.stem = nn.Linear(latent, widths[0] * height * base_width)
         blocks = [UpBlock(wide, narrow) for wide, narrow in pairwise(widths)]
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.BatchNorm2d(widths[-1])
         self.last = nn.Conv2d(widths[-1], spec.channels, 3, 1, 1)
-        _initialise(self)
+        _initialize(self)
 
     def forward(self, latents: Latents) -> Images:
         features = self.blocks(self.stem(latents).view(-1, *self.base))
@@ -152,15 +152,15 @@ class ResidualGenerator(nn.Module):
 class ResidualCritic(nn.Module):
     """Pictures -> scores by residual blocks that halve the size (appendix F)."""
 
-    def __init__(self, spec: ImageSpec, width: int, widest: int, norm: Norm) -> None:
+    def __init__(self, spec: ImageSpec, width: int, max_channels: int, norm: Norm) -> None:
         super().__init__()
-        height, base_width, doublings = ladder(spec.height, spec.width)
-        widths = _widths(width, widest, doublings)
+        height, base_width, num_upsamplings = resolution_steps(spec.height, spec.width)
+        widths = _widths(width, max_channels, num_upsamplings)
         self.first = nn.Conv2d(spec.channels, widths[0], 3, 1, 1)
         blocks = [DownBlock(narrow, wide, norm) for narrow, wide in pairwise(widths)]
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(widths[-1] * height * base_width, 1)
-        _initialise(self)
+        _initialize(self)
 
     def forward(self, images: Images) -> Scores:
         features = self.blocks(self.first(images)).flatten(1)
@@ -168,8 +168,8 @@ class ResidualCritic(nn.Module):
         return scores[:, 0]
 
 
-def _initialise(network: nn.Module) -> None:
-    """He initialisation where a ReLU follows in effect, Xavier for short cuts and heads."""
+def _initialize(network: nn.Module) -> None:
+    """He initialization where a ReLU follows in effect, Xavier for short cuts and heads."""
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             plain = name.endswith(("skip", "first", "last", "head", "stem"))

@@ -15,11 +15,11 @@ from gansmith.errors import DataError
 from gansmith.metrics.features.base import FeatureNetwork
 from gansmith.metrics.image_sets import PictureSet
 from gansmith.metrics.math.values import Result, Value
-from gansmith.metrics.registry import MEANINGS, METRICS, Beside, Inputs, refuse_impossible
+from gansmith.metrics.registry import MEANINGS, METRICS, ExtraInputs, Inputs, check_possible
 from gansmith.metrics.scores.laplacian import PatchCollector
-from gansmith.metrics.scores.memorization import Memorisation
+from gansmith.metrics.scores.memorization import Memorization
 from gansmith.metrics.scores.mnist_classifier import ModeCounter, mode_counter
-from gansmith.metrics.statistics import How, Statistics, Watcher, contribute, gather
+from gansmith.metrics.statistics import EvaluationOptions, Statistics, Watcher, contribute_statistics, gather
 
 _DIVERSITY = 2000  # Made pictures that ms_ssim looks at.
 
@@ -31,7 +31,7 @@ class Evaluation:
     values: Result
     about: Mapping[str, Any]
     curves: Mapping[str, list[tuple[float, float]]]
-    made: Statistics
+    fake: Statistics
     real: Statistics
     pairs: Sequence[tuple[NDArray[np.uint8], ...]] = ()  # Made pictures and the nearest training pictures.
 
@@ -64,7 +64,7 @@ class Evaluation:
                 notes.append(value.note)
         kind = "grey" if self.about.get("picture_channels") == 1 else "colour"
         size = f"{self.about.get('picture_width')}x{self.about.get('picture_height')} in {kind}"
-        counts = f"{self.made.count:,} and {self.real.count:,} pictures, {size}"
+        counts = f"{self.fake.count:,} and {self.real.count:,} pictures, {size}"
         lines += ["", f"{counts}, features {self.about['features']}; intervals hold with 95 %."]
         return "\n".join([*lines, *(f"Note: {note}" for note in notes)])
 
@@ -75,102 +75,105 @@ def _finite(number: float | None) -> float | None:
 
 
 def evaluate(
-    made: PictureSet | Statistics,
+    fake: PictureSet | Statistics,
     real: PictureSet | Statistics,
     network: FeatureNetwork,
     metrics: Sequence[str],
     *,
-    beside: Beside | None = None,
-    how: How | None = None,
+    extra: ExtraInputs | None = None,
+    options: EvaluationOptions | None = None,
 ) -> Evaluation:
-    """The metrics of ``made`` pictures against ``real`` ones.
+    """The metrics of ``fake`` pictures against ``real`` ones.
 
     Args:
         made: pictures, or saved statistics of them.
         real: likewise.
         network: turns pictures into features.
         metrics: names from `METRICS`.
-        beside: what some metrics need besides.
-        how: batch, progress and cache.
+        extra: what some metrics need besides.
+        options: batch, progress and cache.
 
     Raises:
         DataError: too few pictures, pictures of which modes cannot be counted, or statistics of another
             feature network.
     """
     keep = any(METRICS[name].features for name in metrics)
-    how, beside = how or How(), beside or Beside()
-    refuse_impossible(metrics, network, beside)
-    counter = mode_counter(made, real) if "modes" in metrics else None
-    watching = [_Watching(made, metrics, counter), _Watching(real, metrics)]
+    options, extra = options or EvaluationOptions(), extra or ExtraInputs()
+    check_possible(metrics, network, extra)
+    counter = mode_counter(fake, real) if "modes" in metrics else None
+    watching = [_Watching(fake, metrics, counter), _Watching(real, metrics)]
     sides = [
-        _statistics(side, network, keep, how, watched)
-        for side, watched in zip((made, real), watching, strict=True)
+        _statistics(side, network, keep, options, watched)
+        for side, watched in zip((fake, real), watching, strict=True)
     ]
     known: tuple[Statistics, ...] = ()
-    if beside.parts is not None and "memorisation" in metrics:
-        known = tuple(_statistics(part, network, True, how) for part in beside.parts)
+    if extra.parts is not None and "memorization" in metrics:
+        known = tuple(_statistics(part, network, True, options) for part in extra.parts)
     inputs = Inputs(
         sides[0],
         sides[1],
         tuple(watched.patches.patches() for watched in watching if watched.patches is not None),
         watching[0].pictures(),
-        None if isinstance(made, Statistics) or isinstance(real, Statistics) else (made, real),
+        None if isinstance(fake, Statistics) or isinstance(real, Statistics) else (fake, real),
         network,
-        beside,
+        extra,
         known,
         classes=None if counter is None else counter.classes(),
     )
-    _refuse_other_sizes(sides[0], sides[1])
+    _check_equal_sizes(sides[0], sides[1])
     values: dict[str, Value] = {}
     for name in metrics:
         values |= METRICS[name].compute(inputs)
     about = {
-        "a": inputs.made.name,
+        "a": inputs.fake.name,
         "b": inputs.real.name,
-        "a_fingerprint": inputs.made.fingerprint,
+        "a_fingerprint": inputs.fake.fingerprint,
         "b_fingerprint": inputs.real.fingerprint,
-        "a_pictures": inputs.made.count,
+        "a_pictures": inputs.fake.count,
         "b_pictures": inputs.real.count,
         "features": network.name,
         "network": network.fingerprint,
         "network_facts": dict(getattr(network, "facts", {})),
         "versions": {"gansmith": __version__, "torch": torch.__version__},
-        **{f"picture_{key}": value for key, value in inputs.made.about.items()},
+        **{f"picture_{key}": value for key, value in inputs.fake.about.items()},
     }
     if counter is not None:
         about["digits"] = dict(counter.facts)
-    images = getattr(made, "images_seen", None)
+    images = getattr(fake, "images_seen", None)
     if images is not None:
         about["images"] = images
-    pairs = [] if beside.parts is None else _pairs(made, beside.parts[0], inputs.found)
-    return Evaluation(values, about, inputs.curves, inputs.made, inputs.real, pairs)
+    pairs = [] if extra.parts is None else _pairs(fake, extra.parts[0], inputs.found)
+    return Evaluation(values, about, inputs.curves, inputs.fake, inputs.real, pairs)
 
 
-def lend_a_hand(sides: Iterable[PictureSet | Statistics], network: FeatureNetwork, how: How) -> None:
+def contribute(
+    sides: Iterable[PictureSet | Statistics], network: FeatureNetwork, options: EvaluationOptions
+) -> None:
     """The share of another process than the first in what that one ``evaluate``s.
 
     Args:
-        sides: made and real pictures, and behind them, where memorisation is asked for, the ``Beside.parts``.
+        sides: generated and real pictures, and behind them, where memorization is asked for, the
+            ``ExtraInputs.parts``.
         network: as there.
-        how: as there.
+        options: as there.
 
     Raises:
         TrainingError: another process has gone.
     """
     for side in sides:
         if not isinstance(side, Statistics):
-            contribute(side, network, how)
+            contribute_statistics(side, network, options)
 
 
 def _pairs(
-    made: PictureSet | Statistics, training: PictureSet, found: Sequence[Memorisation]
+    fake: PictureSet | Statistics, training: PictureSet, found: Sequence[Memorization]
 ) -> list[tuple[NDArray[np.uint8], ...]]:
-    """The most suspicious made pictures, each beside the training picture nearest to it."""
-    if not found or isinstance(made, Statistics):
+    """The most suspicious generated pictures, each beside the training picture nearest to it."""
+    if not found or isinstance(fake, Statistics):
         return []
     worst = found[0].worst
     nearest_rows = [int(found[0].nearest.index[row]) for row in worst]
-    ours, theirs = _picked(made, worst), _picked(training, nearest_rows)
+    ours, theirs = _picked(fake, worst), _picked(training, nearest_rows)
     return [(ours[row], theirs[other]) for row, other in zip(worst, nearest_rows, strict=True)]
 
 
@@ -186,11 +189,11 @@ def _picked(pictures: PictureSet, rows: Sequence[int]) -> dict[int, NDArray[np.u
     return picked
 
 
-def _refuse_other_sizes(made: Statistics, real: Statistics) -> None:
-    first, second = (f"{side.about.get('width')}x{side.about.get('height')}" for side in (made, real))
+def _check_equal_sizes(fake: Statistics, real: Statistics) -> None:
+    first, second = (f"{side.about.get('width')}x{side.about.get('height')}" for side in (fake, real))
     if first != second:
         raise DataError(
-            f"Pictures are compared at one size. Received: {first} in {made.name} and {second} in "
+            f"Pictures are compared at one size. Received: {first} in {fake.name} and {second} in "
             f"{real.name}. Give pictures of one size, or make the statistics again."
         )
 
@@ -227,7 +230,7 @@ def _statistics(
     side: PictureSet | Statistics,
     network: FeatureNetwork,
     keep: bool,
-    how: How,
+    options: EvaluationOptions,
     watching: _Watching | None = None,
 ) -> Statistics:
     if isinstance(side, Statistics):
@@ -240,4 +243,4 @@ def _statistics(
     if len(side) < 2:
         raise DataError(f"Two pictures or more are needed. Received: {len(side)} in {side.name}.")
     watchers = () if watching is None else watching.watchers()
-    return gather(side, network, keep=keep, watchers=watchers, how=how)
+    return gather(side, network, keep=keep, watchers=watchers, options=options)

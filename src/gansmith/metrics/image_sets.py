@@ -133,7 +133,7 @@ def is_model(place: str) -> bool:
 SIDES = "A and B are a run, a checkpoint, pictures in any form, or saved statistics"
 
 
-def refuse_other(place: str) -> None:
+def check_readable(place: str) -> None:
     """Raise DataError where A or B is something that looks like a model or pictures, and is neither."""
     path = Path(place)
     if path.suffix.lower() == ".safetensors" and path.is_file():
@@ -160,8 +160,10 @@ def _as_side() -> Iterator[None]:
         raise DataError(str(error).replace(RULE, SIDES)) from error
 
 
-def open_rows(place: str, config: DataConfig, *, most: int | None = None, seed: int = 0) -> DataPictures:
-    """Pictures of a DATA in one form; up to ``most``, a fair choice by ``seed``.
+def open_rows(
+    place: str, config: DataConfig, *, max_pictures: int | None = None, seed: int = 0
+) -> DataPictures:
+    """Pictures of a DATA in one form; up to ``max_pictures``, a fair choice by ``seed``.
 
     Raises:
         DataError: there is nothing of that name, or no picture in it.
@@ -172,7 +174,7 @@ def open_rows(place: str, config: DataConfig, *, most: int | None = None, seed: 
             f"Single pictures are compared. Received: {place}, which has {', '.join(data.columns)}. "
             "Give one side of the pairs as a folder."
         )
-    count = len(data) if most is None else min(most, len(data))
+    count = len(data) if max_pictures is None else min(max_pictures, len(data))
     rows = torch.arange(len(data))
     if count < len(data):
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
@@ -189,7 +191,7 @@ def training_and_held_out(place: str, config: DataConfig, seed: int) -> tuple[Da
         raise DataError(
             "Whether a generator copies shows beside held-out pictures. Received: "
             f"{len(held_out)} of {len(whole)} held out (data.validation={config.validation}). "
-            "Train with a share held out, or leave memorisation out."
+            "Train with a share held out, or leave memorization out."
         )
     made = f"{whole.fingerprint} validation {config.validation} seed {seed}"
     return (

@@ -107,7 +107,12 @@ def _draw_curve(curve: Sequence[tuple[float, float]], path: Path) -> None:
 
 
 def _draw_roc(curve: Sequence[tuple[float, float]], path: Path) -> None:
-    _draw(curve, path, ("made pictures called real", "real pictures called real", "The run's critic"), (0, 1))
+    _draw(
+        curve,
+        path,
+        ("generated pictures called real", "real pictures called real", "The run's critic"),
+        (0, 1),
+    )
 
 
 def _draw(
@@ -131,6 +136,6 @@ def _draw(
 
 
 def _draw_pairs(pairs: Sequence[tuple[NDArray[np.uint8], ...]], path: Path) -> None:
-    """Rows of a made picture and the training picture nearest to it, nearest first."""
+    """Rows of a generated picture and the training picture nearest to it, nearest first."""
     with whole_file(path) as part:
         duplicate_sheet(pairs).save(part, format="PNG")

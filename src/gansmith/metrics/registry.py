@@ -12,13 +12,13 @@ from gansmith.metrics.features.base import FeatureNetwork
 from gansmith.metrics.image_sets import PictureSet
 from gansmith.metrics.math.resampling import mean_value
 from gansmith.metrics.math.values import Result, Value
-from gansmith.metrics.scores.critic_auc import roc, separation
+from gansmith.metrics.scores.critic_auc import critic_auc, roc
 from gansmith.metrics.scores.fid import fid, fid_infinity
 from gansmith.metrics.scores.inception_score import inception_score
 from gansmith.metrics.scores.kid import SUBSET_SIZE, kid
 from gansmith.metrics.scores.laplacian import Patches
 from gansmith.metrics.scores.lpips import FeatureDistance, open_lpips
-from gansmith.metrics.scores.memorization import Memorisation, memorisation
+from gansmith.metrics.scores.memorization import Memorization, memorization
 from gansmith.metrics.scores.mode_count import modes
 from gansmith.metrics.scores.paired import each_lpips, each_psnr, each_ssim, psnr_value
 from gansmith.metrics.scores.pixels import ms_ssim, swd
@@ -36,10 +36,10 @@ MEANINGS = {
     "fid_infinity": "the fid that infinitely many pictures would show; comparable between sample counts",
     "kid": "distance of features by a kernel, free of bias; around 0 is equal, smaller is better",
     "is": "how surely and how variously the pictures are classified; from 1 up, larger is better",
-    "precision": "share of made pictures that lie among real ones; 1 is all, larger is better",
-    "recall": "share of real pictures that lie among made ones; 1 is all, larger is better",
-    "density": "how densely real pictures lie around made ones; around 1 is as among real ones",
-    "coverage": "share of real pictures that have a made one as a neighbour; 1 is all",
+    "precision": "share of generated pictures that lie among real ones; 1 is all, larger is better",
+    "recall": "share of real pictures that lie among generated ones; 1 is all, larger is better",
+    "density": "how densely real pictures lie around generated ones; around 1 is as among real ones",
+    "coverage": "share of real pictures that have a generated one as a neighbour; 1 is all",
     "prd_f_1_8": "quality, by the precision-recall curve; 1 is best",
     "prd_f_8": "variety, by the precision-recall curve; 1 is best",
     "copying_z": "below -3 the pictures are nearer to training pictures than held-out ones are: copies",
@@ -47,12 +47,12 @@ MEANINGS = {
     "swd": "distance of patches at all levels of detail, x 1000; smaller is better, never quite 0",
     "ms_ssim": "how alike the pictures are to each other; compare with real ones, larger is less variety",
     "ppl": "how far pictures move for a small step in the latent; smaller is smoother",
-    "accuracy": "how well the run's own critic tells real from made; 0.5 is chance",
-    "auc": "chance that the critic puts a real picture above a made one; 0.5 is chance",
+    "accuracy": "how well the run's own critic tells real from generated; 0.5 is chance",
+    "auc": "chance that the critic puts a real picture above a generated one; 0.5 is chance",
     "psnr": "likeness of pairs in decibels; larger is better",
     "ssim": "likeness of structure of pairs; 1 is equal",
     "lpips": "perceptual distance of pairs; 0 is equal",
-    "repeated": "share of made pictures that look like another made one; 0 is best",
+    "repeated": "share of generated pictures that look like another generated one; 0 is best",
     "modes": "of the 1,000 stacks of three digits, how many are made at all",
     "modes_kl": "how unevenly they are made, in nats; 0 is evenly, smaller is better",
 }
@@ -65,24 +65,24 @@ _NO_CLASSES = (
 )
 _NEEDS = {
     "ppl": "ppl walks through a model's latents. Received: pictures as A. Give a run.",
-    "separation": (
-        "separation asks a run's own critic about its pictures and held-out ones. Give a run as A, and the "
+    "critic_auc": (
+        "critic_auc asks a run's own critic about its pictures and held-out ones. Give a run as A, and the "
         "data it was trained on as B."
     ),
-    "memorisation": (
-        "Memorisation compares with training pictures and held-out ones. Give the data a run was trained on "
+    "memorization": (
+        "Memorization compares with training pictures and held-out ones. Give the data a run was trained on "
         "as B: pictures, not saved statistics."
     ),
 }
 
 
 @dataclass(frozen=True, eq=False)
-class Beside:
+class ExtraInputs:
     """What some metrics need besides two sets of pictures."""
 
-    parts: tuple[PictureSet, PictureSet] | None = None  # Training and held-out ones, for memorisation.
+    parts: tuple[PictureSet, PictureSet] | None = None  # Training and held-out ones, for memorization.
     generator: Generator | None = None  # For ppl.
-    scores: tuple[Tensor, Tensor] | None = None  # Of made and of held-out pictures, for separation.
+    scores: tuple[Tensor, Tensor] | None = None  # Of made and of held-out pictures, for critic_auc.
 
 
 @dataclass(frozen=True)
@@ -98,17 +98,17 @@ class Metric:
 class Inputs:
     """What a metric may look at."""
 
-    made: Statistics
+    fake: Statistics
     real: Statistics
     patches: tuple[Patches, ...] = ()  # Of made and of real pictures.
     pictures: BytePictures | None = None  # Some of the made ones.
     pairs: tuple[PictureSet, PictureSet] | None = None  # Both sets, where neither is saved statistics.
     network: FeatureNetwork | None = None
-    beside: Beside = field(default_factory=Beside)
+    extra: ExtraInputs = field(default_factory=ExtraInputs)
     parts: tuple[Statistics, ...] = ()  # Of training and held-out pictures.
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    found: list[Memorisation] = field(default_factory=list)
-    classes: Tensor | None = None  # Of the made pictures, as stacks of three digits.
+    found: list[Memorization] = field(default_factory=list)
+    classes: Tensor | None = None  # Of the generated pictures, as stacks of three digits.
 
     def rows(self) -> tuple[Tensor, Tensor]:
         """The features of both sets.
@@ -116,25 +116,25 @@ class Inputs:
         Raises:
             DataError: only moments were saved of one.
         """
-        for side in (self.made, self.real):
+        for side in (self.fake, self.real):
             if side.features is None:
                 raise DataError(
                     f"This metric needs the features of every picture, and {side.name} holds only their "
                     "mean and covariance. Give the pictures themselves, or ask for fid alone."
                 )
-        assert self.made.features is not None and self.real.features is not None
-        return self.made.features, self.real.features
+        assert self.fake.features is not None and self.real.features is not None
+        return self.fake.features, self.real.features
 
 
 def _score(inputs: Inputs) -> Result:
-    if inputs.made.logits is None:
+    if inputs.fake.logits is None:
         raise DataError(_NO_CLASSES)
-    return inception_score(inputs.made.logits)
+    return inception_score(inputs.fake.logits)
 
 
 def _kernel(inputs: Inputs) -> Result:
     found = dict(kid(*inputs.rows()))
-    if min(inputs.made.count, inputs.real.count) <= SUBSET_SIZE:  # All subsets are the whole set.
+    if min(inputs.fake.count, inputs.real.count) <= SUBSET_SIZE:  # All subsets are the whole set.
         del found["kid_std"]
     return found
 
@@ -167,39 +167,39 @@ def _diversity(inputs: Inputs) -> Result:
 
 
 def _path_length(inputs: Inputs) -> Result:
-    generator = inputs.beside.generator
+    generator = inputs.extra.generator
     if generator is None:
         raise SettingError(_NEEDS["ppl"])
     assert inputs.network is not None
-    return {"ppl": ppl(generator, FeatureDistance(inputs.network), samples=min(inputs.made.count, _PATHS))}
+    return {"ppl": ppl(generator, FeatureDistance(inputs.network), samples=min(inputs.fake.count, _PATHS))}
 
 
-def _separation(inputs: Inputs) -> Result:
-    scores = inputs.beside.scores
+def _critic_auc(inputs: Inputs) -> Result:
+    scores = inputs.extra.scores
     if scores is None:
-        raise SettingError(_NEEDS["separation"])
+        raise SettingError(_NEEDS["critic_auc"])
     found = roc(*scores)
     points = zip(found.false_positive.tolist(), found.true_positive.tolist(), strict=True)
     inputs.curves["roc"] = list(points)
-    return separation(*scores)
+    return critic_auc(*scores)
 
 
 def _paired(name: str) -> Callable[[Inputs], Result]:
     def compute(inputs: Inputs) -> Result:
         if inputs.pairs is None:
             raise DataError(f"{name} looks at pictures. Received: saved statistics. Give the pictures.")
-        made, real = inputs.pairs
-        if len(made) != len(real):
+        fake, real = inputs.pairs
+        if len(fake) != len(real):
             raise DataError(
                 f"{name} compares the first picture of A with the first of B, and so on. Received: "
-                f"{len(made)} and {len(real)} pictures. Give two folders with the same file names."
+                f"{len(fake)} and {len(real)} pictures. Give two folders with the same file names."
             )
-        return {name: _pair_scores(name, made, real)}
+        return {name: _pair_scores(name, fake, real)}
 
     return compute
 
 
-def _pair_scores(name: str, made: PictureSet, real: PictureSet) -> Value:
+def _pair_scores(name: str, fake: PictureSet, real: PictureSet) -> Value:
     """The mean over pairs, a batch at a time."""
     if name == "lpips":
         distance = open_lpips()
@@ -209,7 +209,7 @@ def _pair_scores(name: str, made: PictureSet, real: PictureSet) -> Value:
         "lpips": lambda a, b: each_lpips(a, b, distance),
     }
     score = of_pair[name]
-    scores = torch.cat([score(a, b) for a, b in zip(made.batches(_PAIRS), real.batches(_PAIRS), strict=True)])
+    scores = torch.cat([score(a, b) for a, b in zip(fake.batches(_PAIRS), real.batches(_PAIRS), strict=True)])
     return psnr_value(scores) if name == "psnr" else mean_value(scores)
 
 
@@ -218,13 +218,13 @@ def _modes(inputs: Inputs) -> Result:
     return modes(inputs.classes)
 
 
-def _memorisation(inputs: Inputs) -> Result:
+def _memorization(inputs: Inputs) -> Result:
     if not inputs.parts:
-        raise SettingError(_NEEDS["memorisation"])
+        raise SettingError(_NEEDS["memorization"])
     training, held_out = (part.features for part in inputs.parts)
-    made, _ = inputs.rows()
+    fake, _ = inputs.rows()
     assert training is not None and held_out is not None
-    found = memorisation(made, training, held_out)
+    found = memorization(fake, training, held_out)
     inputs.found.append(found)
     return {
         "copying_z": replace(found.z, note=found.verdict),
@@ -234,18 +234,18 @@ def _memorisation(inputs: Inputs) -> Result:
 
 
 METRICS: Mapping[str, Metric] = {
-    "fid": Metric(lambda inputs: {"fid": fid(inputs.made.moments, inputs.real.moments)}, features=False),
+    "fid": Metric(lambda inputs: {"fid": fid(inputs.fake.moments, inputs.real.moments)}, features=False),
     "fid_infinity": Metric(lambda inputs: {"fid_infinity": fid_infinity(*inputs.rows())}),
     "kid": Metric(_kernel),
     "is": Metric(_score),
     "pr": Metric(_neighbours("precision", "recall")),
     "prdc": Metric(_neighbours("precision", "recall", "density", "coverage")),
     "prd": Metric(_curve),
-    "memorisation": Metric(_memorisation),
+    "memorization": Metric(_memorization),
     "swd": Metric(_wasserstein, features=False, network=False),
     "ms_ssim": Metric(_diversity, features=False, network=False),
     "ppl": Metric(_path_length, features=False),
-    "separation": Metric(_separation, features=False, network=False),
+    "critic_auc": Metric(_critic_auc, features=False, network=False),
     "psnr": Metric(_paired("psnr"), features=False, network=False),
     "ssim": Metric(_paired("ssim"), features=False, network=False),
     "lpips": Metric(_paired("lpips"), features=False, network=False),
@@ -259,13 +259,18 @@ def needs_network(metrics: Sequence[str]) -> bool:
     return any(METRICS[name].network for name in metrics)
 
 
+_OLD_NAMES = {"memorisation": "memorization", "separation": "critic_auc"}
+"""Metrics as version 0.1 called them -> what they are called now."""
+
+
 def parse_metrics(text: str) -> tuple[str, ...]:
     """``fid,kid`` -> names.
 
     Raises:
         SettingError: an unknown name, or none.
     """
-    names = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    given = [part.strip().lower() for part in text.split(",") if part.strip()]
+    names = tuple(dict.fromkeys(_OLD_NAMES.get(name, name) for name in given))
     if not names:
         raise SettingError(f"--metrics names one or more of {', '.join(METRICS)}. Received: none.")
     for name in names:
@@ -274,7 +279,7 @@ def parse_metrics(text: str) -> tuple[str, ...]:
     return names
 
 
-def refuse_impossible(metrics: Sequence[str], network: FeatureNetwork, beside: Beside) -> None:
+def check_possible(metrics: Sequence[str], network: FeatureNetwork, extra: ExtraInputs) -> None:
     """Say at once what could only fail after all pictures were looked at.
 
     Raises:
@@ -282,7 +287,7 @@ def refuse_impossible(metrics: Sequence[str], network: FeatureNetwork, beside: B
     """
     if "is" in metrics and network.name in _WITHOUT_CLASSES:
         raise DataError(_NO_CLASSES)
-    needs = {"ppl": beside.generator, "separation": beside.scores, "memorisation": beside.parts}
+    needs = {"ppl": extra.generator, "critic_auc": extra.scores, "memorization": extra.parts}
     for name, there in needs.items():
         if name in metrics and there is None:
             raise SettingError(_NEEDS[name])

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gansmith.core.distributed import ALONE, World
+from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.core.files import whole_file
 from gansmith.core.tensors import BytePictures
 from gansmith.errors import DataError, StorageError
@@ -59,13 +59,15 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class How:
-    """What changes no number."""
+class EvaluationOptions:
+    """How an evaluation is run; no option changes a number."""
 
     batch: int = 64  # Pictures at a time.
     progress: Callable[[str], Callable[[int, int], None]] | None = None  # What is looked at -> (done, all).
     cache: Path | None = None  # A folder where statistics are kept.
-    world: World = ALONE  # The processes that look; the others than the first call ``contribute``.
+    world: World = (
+        SINGLE_PROCESS  # The processes that look; the others than the first call ``contribute_statistics``.
+    )
 
 
 def gather(
@@ -74,7 +76,7 @@ def gather(
     *,
     keep: bool,
     watchers: Sequence[Watcher] = (),
-    how: How | None = None,
+    options: EvaluationOptions | None = None,
 ) -> Statistics:
     """Look at every picture once; what is in the cache already is not computed again.
 
@@ -83,20 +85,22 @@ def gather(
         network: turns them into features.
         keep: whether features are kept, and not their moments alone; without, memory does not grow.
         watchers: are shown every batch in the same pass, in order.
-        how: batch, progress, cache, and the processes that share the work.
+        options: batch, progress, cache, and the processes that share the work.
 
     Raises:
         DataError: fewer than two pictures, or features that are not finite.
         TrainingError: another process has gone.
     """
-    how = how or How()
-    path = None if how.cache is None else how.cache / f"{_key(pictures, network)}.safetensors"
+    options = options or EvaluationOptions()
+    path = None if options.cache is None else options.cache / f"{_key(pictures, network)}.safetensors"
     known = _from_cache(path, pictures.name, keep)
-    show, measure = how.world.told([bool(watchers), known is None])
+    show, measure = options.world.broadcast([bool(watchers), known is None])
     seen = _Seen(keep)
-    progress = how.progress(f"Looking at {pictures.name}") if how.progress and (show or measure) else None
+    progress = (
+        options.progress(f"Looking at {pictures.name}") if options.progress and (show or measure) else None
+    )
     done = 0
-    for part, outputs in _looks(pictures, network if measure else None, how, show):
+    for part, outputs in _looks(pictures, network if measure else None, options, show):
         if part is not None:
             for watch in watchers:
                 watch(part)
@@ -114,32 +118,34 @@ def gather(
     return found
 
 
-def contribute(pictures: PictureSet, network: FeatureNetwork, how: How) -> None:
+def contribute_statistics(pictures: PictureSet, network: FeatureNetwork, options: EvaluationOptions) -> None:
     """Look at this process's share of the pictures that the first process has begun to ``gather``.
 
     Raises:
         TrainingError: another process has gone.
     """
-    show, measure = how.world.told(None)
-    deque(_looks(pictures, network if measure else None, how, show), maxlen=0)
+    show, measure = options.world.broadcast(None)
+    deque(_looks(pictures, network if measure else None, options, show), maxlen=0)
 
 
 _Look = tuple[BytePictures | None, Outputs | None]
 
 
-def _looks(pictures: PictureSet, network: FeatureNetwork | None, how: How, show: bool) -> Iterator[_Look]:
+def _looks(
+    pictures: PictureSet, network: FeatureNetwork | None, options: EvaluationOptions, show: bool
+) -> Iterator[_Look]:
     """All batches in order, as far as somebody watches, and what the network says of them, where it is asked.
 
     The processes take the batches in turn; the first one is given all of them, the others nothing.
     """
     if network is None and not show:
         return
-    world, count = how.world, len(pictures)
-    for at in range(0, count, how.batch * world.size):
-        start = at + how.batch * world.rank
+    world, count = options.world, len(pictures)
+    for at in range(0, count, options.batch * world.size):
+        start = at + options.batch * world.rank
         # In the last round there may be no batch left: one picture then tells the shapes.
         left = start < count
-        part = pictures.some(start, min(start + how.batch, count)) if left else pictures.some(0, 1)
+        part = pictures.some(start, min(start + options.batch, count)) if left else pictures.some(0, 1)
         look = part if show else None, None if network is None else network(part)
         if world.size == 1:
             yield look
@@ -151,8 +157,8 @@ def _brought(world: World, look: _Look, left: bool) -> Iterator[_Look]:
     """What each process that had a batch left has seen, in order of rank, at the first one."""
     part, outputs = look
     held = (part, None, None) if outputs is None else (part, outputs.features, outputs.logits)
-    everyones = [None if own is None else world.collected(own[: len(own) * left]) for own in held]
-    for rank in range(world.size if world.first else 0):
+    everyones = [None if own is None else world.gather(own[: len(own) * left]) for own in held]
+    for rank in range(world.size if world.is_main else 0):
         seen, features, logits = (None if every is None else every[rank] for every in everyones)
         found = seen, None if features is None else Outputs(features, logits)
         if _count(found):

@@ -17,15 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gansmith.core.distributed import ALONE, World
+from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.core.noise import Noise
-from gansmith.core.seeds import refuse_repeats
+from gansmith.core.seeds import check_no_repeats
 from gansmith.core.tensors import BytePictures, Images, Latents
 from gansmith.errors import SettingError, StorageError
 from gansmith.images.grid import Canvas, to_bytes
 from gansmith.images.provenance import (
     Named,
-    Origin,
+    Provenance,
     encoded,
     software_version,
     write_png,
@@ -61,9 +61,9 @@ class Generator:
     make: Callable[[Noise], Images]  # One picture for each seed of a fresh noise.
     device: torch.device
 
-    def origin(self, seed: int | None = None) -> Origin:
+    def provenance(self, seed: int | None = None) -> Provenance:
         """What a picture of this generator is marked with; no seed for a picture of several."""
-        return Origin(self.name, self.recipe_name, seed, self.images_seen, software_version())
+        return Provenance(self.name, self.recipe_name, seed, self.images_seen, software_version())
 
 
 def steadily(function: Callable[[Tensor], Images]) -> Callable[[Tensor], Images]:
@@ -172,7 +172,7 @@ class _Job:
         mine = itertools.chain.from_iterable(mine for _, mine in self.rounds())
         for seeds, made in pictures(self.generator, mine, self.batch):
             for seed, picture in zip(seeds, made, strict=True):
-                yield self.name(seed), picture, self.generator.origin(seed)
+                yield self.name(seed), picture, self.generator.provenance(seed)
 
     def brought(self, contents: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
         """Each seed with what its process made of it, in order, at the first process; at others nothing.
@@ -181,7 +181,7 @@ class _Job:
         """
         for seeds, mine in self.rounds():
             everyones = _collected(self.world, list(itertools.islice(contents, len(mine))))
-            if self.world.first:
+            if self.world.is_main:
                 yield from zip(seeds, everyones, strict=True)
 
     def name(self, seed: int) -> str:
@@ -200,8 +200,8 @@ class _Job:
         spec = self.generator.spec
         return spec.channels, spec.height, spec.width
 
-    def grid_origin(self) -> Origin:
-        return self.generator.origin(self.seeds[0] if len(self.seeds) == 1 else None)
+    def grid_provenance(self) -> Provenance:
+        return self.generator.provenance(self.seeds[0] if len(self.seeds) == 1 else None)
 
 
 def write(
@@ -211,7 +211,7 @@ def write(
     *,
     batch: int = 64,
     progress: Callable[[int], object] | None = None,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> Written:
     """Write the pictures of these seeds; the name ``out`` says in which form.
 
@@ -259,32 +259,32 @@ def _write_grid(job: _Job) -> None:
     for place, (_, content) in enumerate(job.brought(raw)):
         canvas.put(place, torch.frombuffer(bytearray(content), dtype=torch.uint8).view(job.shape))
         job.progress(1)
-    if job.world.first:
-        write_png(canvas.picture, job.out, job.grid_origin())
+    if job.world.is_main:
+        write_png(canvas.picture, job.out, job.grid_provenance())
 
 
 def _write_zip(job: _Job) -> None:
-    refuse_repeats(job.seeds)
+    check_no_repeats(job.seeds)
     contents = (content for _, content in encoded(job.stream(), job.batch, job.beside))
     files = ((job.name(seed), content) for seed, content in job.brought(contents))
-    if job.world.first:
+    if job.world.is_main:
         write_zip(files, job.out, job.progress)
     else:
         deque(files, maxlen=0)
 
 
 def _write_folder(job: _Job) -> None:
-    refuse_repeats(job.seeds)
+    check_no_repeats(job.seeds)
     done, total, world = 0, len(job.seeds), job.world
     places = {seed: place for place, seed in enumerate(itertools.islice(job.seeds, _PREVIEW))}
     canvas = job.canvas(len(places))
     try:
-        for _, picture, origin in write_pngs(job.stream(), job.out, job.batch, job.beside):
-            if origin.seed in places:
-                canvas.put(places.pop(origin.seed), picture)
+        for _, picture, provenance in write_pngs(job.stream(), job.out, job.batch, job.beside):
+            if provenance.seed in places:
+                canvas.put(places.pop(provenance.seed), picture)
             done += 1
             job.progress(world.size)  # The others are as far, but for some of the last round.
-        if world.first:
+        if world.is_main:
             _write_preview(job, canvas, places)
     except StorageError as problem:
         so_far = (
@@ -292,7 +292,7 @@ def _write_folder(job: _Job) -> None:
         )
         raise StorageError(f"{problem} {so_far}; the same command writes all again.") from problem
     job.progress(total - done * world.size)
-    world.wait()
+    world.barrier()
 
 
 def _write_preview(job: _Job, canvas: Canvas, places: dict[int, int]) -> None:
@@ -300,7 +300,7 @@ def _write_preview(job: _Job, canvas: Canvas, places: dict[int, int]) -> None:
     for seeds, made in pictures(job.generator, list(places), job.batch):
         for seed, picture in zip(seeds, made, strict=True):
             canvas.put(places[seed], picture)
-    write_png(canvas.picture, job.out / "grid.png", job.grid_origin())
+    write_png(canvas.picture, job.out / "grid.png", job.grid_provenance())
 
 
 def _collected(world: World, contents: list[bytes]) -> list[bytes]:
@@ -309,8 +309,8 @@ def _collected(world: World, contents: list[bytes]) -> list[bytes]:
         return contents
     # An empty buffer would be refused: one more byte, which nobody reads.
     joined = torch.frombuffer(bytearray(b"".join([*contents, b"."])), dtype=torch.uint8)[:-1]
-    lengths = world.collected(torch.tensor([len(content) for content in contents], dtype=torch.int64))
-    parts = world.collected(joined)
+    lengths = world.gather(torch.tensor([len(content) for content in contents], dtype=torch.int64))
+    parts = world.gather(joined)
     if lengths is None or parts is None:
         return []
     whole, every = b"".join(part.numpy().tobytes() for part in parts), torch.cat(lengths).tolist()

@@ -1,7 +1,7 @@
 """DCGAN generators that were trained elsewhere, read from their weights alone and ready to make pictures.
 
 A file of weights says nothing of what lies between the layers. What is assumed is DCGAN (Radford 2015,
-section 3): a ReLU after every layer, after its batch normalisation where it has one, tanh after the
+section 3): a ReLU after every layer, after its batch normalization where it has one, tanh after the
 last, and latents from N(0, 1). A network that was trained with something else, such as a leaky ReLU,
 loads without complaint and makes wrong pictures: look at them.
 """
@@ -77,7 +77,7 @@ def read_foreign(path: Path) -> ForeignDCGAN:
             refusals.append(f"{f'{name}: ' if name else ''}{refusal}")
         else:
             return _described(network, name, path)
-    rule = f"{path} has no DCGAN generator (transposed convolutions, batch normalisation, nothing else)."
+    rule = f"{path} has no DCGAN generator (transposed convolutions, batch normalization, nothing else)."
     raise CheckpointError(f"{rule} Found: {' '.join(refusals[: len(bundles)][:3])}")
 
 
@@ -185,7 +185,7 @@ def _natural(key: str) -> list[tuple[int, str]]:
 
 @dataclass
 class _Layer:
-    """A transposed convolution and the batch normalisation behind it, each leaf name -> tensor."""
+    """A transposed convolution and the batch normalization behind it, each leaf name -> tensor."""
 
     name: str
     shape: torch.Size  # [in, out, kernel, kernel].
@@ -216,7 +216,7 @@ def _build(weights: Weights) -> nn.Sequential:
 
 
 def _layers(weights: Weights) -> list[_Layer]:
-    """The convolutions in the order of the names, each with its normalisation."""
+    """The convolutions in the order of the names, each with its normalization."""
     by_module: dict[str, dict[str, Tensor]] = {}
     for key, tensor in weights.items():
         module, _, leaf = key.rpartition(".")
@@ -237,14 +237,14 @@ def _layers(weights: Weights) -> list[_Layer]:
 
 
 def _pair(layers: list[_Layer], norm: dict[str, Tensor], name: str, before: int) -> None:
-    """Put a normalisation behind the convolution listed before it, or, listed apart, the first that fits."""
+    """Put a normalization behind the convolution listed before it, or, listed apart, the first that fits."""
     nearest = layers[before : before + 1] if before >= 0 else []
     for layer in [*nearest, *layers]:
         if layer.norm is None and layer.shape[1] == len(norm["running_mean"]):
             layer.norm = {"num_batches_tracked": torch.zeros((), dtype=torch.int64), **norm}
             return
     raise CheckpointError(
-        f"a normalisation that fits behind no layer: {name} of {len(norm['running_mean'])}."
+        f"a normalization that fits behind no layer: {name} of {len(norm['running_mean'])}."
     )
 
 

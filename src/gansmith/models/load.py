@@ -15,7 +15,7 @@ from gansmith.config.serialization import from_json, know
 from gansmith.core.tensors import BytePictures, Scores
 from gansmith.data.loading.loader import to_float
 from gansmith.engine.device import pick_device
-from gansmith.engine.ema import WeightAverage, bundle_for_pictures
+from gansmith.engine.ema import EMA, bundle_for_pictures
 from gansmith.errors import CheckpointError, GansmithError, RunError, SettingError, nearest
 from gansmith.methods.base import Networks
 from gansmith.models.generator import Generator, from_method
@@ -52,7 +52,7 @@ def open_generator(model: str, device: str = "auto") -> Generator:
 def build_networks(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Networks:
     """The bundle of a checkpoint in eval mode, averaged networks in place of the live ones."""
     networks = recipe.method.build(recipe.spec())
-    average = WeightAverage(networks, recipe.train.averaged) if recipe.train.average is not None else None
+    average = EMA(networks, recipe.train.averaged) if recipe.train.average is not None else None
     wanted = {"networks.": networks, "average.": average}
     for prefix, module in wanted.items():
         if module is None:
@@ -83,7 +83,7 @@ def open_judge(model: str, device: str = "auto") -> Callable[[BytePictures], Sco
 
     def judge(pictures: BytePictures) -> Scores:
         with torch.inference_mode():
-            scores = recipe.method.scores(networks, spec.to_network(to_float(pictures.to(where))))
+            scores = recipe.method.critic_scores(networks, spec.to_network(to_float(pictures.to(where))))
         if scores is None:
             raise SettingError(f"{recipe.name} has no critic whose scores could be measured.")
         return scores.cpu()

@@ -1,10 +1,10 @@
-"""Convolutions that halve or double the size, begin with a latent or end in scores, fast on processors, too.
+"""Convolutions that halve or double the size, project a latent or end in scores, fast on CPUs, too.
 
 Many channels on a small grid are where oneDNN's weight gradient falls behind: of 512 to 1024 channels at
 4 px to about a tenth of what a matrix product reaches. There the pictures are unfolded and multiplied
 instead. Few channels at full size are where its transposed convolution does: a quarter of that product.
-There the four pictures of every second pixel are convolved and woven into one. And a kernel that covers
-the whole grid is a matrix. ``benchmarks/convolutions.py`` measures them all beside torch's.
+There a sub-pixel (pixel-shuffle) convolution makes all four pixels of a block at once. And a kernel that
+covers the whole grid is a matrix. ``benchmarks/convolutions.py`` measures them all beside torch's.
 """
 
 from typing import Any
@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
 _KERNEL, _STRIDE, _PADDING = 4, 2, 1
-_WIDE = 2**17  # Input times output channels from which weights weigh more than pictures.
-_CELLS = {
+_MATMUL_MIN_WEIGHTS = 2**17  # Input times output channels, from which a matrix product is faster.
+_MATMUL_MAX_CELLS = {
     torch.bfloat16: 16,
     torch.float32: 4,
-}  # Cells of the smaller grid, up to which the product is faster.
-_FEW = 4  # Channels of the larger pictures, up to which weaving is faster.
-_PLACES = [[3, 1, 4], [4, 2, 0]]
-"""Of even and odd pixels of a side: the kernel's place that meets the cell before, at and after; 4: none."""
+}  # Cells of the smaller grid, up to which it is faster.
+_SUBPIXEL_MAX_CHANNELS = 4  # Channels of the larger pictures, up to which a sub-pixel convolution is faster.
+_KERNEL_TAPS = [[3, 1, 4], [4, 2, 0]]
+"""[even or odd pixel, cell before, at or after] -> index into a side of the kernel; 4 is zero padding."""
 
 
-class Halve(nn.Conv2d):
+class DownConv(nn.Conv2d):
     """A 4x4 convolution of stride 2: [batch, channels, 2h, 2w] -> [batch, wanted, h, w].
 
     Its weights, names and results are those of ``nn.Conv2d``.
@@ -35,13 +35,13 @@ class Halve(nn.Conv2d):
         super().__init__(channels, wanted, _KERNEL, _STRIDE, _PADDING, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        weaves = self.in_channels <= _FEW and input.is_cpu and input.requires_grad
-        if not (weaves or _pays(self, input, input.shape[2] // 2 * (input.shape[3] // 2))):
+        subpixel = self.in_channels <= _SUBPIXEL_MAX_CHANNELS and input.is_cpu and input.requires_grad
+        if not (subpixel or _use_matmul(self, input, input.shape[2] // 2 * (input.shape[3] // 2))):
             return super().forward(input)
-        return _apply(self, input, doubles=False)
+        return _apply(self, input, transposed=False)
 
 
-class Double(nn.ConvTranspose2d):
+class UpConv(nn.ConvTranspose2d):
     """A transposed 4x4 convolution of stride 2: [batch, channels, h, w] -> [batch, wanted, 2h, 2w].
 
     Its weights, names and results are those of ``nn.ConvTranspose2d``.
@@ -51,13 +51,15 @@ class Double(nn.ConvTranspose2d):
         super().__init__(channels, wanted, _KERNEL, _STRIDE, _PADDING, bias=bias)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        weaves = self.out_channels <= _FEW and input.is_cpu
-        if output_size is not None or not (weaves or _pays(self, input, input.shape[2] * input.shape[3])):
+        subpixel = self.out_channels <= _SUBPIXEL_MAX_CHANNELS and input.is_cpu
+        if output_size is not None or not (
+            subpixel or _use_matmul(self, input, input.shape[2] * input.shape[3])
+        ):
             return super().forward(input, output_size)
-        return _apply(self, input, doubles=True)
+        return _apply(self, input, transposed=True)
 
 
-class Begin(nn.ConvTranspose2d):
+class ProjectLatent(nn.ConvTranspose2d):
     """A transposed convolution of one cell: [batch, channels, 1, 1] -> [batch, wanted, *grid].
 
     Its weights, names and results are those of ``nn.ConvTranspose2d``.
@@ -73,7 +75,7 @@ class Begin(nn.ConvTranspose2d):
         return cells.view(-1, *self.weight.shape[2:], self.out_channels).permute(0, 3, 1, 2)
 
 
-class End(nn.Conv2d):
+class ScoreHead(nn.Conv2d):
     """A convolution whose kernel covers the grid: [batch, channels, *grid] -> [batch, wanted, 1, 1].
 
     Its weights, names and results are those of ``nn.Conv2d``.
@@ -91,34 +93,34 @@ def _dtype(input: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
 
 
-def _pays(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor, cells: int) -> bool:
+def _use_matmul(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor, cells: int) -> bool:
     return (
         input.is_cpu
         and layer.weight.requires_grad
         and torch.is_grad_enabled()
-        and layer.in_channels * layer.out_channels >= _WIDE
-        and cells <= _CELLS.get(_dtype(input), 0)
+        and layer.in_channels * layer.out_channels >= _MATMUL_MIN_WEIGHTS
+        and cells <= _MATMUL_MAX_CELLS.get(_dtype(input), 0)
     )
 
 
-def _apply(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor, doubles: bool) -> Tensor:
+def _apply(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor, transposed: bool) -> Tensor:
     dtype = _dtype(input)
     bias = None if layer.bias is None else layer.bias.to(dtype)
-    if doubles and not torch.is_grad_enabled():
-        return _doubled(input.to(dtype), layer.weight.to(dtype), bias)
-    made: Tensor = _Convolution.apply(input.to(dtype), layer.weight.to(dtype), bias, doubles)  # type: ignore[no-untyped-call]
-    return made
+    if transposed and not torch.is_grad_enabled():
+        return _transposed(input.to(dtype), layer.weight.to(dtype), bias)
+    output: Tensor = _Convolution.apply(input.to(dtype), layer.weight.to(dtype), bias, transposed)  # type: ignore[no-untyped-call]
+    return output
 
 
 class _Convolution(torch.autograd.Function):
     """Either convolution; its backward pass is made of differentiable functions, so it can be taken twice."""
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, doubles: bool) -> Tensor:
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
         ctx.save_for_backward(images, weight)
-        ctx.doubles = doubles
-        if doubles:
-            return _doubled(images, weight, bias)
+        ctx.transposed = transposed
+        if transposed:
+            return _transposed(images, weight, bias)
         return F.conv2d(images, weight, bias, _STRIDE, _PADDING)
 
     @staticmethod
@@ -127,13 +129,13 @@ class _Convolution(torch.autograd.Function):
         wanted = ctx.needs_input_grad
         of_images = of_weight = of_bias = None
         if wanted[0]:  # Each of the two convolutions is the other one's way back.
-            if ctx.doubles:
+            if ctx.transposed:
                 of_images = F.conv2d(gradient, weight, None, _STRIDE, _PADDING)
             else:
-                of_images = _doubled(gradient, weight, None)
+                of_images = _transposed(gradient, weight, None)
         if wanted[1]:
-            large, small = (gradient, images) if ctx.doubles else (images, gradient)
-            if weight.shape[1] <= _FEW:
+            large, small = (gradient, images) if ctx.transposed else (images, gradient)
+            if weight.shape[1] <= _SUBPIXEL_MAX_CHANNELS:
                 of_weight = conv2d_weight(large, weight.shape, small, _STRIDE, _PADDING)  # type: ignore[no-untyped-call]
             else:
                 of_weight = _weight_gradient(large, small)
@@ -142,14 +144,14 @@ class _Convolution(torch.autograd.Function):
         return of_images, of_weight, of_bias, None
 
 
-def _doubled(small: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _transposed(small: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The transposed convolution: [batch, b, h, w] and weights [b, a, 4, 4] -> [batch, a, 2h, 2w]."""
     channels, wanted = weight.shape[:2]
-    if wanted > _FEW:
+    if wanted > _SUBPIXEL_MAX_CHANNELS:
         return F.conv_transpose2d(small, weight, bias, _STRIDE, _PADDING)
     # Each pixel of a block of two by two sees three by three cells, with zeros where the kernel ends.
-    places = torch.tensor(_PLACES, device=weight.device)
-    kernels = F.pad(weight, (0, 1, 0, 1))[:, :, places][..., places]  # [b, a, 2, 3, 2, 3]
+    taps = torch.tensor(_KERNEL_TAPS, device=weight.device)
+    kernels = F.pad(weight, (0, 1, 0, 1))[:, :, taps][..., taps]  # [b, a, 2, 3, 2, 3]
     kernels = kernels.permute(1, 2, 4, 0, 3, 5).reshape(4 * wanted, channels, 3, 3)
     blocks = F.conv2d(small, kernels, None if bias is None else bias.repeat_interleave(4), 1, 1)
     return F.pixel_shuffle(blocks, 2)

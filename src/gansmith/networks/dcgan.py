@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from gansmith.core.tensors import Images, Latents, Scores, full
 from gansmith.errors import SettingError
 from gansmith.methods.base import ImageSpec, Networks
-from gansmith.networks.conv import Begin, Double, End, Halve
+from gansmith.networks.conv import DownConv, ProjectLatent, ScoreHead, UpConv
 
 MAX_BASE = 32  # The smallest grid of a network is 3 to 32 cells a side.
 
@@ -19,13 +19,13 @@ class Pair(Networks):
         self.discriminator = discriminator
 
 
-def ladder(height: int, width: int) -> tuple[int, int, int]:
-    """(base height, base width, doublings): 64 x 64 is 4 x 4 doubled 4 times, 28 x 28 is 7 x 7 twice.
+def resolution_steps(height: int, width: int) -> tuple[int, int, int]:
+    """(base height, base width, num_upsamplings): 64 x 64 is 4 x 4 doubled 4 times, 28 x 28 is 7 x 7 twice.
 
     Raises:
         SettingError: the size cannot be reached by doubling a small grid; the nearest that can is named.
     """
-    reached = _ladder(height, width)
+    reached = _resolution_steps(height, width)
     if reached is None:
         near_height, near_width = _nearest(height, width)
         near = f"{near_width}x{near_height}" if near_width != near_height else str(near_width)
@@ -36,22 +36,22 @@ def ladder(height: int, width: int) -> tuple[int, int, int]:
     return reached
 
 
-def _ladder(height: int, width: int) -> tuple[int, int, int] | None:
-    doublings = 0
+def _resolution_steps(height: int, width: int) -> tuple[int, int, int] | None:
+    num_upsamplings = 0
     while height % 2 == 0 and width % 2 == 0 and min(height, width) // 2 >= 3:
-        height, width, doublings = height // 2, width // 2, doublings + 1
-    return (height, width, doublings) if doublings and max(height, width) <= MAX_BASE else None
+        height, width, num_upsamplings = height // 2, width // 2, num_upsamplings + 1
+    return (height, width, num_upsamplings) if num_upsamplings and max(height, width) <= MAX_BASE else None
 
 
 def _nearest(height: int, width: int) -> tuple[int, int]:
-    """The size a ladder reaches that is least far from this one, both sides counted."""
+    """The reachable size that is least far from this one, both sides counted."""
     bases = range(3, MAX_BASE + 1)
     # Of two equally near, the one with more doublings: its networks are deeper and cheaper.
     reachable = ((high << n, wide << n) for n in range(11, 0, -1) for high in bases for wide in bases)
     return min(reachable, key=lambda size: abs(size[0] - height) + abs(size[1] - width))
 
 
-def initialise(network: nn.Module) -> nn.Module:
+def initialize(network: nn.Module) -> nn.Module:
     """Weights N(0, 0.02), batch-norm gains N(1, 0.02), biases 0 (section 4; gains: the authors' code)."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
@@ -71,31 +71,31 @@ class DCGANGenerator(nn.Module):
         spec: the pictures wanted.
         latent: numbers a picture starts from.
         width: channels before the last layer (ngf); doubled towards the input.
-        most: no layer is wider than this.
+        max_channels: no layer has more.
         momentum: of batch norm, in torch's sense (share of the newest batch).
     """
 
     def __init__(
-        self, spec: ImageSpec, latent: int, width: int, *, most: int = 1024, momentum: float = 0.1
+        self, spec: ImageSpec, latent: int, width: int, *, max_channels: int = 1024, momentum: float = 0.1
     ) -> None:
         super().__init__()
-        base_height, base_width, doublings = ladder(spec.height, spec.width)
-        widths = [min(width * 2**i, most) for i in reversed(range(doublings))]
+        base_height, base_width, num_upsamplings = resolution_steps(spec.height, spec.width)
+        widths = [min(width * 2**i, max_channels) for i in reversed(range(num_upsamplings))]
         layers: list[nn.Module] = [
-            Begin(latent, widths[0], (base_height, base_width), bias=False),
+            ProjectLatent(latent, widths[0], (base_height, base_width), bias=False),
             nn.BatchNorm2d(widths[0], momentum=momentum),
             nn.ReLU(inplace=True),
         ]
-        for i in range(doublings - 1):
+        for i in range(num_upsamplings - 1):
             layers += [
-                Double(widths[i], widths[i + 1], bias=False),
+                UpConv(widths[i], widths[i + 1], bias=False),
                 nn.BatchNorm2d(widths[i + 1], momentum=momentum),
                 nn.ReLU(inplace=True),
             ]
-        layers += [Double(widths[-1], spec.channels, bias=False), nn.Tanh()]
+        layers += [UpConv(widths[-1], spec.channels, bias=False), nn.Tanh()]
         self.main = nn.Sequential(*layers)
         self._spec = spec
-        initialise(self)
+        initialize(self)
 
     def forward(self, latents: Latents) -> Images:
         images: Tensor = self.main(latents[:, :, None, None])
@@ -108,8 +108,8 @@ class DCGANDiscriminator(nn.Module):
     Args:
         spec: the pictures judged.
         width: channels of the first layer (ndf); doubled at each further one.
-        most: no layer is wider than this.
-        momentum: of batch norm in all layers but the first; None for no normalisation, with biases.
+        max_channels: no layer has more.
+        momentum: of batch norm in all layers but the first; None for no normalization, with biases.
         depth: number of convolutions before the head; None for a mirror image of the generator.
         softmax: a two-way softmax head behind a fully connected layer, read as a difference of logits
             (equal to the sigmoid of that difference), instead of one convolution over the whole grid.
@@ -120,20 +120,20 @@ class DCGANDiscriminator(nn.Module):
         spec: ImageSpec,
         width: int,
         *,
-        most: int = 1024,
+        max_channels: int = 1024,
         momentum: float | None = 0.1,
         depth: int | None = None,
         softmax: bool = False,
     ) -> None:
         super().__init__()
-        doublings = ladder(spec.height, spec.width)[2]
-        depth = doublings if depth is None else min(depth, doublings)
+        num_upsamplings = resolution_steps(spec.height, spec.width)[2]
+        depth = num_upsamplings if depth is None else min(depth, num_upsamplings)
         plain = momentum is None
         layers: list[nn.Module] = []
         channels = spec.channels
         for i in range(depth):
-            wider = min(width * 2**i, most)
-            layers.append(Halve(channels, wider, bias=plain))
+            wider = min(width * 2**i, max_channels)
+            layers.append(DownConv(channels, wider, bias=plain))
             if i > 0 and momentum is not None:
                 layers.append(nn.BatchNorm2d(wider, momentum=momentum))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
@@ -142,9 +142,9 @@ class DCGANDiscriminator(nn.Module):
         if softmax:
             layers += [nn.Flatten(), nn.Linear(channels * grid[0] * grid[1], 2)]
         else:
-            layers += [End(channels, 1, grid, bias=plain), nn.Flatten()]
+            layers += [ScoreHead(channels, 1, grid, bias=plain), nn.Flatten()]
         self.main = nn.Sequential(*layers)
-        initialise(self)
+        initialize(self)
 
     def forward(self, images: Images) -> Scores:
         logits: Tensor = full(self.main(images))

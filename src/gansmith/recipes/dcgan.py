@@ -11,13 +11,13 @@ from gansmith.methods.dcgan import DCGAN
 
 
 def dcgan(name: str, about: str, size: int, *, width: int = 64, images: int = 200_000) -> Recipe:
-    """The paper's networks, loss, optimiser and initialisation at one size (Radford 2015, section 4)."""
+    """The paper's networks, loss, optimizer and initialization at one size (Radford 2015, section 4)."""
     adam = Adam(lr=2e-4, betas=(0.5, 0.999))
     return Recipe(
         name=name,
         about=about,
         method=DCGAN(generator_width=width, discriminator_width=width),
-        optimisers={"discriminator": adam, "generator": adam},
+        optimizers={"discriminator": adam, "generator": adam},
         data=DataConfig(size=Size(size, size)),
         train=TrainConfig(
             images=images,

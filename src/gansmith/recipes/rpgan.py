@@ -22,7 +22,7 @@ def rpgan(size: int, images: int, width: int = 64) -> Recipe:
         name=f"rpgan{size}",
         about=f"The default at {size} px: relativistic pairs, gentle penalties, cheap networks.",
         method=RpGAN(generator_width=width, discriminator_width=width, gamma=gamma),
-        optimisers={"discriminator": adam, "generator": adam},
+        optimizers={"discriminator": adam, "generator": adam},
         data=DataConfig(size=Size(size, size), mirror=True),
         train=TrainConfig(
             images=images,

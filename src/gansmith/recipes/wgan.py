@@ -16,7 +16,7 @@ def wgan(size: int) -> Recipe:
         name=f"wgan{size}",
         about=f"WGAN with weight clipping at {size} px.",
         method=WGAN(),
-        optimisers={"critic": rmsprop, "generator": rmsprop},
+        optimizers={"critic": rmsprop, "generator": rmsprop},
         data=DataConfig(size=Size(size, size)),
         train=TrainConfig(images=400_000, batch=64),
     )
@@ -29,7 +29,7 @@ def wgan_gp(size: int, width: int) -> Recipe:
         name=f"wgan-gp{size}",
         about=f"WGAN-GP with residual networks at {size} px.",
         method=WGANGP(width=width),
-        optimisers={"critic": adam, "generator": adam},
+        optimizers={"critic": adam, "generator": adam},
         data=DataConfig(size=Size(size, size)),
         train=TrainConfig(images=400_000, batch=64),
     )

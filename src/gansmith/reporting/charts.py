@@ -62,13 +62,13 @@ _KINDS = (
     _Kind(
         "Losses",
         lambda part: part.endswith("loss"),
-        "What each turn minimises. Losses of a GAN do not fall towards zero when all goes well: "
+        "What each turn minimizes. Losses of a GAN do not fall towards zero when all goes well: "
         "the pictures and the scores say more.",
     ),
     _Kind(
         "What the discriminator says",
         lambda part: part.startswith("D("),
-        "D(x) of real pictures, D(G(z)) of made ones: 1 is surely real, 0 surely made. "
+        "D(x) of real pictures, D(G(z)) of generated ones: 1 is surely real, 0 surely made. "
         "Near 0.5 it cannot tell them apart.",
         limits=(0.0, 1.0),
         reference=0.5,
@@ -90,16 +90,16 @@ _KINDS = (
     ),
 )
 _APART = (
-    "How far real and made pictures are kept apart. A held-out line far below the training line means that "
-    "training pictures are learnt by heart."
+    "How far real and generated pictures are kept apart. A held-out line far below the training line means "
+    "that training pictures are learnt by heart."
 )
 _WORDS = {
     "margin": _APART,
     "distance": _APART,
     "spread": "How much samples differ from each other, beside real pictures: 1 is as much, 0 is one picture "
     "over and over. Every training starts near 0.",
-    "overfitting": "How far held-out pictures score below training pictures, on the way down to made ones: 0 "
-    "is not at all; at 1 the discriminator knows its pictures by heart.",
+    "overfitting": "How far held-out pictures score below training pictures, on the way down to generated "
+    "ones: 0 is not at all; at 1 the discriminator knows its pictures by heart.",
 }
 _PACE = {
     "images_per_second": Chart("Images a second", (), "Measured between two log lines."),
@@ -200,11 +200,11 @@ def _rounded(value: float) -> float | None:
     return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
-def few(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
-    """At most ``most`` points: each the mean of its neighbours, at the place of the last of them."""
-    if len(points) <= most:
+def few(points: Sequence[Point], max_count: int = MOST_POINTS) -> list[Point]:
+    """At most ``max_count`` points: each the mean of its neighbours, at the place of the last of them."""
+    if len(points) <= max_count:
         return list(points)
-    size = math.ceil(len(points) / most)
+    size = math.ceil(len(points) / max_count)
     return [_mean(points[start : start + size]) for start in range(0, len(points), size)]
 
 
@@ -274,5 +274,7 @@ def _summary(chart: Chart) -> str:
 def together(*groups: Sequence[Chart]) -> Mapping[str, Any]:
     """The ``charts`` of a page's data, in the order in which ``figures`` counts them."""
     every = list(itertools.chain(*groups))
-    most = max((point.images for chart in every for line in chart.lines for point in line.points), default=0)
-    return {"charts": [as_json(chart) for chart in every], "most": most}
+    max_count = max(
+        (point.images for chart in every for line in chart.lines for point in line.points), default=0
+    )
+    return {"charts": [as_json(chart) for chart in every], "most": max_count}

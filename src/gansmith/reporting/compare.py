@@ -61,7 +61,7 @@ def compare(paths: Sequence[Path]) -> Comparison:
         RunError: one is no run, or is named twice.
     """
     records = [read(path) for path in paths]
-    _refuse_twice(paths)
+    _check_distinct(paths)
     names = unique_names([record.path for record in records])
     parted: dict[str, list[tuple[str, Record]]] = {}
     for name, record in zip(names, records, strict=True):
@@ -70,7 +70,7 @@ def compare(paths: Sequence[Path]) -> Comparison:
     return Comparison(groups, _differences(groups), tuple(_warnings(records)))
 
 
-def _refuse_twice(paths: Sequence[Path]) -> None:
+def _check_distinct(paths: Sequence[Path]) -> None:
     seen: dict[Path, int] = {}
     for place, path in enumerate(paths):
         first = seen.setdefault(path.resolve(), place)

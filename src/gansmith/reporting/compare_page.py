@@ -53,9 +53,9 @@ def _gallery(comparison: Comparison) -> str:
     return html.paragraph(more, "quiet before") + gallery
 
 
-def _newest(name: str, record: Record, most_bytes: int) -> str:
+def _newest(name: str, record: Record, max_bytes: int) -> str:
     for images, file in reversed(record.grids):
-        picture = embed(file, GRID_SIDE, most_bytes)
+        picture = embed(file, GRID_SIDE, max_bytes)
         if picture is not None:
             seen = f"after {html.count(images)} images"
             tag = picture.tag(f"Grid of pictures made by {name} {seen}")

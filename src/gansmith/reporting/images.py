@@ -35,8 +35,8 @@ class Picture:
         )
 
 
-def embed(file: Path, side: int, most_bytes: int) -> Picture | None:
-    """A picture file as WebP with its longer side at most ``side`` pixels, in at most about ``most_bytes``.
+def embed(file: Path, side: int, max_bytes: int) -> Picture | None:
+    """A picture file as WebP with its longer side at most ``side`` pixels, in at most about ``max_bytes``.
 
     Quality goes down first, then size. The mark that says a machine made it (XMP) is kept. None where the
     file is no picture.
@@ -49,7 +49,7 @@ def embed(file: Path, side: int, most_bytes: int) -> Picture | None:
         return None
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     kept = mark if isinstance(mark, bytes) and len(mark) <= _MOST_MARK else b""
-    written = _webp(picture, kept, most_bytes)
+    written = _webp(picture, kept, max_bytes)
     return Picture("data:image/webp;base64," + base64.b64encode(written).decode(), *picture.size)
 
 
@@ -62,14 +62,14 @@ def _flat(opened: Image.Image) -> Image.Image:
     return opened.convert("RGB")
 
 
-def _webp(picture: Image.Image, mark: bytes, most_bytes: int) -> bytes:
+def _webp(picture: Image.Image, mark: bytes, max_bytes: int) -> bytes:
     written = b""
     for quality in _QUALITIES:
         written = _encoded(picture, quality, mark)
-        if len(written) <= most_bytes:
+        if len(written) <= max_bytes:
             return written
-    while len(written) > most_bytes and min(picture.size) > 64:
-        shrink = min(0.9, math.sqrt(most_bytes / len(written)))
+    while len(written) > max_bytes and min(picture.size) > 64:
+        shrink = min(0.9, math.sqrt(max_bytes / len(written)))
         picture.thumbnail(
             (round(picture.width * shrink), round(picture.height * shrink)), Image.Resampling.LANCZOS
         )
@@ -83,11 +83,11 @@ def _encoded(picture: Image.Image, quality: int, mark: bytes) -> bytes:
     return file.getvalue()
 
 
-def thinned(grids: Sequence[tuple[int, Path]], most: int = MOST_FRAMES) -> list[tuple[int, Path]]:
-    """At most ``most`` of the grids, evenly, the first and the last among them."""
-    if len(grids) <= most:
+def thinned(grids: Sequence[tuple[int, Path]], max_count: int = MOST_FRAMES) -> list[tuple[int, Path]]:
+    """At most ``max_count`` of the grids, evenly, the first and the last among them."""
+    if len(grids) <= max_count:
         return list(grids)
-    return [grids[round(place * (len(grids) - 1) / (most - 1))] for place in range(most)]
+    return [grids[round(place * (len(grids) - 1) / (max_count - 1))] for place in range(max_count)]
 
 
 def frames(grids: Sequence[tuple[int, Path]], side: int = 640) -> list[tuple[int, Picture]]:

@@ -17,7 +17,10 @@ MOST_EVALUATION = 24
 MOST_REFUSED = 100  # Names of pictures that were left out.
 MOST_ALARMS = 20
 
-_CAPTIONS = {"prd.png": "precision-recall curve", "nearest.png": "made pictures, and the nearest real ones"}
+_CAPTIONS = {
+    "prd.png": "precision-recall curve",
+    "nearest.png": "generated pictures, and the nearest real ones",
+}
 
 _LICENCE_UNKNOWN = (
     "The licence of these pictures is not recorded. Whoever uses or shares this model must know it: the "

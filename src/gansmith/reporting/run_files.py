@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gansmith.config.serialization import flat
+from gansmith.config.serialization import flat, with_new_names
 from gansmith.errors import RunError, nearest
 
 _MOST_NAMED = 12  # Runs in a message.
@@ -143,7 +143,7 @@ def _recipe(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         raise _no_run(path)
     recipe = _json(file)
     try:
-        settings = {} if recipe is None else dict(flat(recipe))
+        settings = {} if recipe is None else dict(flat(with_new_names(recipe)))
     except RecursionError:  # JSON of a thousand levels is nobody's recipe.
         recipe, settings = None, {}
     if recipe is None:

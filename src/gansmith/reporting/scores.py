@@ -20,25 +20,31 @@ class Score:
 
 
 _KNOWN = {
-    "fid": Score("FID", "lower", "How far the made pictures are from the real ones in their features."),
+    "fid": Score("FID", "lower", "How far the generated pictures are from the real ones in their features."),
     "fid_infinity": Score(
         "FID, infinitely many pictures", "lower", "Does not hang on the number of pictures."
     ),
     "kid": Score("KID", "lower", "As FID, by a kernel; without bias, so it may fall a little below 0."),
     "is": Score("Inception score", "higher", "How clear and how different the pictures are to a classifier."),
     "precision": Score(
-        "Precision", "higher", "The share of made pictures that lie among real ones: quality."
+        "Precision", "higher", "The share of generated pictures that lie among real ones: quality."
     ),
-    "recall": Score("Recall", "higher", "The share of real pictures that lie among made ones: variety."),
-    "density": Score("Density", "", "How thickly real pictures lie around the made ones; real ones have 1."),
-    "coverage": Score("Coverage", "higher", "The share of real pictures with a made one nearby: variety."),
+    "recall": Score("Recall", "higher", "The share of real pictures that lie among generated ones: variety."),
+    "density": Score(
+        "Density", "", "How thickly real pictures lie around the generated ones; real ones have 1."
+    ),
+    "coverage": Score(
+        "Coverage", "higher", "The share of real pictures with a generated one nearby: variety."
+    ),
     "prd_f_8": Score("PRD F 8", "higher", "Variety, from the precision-recall curve."),
     "prd_f_1_8": Score("PRD F 1/8", "higher", "Quality, from the precision-recall curve."),
     "copying_z": Score("Copying, z", "", "Far below 0: nearer to training pictures than unseen ones are."),
     "copying_ratio": Score(
         "Copying, ratio", "", "Far below 1: nearer to training pictures than unseen ones are."
     ),
-    "repeated": Score("Repeated", "lower", "The share of made pictures that look like another made one."),
+    "repeated": Score(
+        "Repeated", "lower", "The share of generated pictures that look like another generated one."
+    ),
     "swd": Score("Sliced Wasserstein distance", "lower"),
     "ppl": Score("Perceptual path length", "lower"),
     "lpips": Score("LPIPS", "lower"),

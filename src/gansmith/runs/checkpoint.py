@@ -72,7 +72,7 @@ def read_facts(path: Path) -> Mapping[str, Any]:
 
 def _header(path: Path) -> tuple[str, str]:
     """Facts as they were written, and the digest."""
-    _refuse_pickles(path)
+    _check_no_pickle(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -94,7 +94,7 @@ def _parsed(facts: str, path: Path) -> Mapping[str, Any]:
     return parsed
 
 
-def _refuse_pickles(path: Path) -> None:
+def _check_no_pickle(path: Path) -> None:
     try:
         with open(path, "rb") as file:
             start = file.read(9)

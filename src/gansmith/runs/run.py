@@ -44,7 +44,7 @@ class Run:
             data: what is known of the data set, kept in ``data.json``.
         """
         run = cls(path, recipe)
-        run.refuse_foreign()
+        run.check_not_foreign()
         try:
             for part in (run.pictures, run.checkpoints):
                 part.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ class Run:
         with alone(self.path / "run.lock", RunError(busy)):
             yield
 
-    def refuse_difference(self, recipe: Recipe, data: Mapping[str, Any]) -> None:
+    def check_unchanged(self, recipe: Recipe, data: Mapping[str, Any]) -> None:
         """Raise unless ``recipe`` and ``data`` are the ones this run was started with.
 
         The length may differ: a finished run is lengthened by a larger ``train.images``.
@@ -119,7 +119,7 @@ class Run:
         """Write ``data.json``: what is known of the data set, and what was left out of it."""
         write_text(self.path / "data.json", json.dumps(dict(data), indent=2) + "\n")
 
-    def refuse_foreign(self) -> None:
+    def check_not_foreign(self) -> None:
         """Raise unless the directory is new, empty, a run, or one whose making was cut short."""
         path = self.path
         if path.exists() and not path.is_dir():

@@ -4,18 +4,18 @@ from typing import Any
 
 import torch
 
-from gansmith.core.distributed import ALONE, World
+from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import SettingError
 from gansmith.methods.base import NoiseToImage
-from gansmith.metrics.evaluate import Evaluation, evaluate, lend_a_hand
+from gansmith.metrics.evaluate import Evaluation, contribute, evaluate
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures, ModelPictures
 from gansmith.metrics.outputs import history, remember, write_outputs
 from gansmith.metrics.registry import needs_network, parse_metrics
-from gansmith.metrics.statistics import How, Statistics
+from gansmith.metrics.statistics import EvaluationOptions, Statistics
 from gansmith.models.generator import from_method
 from gansmith.runs.run import Run
 
@@ -37,13 +37,17 @@ class Examiner:
         DataError: the feature network's weights are not there.
     """
 
-    def __init__(self, run: Run, data: DataSet, loader: Loader[Any], world: World = ALONE) -> None:
-        self._run, self._config, self._how = run, run.recipe.train.evaluate, How(world=world)
+    def __init__(self, run: Run, data: DataSet, loader: Loader[Any], world: World = SINGLE_PROCESS) -> None:
+        self._run, self._config, self._options = (
+            run,
+            run.recipe.train.evaluate,
+            EvaluationOptions(world=world),
+        )
         self._metrics = parse_metrics(self._config.metrics)
-        if "memorisation" in self._metrics:
+        if "memorization" in self._metrics:
             raise SettingError(
-                "Memorisation is measured of a finished run. Received: it among train.evaluate.metrics. "
-                "Use gansmith evaluate RUN DATA --metrics memorisation."
+                "Memorization is measured of a finished run. Received: it among train.evaluate.metrics. "
+                "Use gansmith evaluate RUN DATA --metrics memorization."
             )
         if not isinstance(run.recipe.method, NoiseToImage):
             raise SettingError(
@@ -75,11 +79,11 @@ class Examiner:
         )
         made = ModelPictures(generator, self._run.path.name, f"after {trainer.images}", self._config.samples)
         sides = [made] if self._real is None else [made, self._real]
-        if not self._how.world.first:
-            lend_a_hand(sides, self._network, self._how)
+        if not self._options.world.is_main:
+            contribute(sides, self._network, self._options)
             self._real = None  # The first process has its statistics now.
             return None
-        found = evaluate(sides[0], sides[1], self._network, self._metrics, how=self._how)
+        found = evaluate(sides[0], sides[1], self._network, self._metrics, options=self._options)
         self._real = found.real
         write_outputs(found, self._run.path / "evaluation")
         remember(self._run.path, trainer.images, found)

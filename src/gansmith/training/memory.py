@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from gansmith.core.distributed import ALONE, World
+from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.engine.sync_batch_norm import has_batch_norm
 from gansmith.engine.trainer import Trainer
 
 
-def fit_memory(trainer: Trainer[Any, Any, Any], say: Callable[[str], None], world: World = ALONE) -> None:
+def fit_memory(
+    trainer: Trainer[Any, Any, Any], say: Callable[[str], None], world: World = SINGLE_PROCESS
+) -> None:
     """Let a trainer work on fewer pictures at a time until a step fits; all processes on equally many.
 
     Args:
@@ -19,9 +21,9 @@ def fit_memory(trainer: Trainer[Any, Any, Any], say: Callable[[str], None], worl
     Raises:
         SettingError: not even one picture fits.
     """
-    while world.most(0 if trainer.rehearse() else 1):
+    while world.max(0 if trainer.dry_run() else 1):
         before = trainer.micro_batch
-        trainer.halve()
+        trainer.shrink_micro_batch()
         now = trainer.micro_batch
         norms = f"; batch norm takes its statistics over {now}" if has_batch_norm(trainer.networks) else ""
         say(

@@ -15,7 +15,7 @@ import torch
 
 from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import to_json
-from gansmith.core.memory import Gauge, Memory
+from gansmith.core.memory import Memory, PeakMemory
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.data.sources.pairs import PAIR
@@ -107,8 +107,8 @@ class Plan:
             "time": {
                 "images": self.recipe.train.images,
                 "seconds": likely,
-                "least_seconds": least,
-                "most_seconds": most,
+                "min_seconds": least,
+                "max_seconds": most,
             },
             "disk": asdict(self.disk) | {"total": self.disk.total},
             "advice": list(self.advice),
@@ -139,16 +139,16 @@ def plan(
     if not 0 <= seconds <= LONGEST:
         raise SettingError(f"The speed is measured for 0 to {LONGEST:.0f} seconds. Received: {seconds}.")
     where = pick_device(device)
-    gauge = Gauge(where)
+    peak = PeakMemory(where)
     recipe, loader = ready(recipe, data, where)
     try:
         trainer: Trainer[Any, Any, Any] = Trainer(recipe, loader, where, borrowed_weights(recipe.borrow))
         told = _at_full_size(trainer)
         fit_memory(trainer, told.append)
-        gauge.restart()  # What did not fit does not count.
+        peak.restart()  # What did not fit does not count.
         speed, held = _measure(trainer, loader, seconds)
         samples(trainer, loader)
-        memory = gauge.read()
+        memory = peak.read()
         disk = _disk(trainer, loader, held)
     finally:
         loader.close()
@@ -158,7 +158,7 @@ def plan(
         data=data.name,
         pictures=len(data),
         pairs=set(PAIR) <= set(fields),
-        labels=len(data.about.label_names) or len(labels) if "labels" in fields else None,
+        labels=len(data.info.label_names) or len(labels) if "labels" in fields else None,
         training=len(loader.training),
         held_out=len(loader.held_out),
         recipe=recipe,
@@ -257,10 +257,10 @@ def _disk(trainer: Trainer[Any, Any, Any], loader: Loader[Any], held: Mapping[st
 def _grid_bytes(trainer: Trainer[Any, Any, Any], loader: Loader[Any]) -> tuple[int, int]:
     """Bytes of a grid of real pictures, which good samples are like: as a PNG, and as a frame of a film."""
     real = pictures.to_bytes(trainer.spec.to_pictures(loader.sample(GRID)[0]))
-    origin = provenance.Origin("run", trainer.recipe.name, None, 0, provenance.software_version())
+    mark = provenance.Provenance("run", trainer.recipe.name, None, 0, provenance.software_version())
     whole, film = pictures.grid(real), io.BytesIO()
     pictures.to_pil(whole).save(film, format="WEBP", quality=90)
-    still = len(provenance.png_bytes(whole, origin))
+    still = len(provenance.png_bytes(whole, mark))
     return still * GRID // len(real), film.tell() * GRID // len(real)
 
 

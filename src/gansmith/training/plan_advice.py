@@ -68,7 +68,7 @@ def label_counts(data: DataSet, recipe: Recipe) -> Counts:
     """Pictures of each label, where the method trains on labels and they lie ready."""
     if "labels" not in recipe.method.batch_type._fields or not data.in_arrays:
         return ()
-    names = data.about.label_names
+    names = data.info.label_names
     labels = data.fetch(torch.arange(len(data)), ("labels",))["labels"].cpu()
     counts = torch.bincount(labels[labels >= 0], minlength=len(names)).tolist()
     return tuple(

@@ -54,7 +54,7 @@ def vital_signs(trainer: Trainer[Any, Any, Any], loader: Loader[Any], made: Byte
     held_out = next(loader.held_out_batches(_JUDGED, _JUDGED), None) if due else None
     if held_out is not None:
         kinds = (loader.sample(_JUDGED)[0], held_out[0], spec.to_network(shown))
-        scores = [score for images in kinds if (score := trainer.judge(images)) is not None]
+        scores = [score for images in kinds if (score := trainer.critic_scores(images)) is not None]
         if len(scores) == len(kinds):
             signs["health/overfitting"] = overfitting(*scores)
     return {name: value for name, value in signs.items() if value is not None}

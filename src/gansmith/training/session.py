@@ -14,7 +14,7 @@ import torch
 from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import flat
 from gansmith.core.console import Console, Silent, Stopwatch
-from gansmith.core.distributed import ALONE, World, my_device, share_tensors
+from gansmith.core.distributed import SINGLE_PROCESS, World, my_device, share_tensors
 from gansmith.core.tensors import BytePictures
 from gansmith.core.text import plural
 from gansmith.data.dataset import DataSet
@@ -23,13 +23,13 @@ from gansmith.engine.device import pick_device
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import StorageError, TrainingError
 from gansmith.images import grid, provenance
-from gansmith.images.provenance import Origin
+from gansmith.images.provenance import Provenance
 from gansmith.models.load import borrowed_weights
 from gansmith.runs.checkpoint import copied
 from gansmith.runs.logs import Logbook
 from gansmith.runs.run import Run
 from gansmith.training.background import Background
-from gansmith.training.health.monitor import Alarm, Watch
+from gansmith.training.health.monitor import Alarm, HealthMonitor
 from gansmith.training.memory import fit_memory
 from gansmith.training.samples import finish, samples, vital_signs
 from gansmith.training.setup import ready, repeats
@@ -65,7 +65,7 @@ def train(
     *,
     device: str = "auto",
     console: Console | None = None,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> Outcome:
     """Train a recipe in a run directory, or resume the run that is there.
 
@@ -84,25 +84,25 @@ def train(
     """
     where = pick_device(my_device(device))
     # What can be refused is refused before anything is written: a size no network fits, missing labels.
-    scale = Run.open(path).recipe.data.scale if recipe.data.standardise and Run.is_run(path) else None
+    scale = Run.open(path).recipe.data.scale if recipe.data.standardize and Run.is_run(path) else None
     recipe, loader = ready(recipe, data, where, world, scale)
-    told = console if console and world.first else Silent()
+    told = console if console and world.is_main else Silent()
     with _held(path, recipe, world):
-        run = _opened(path, recipe, data, told) if world.first else Run(path, recipe)
-        world.wait()
+        run = _opened(path, recipe, data, told) if world.is_main else Run(path, recipe)
+        world.barrier()
         return _Session(run, data, loader, where, told, world).go()
 
 
 def _held(path: Path, recipe: Recipe, world: World) -> Any:
-    if not world.first:
+    if not world.is_main:
         return nullcontext()
-    Run(path, recipe).refuse_foreign()
+    Run(path, recipe).check_not_foreign()
     return Run(path, recipe).locked()
 
 
 def _opened(path: Path, recipe: Recipe, data: DataSet, console: Console) -> Run:
     run = Run.open(path) if Run.is_run(path) else Run.create(path, recipe, facts_of(data))
-    run.refuse_difference(recipe, facts_of(data))
+    run.check_unchanged(recipe, facts_of(data))
     for line in run.adopt(recipe):
         console.say(f"From here on {line}.")
     return run
@@ -116,7 +116,7 @@ def facts_of(data: DataSet) -> dict[str, Any]:
         "fingerprint": data.fingerprint,
         "pictures": len(data),
         "refused": refused,
-        "licence": data.about.licence,
+        "licence": data.info.licence,
     }
 
 
@@ -146,26 +146,26 @@ class _Session:
         self.trainer = self._trainer()
         if self.trainer.images > 0:
             console.say(f"Resuming {run.path} after {self.trainer.images} images.")
-        self.health = Watch(
+        self.health = HealthMonitor(
             self.recipe.train.images, self.recipe.train.picture_every, dict(flat(self.recipe))
         )
-        for row in run.rows() if world.first else []:
+        for row in run.rows() if world.is_main else []:
             self.health.look(row)
-        self.logbook = Logbook(run, self.trainer.images, console) if world.first else None
+        self.logbook = Logbook(run, self.trainer.images, console) if world.is_main else None
         self.examiner = _examiner(run, data, loader, world)
 
     def _trainer(self) -> Trainer[Any, Any, Any]:
         """Networks as the newest whole checkpoint has them, or fresh ones."""
-        found, damaged = (self.run.newest() or (None, [])) if self.world.first else (None, [])
-        images = self.world.told(None if found is None else int(found.facts["images"]))
+        found, damaged = (self.run.newest() or (None, [])) if self.world.is_main else (None, [])
+        images = self.world.broadcast(None if found is None else int(found.facts["images"]))
         borrowed = {} if images is not None else borrowed_weights(self.recipe.borrow)
         trainer: Trainer[Any, Any, Any] = Trainer(self.recipe, self.loader, self.device, borrowed, self.world)
-        trainer.rate = SLOWER ** self.world.told(len(self.run.rollbacks()) if self.world.first else 0)
+        trainer.rate = SLOWER ** self.world.broadcast(len(self.run.rollbacks()) if self.world.is_main else 0)
         if images is not None:
             trainer.load(share_tensors(self.world, None if found is None else found.tensors), images)
-            if self.world.first:
+            if self.world.is_main:
                 self._go_back(images, damaged)
-        elif self.world.first and self.run.rows():
+        elif self.world.is_main and self.run.rows():
             self.run.forget_after(-1)  # Nothing was saved yet: it starts again.
         return trainer
 
@@ -179,7 +179,7 @@ class _Session:
 
     def go(self) -> Outcome:
         """Train to the end or to an interruption."""
-        rows = self.run.rows() if self.world.first else []
+        rows = self.run.rows() if self.world.is_main else []
         self.watch = Stopwatch(rows[-1].get("seconds", 0.0) if rows else 0.0)
         self._announce()
         try:
@@ -199,7 +199,7 @@ class _Session:
     def _train(self, interruption: Interruption) -> Mapping[str, Path]:
         while True:
             try:
-                if self.trainer.images == 0 and self.world.first:
+                if self.trainer.images == 0 and self.world.is_main:
                     self._picture(samples(self.trainer, self.loader))
                 while self.trainer.images < self.recipe.train.images and not self._stopped(interruption):
                     self._step()
@@ -211,7 +211,7 @@ class _Session:
         """Whether any process was asked to stop, or lost its launcher: then all do, after the same step."""
         if self.world.size > 1 and os.getppid() != self.parent:
             interruption.signal = interruption.signal or signal.SIGTERM
-        interruption.signal = self.world.most(interruption.signal or 0) or None
+        interruption.signal = self.world.max(interruption.signal or 0) or None
         return interruption.signal is not None
 
     def _announce(self) -> None:
@@ -258,8 +258,8 @@ class _Session:
     def _end(self, finished: bool) -> Mapping[str, Path]:
         if self.trainer.has_news:
             self._log(measured=finished)
-        self._refuse_bad_weights()
-        if not self.world.first:
+        self._check_weights()
+        if not self.world.is_main:
             return {}
         self._settle()
         images = self.trainer.images
@@ -295,9 +295,9 @@ class _Session:
             TrainingError: it has been tried often enough.
         """
         self._settle()
-        tries = self.world.told(len(self.run.rollbacks()) if self.world.first else 0)
-        kept = self.world.told(
-            [str(path) for path in self.run.checkpoint_files()] if self.world.first else []
+        tries = self.world.broadcast(len(self.run.rollbacks()) if self.world.is_main else 0)
+        kept = self.world.broadcast(
+            [str(path) for path in self.run.checkpoint_files()] if self.world.is_main else []
         )
         where = (
             f"The newest checkpoint, {kept[-1]}, is from before." if kept else "No checkpoint was saved yet."
@@ -308,9 +308,9 @@ class _Session:
                 f"{problem}, so training stopped, after {tries} attempts with ever smaller learning rates. "
                 f"{where} {remedy}"
             )
-        if self.world.first:
+        if self.world.is_main:
             self.run.note_rollback(self.trainer.images, problem)
-        self.world.wait()
+        self.world.barrier()
         self.console.stop()
         self.trainer = self._trainer()
         fit_memory(self.trainer, self.console.say, self.world)
@@ -330,11 +330,11 @@ class _Session:
             **self.watch.read(self.loader.waited),
             **self.trainer.flush(),
         }
-        _refuse_nan(row)
+        _check_finite(row)
         self.made = None
         if measured:
             row |= self._held_out()
-            _refuse_nan(row)
+            _check_finite(row)
         if self.logbook is None:
             return
         if measured:
@@ -353,14 +353,14 @@ class _Session:
         sums: dict[str, float] = {}
         batches = list(self.loader.held_out_batches(self.recipe.train.batch, HELD_OUT))
         for batch in batches:
-            for name, value in self.trainer.measure(batch).items():
+            for name, value in self.trainer.validation_metrics(batch).items():
                 sums[f"held-out/{name}"] = sums.get(f"held-out/{name}", 0.0) + value / len(batches)
         return sums
 
-    def _refuse_bad_weights(self) -> None:
+    def _check_weights(self) -> None:
         tensors = self.trainer.state().values()
         finite = torch.stack(
-            # Some optimisers keep their step count on the CPU whatever the device.
+            # Some optimizers keep their step count on the CPU whatever the device.
             [v.isfinite().all().to(self.device) for v in tensors if v.is_floating_point()]
         )
         if not bool(finite.all()):
@@ -369,8 +369,8 @@ class _Session:
     def _checkpoint(self) -> None:
         if self.trainer.has_news:  # No checkpoint before its numbers have been looked at.
             self._log(measured=False)
-        self._refuse_bad_weights()
-        if self.world.first:
+        self._check_weights()
+        if self.world.is_main:
             held, images = copied(self.trainer.state()), self.trainer.images
             self.background.do(lambda: self._save(held, images))
 
@@ -384,13 +384,13 @@ class _Session:
 
     def _picture(self, made: BytePictures) -> None:
         file = self.run.picture(self.trainer.images)
-        origin = Origin(
+        mark = Provenance(
             self.run.path.name, self.recipe.name, None, self.trainer.images, provenance.software_version()
         )
-        self.background.do(lambda: provenance.write_png(grid.grid(made), file, origin))
+        self.background.do(lambda: provenance.write_png(grid.grid(made), file, mark))
 
 
-def _refuse_nan(row: Mapping[str, float]) -> None:
+def _check_finite(row: Mapping[str, float]) -> None:
     for name, value in row.items():
         if not math.isfinite(value):
             raise _NotANumberError(f"{name} became {value} by image {row['images']}")

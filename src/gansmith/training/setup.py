@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from gansmith.config.recipe import Recipe
-from gansmith.core.distributed import ALONE, World
+from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.core.normalization import Scale
 from gansmith.core.text import plural
 from gansmith.data.dataset import DataSet
@@ -31,7 +31,7 @@ def ready(
     recipe: Recipe,
     data: DataSet,
     device: torch.device,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
     scale: Scale | None = None,
 ) -> tuple[Recipe, Loader[Any]]:
     """The recipe with all that the data decide, its scale among it, and the loader that goes with it.
@@ -41,31 +41,31 @@ def ready(
         data: what to train on.
         device: where batches are wanted.
         world: the processes that train together.
-        scale: of a run that goes on; None: it is measured, where the recipe standardises.
+        scale: of a run that goes on; None: it is measured, where the recipe standardizes.
 
     Raises:
         DataError: the data lack what the method trains on.
         SettingError: the networks do not fit the size, or the batch is out of all proportion.
     """
-    refuse_uneven(recipe, world)
+    check_even(recipe, world)
     recipe = resolve(recipe, data)
     loader = _loader(recipe, data, device, world)
-    if recipe.data.standardise and recipe.data.scale is None:
+    if recipe.data.standardize and recipe.data.scale is None:
         known = scale or loader.measure_scale()
         loader.close()
         recipe = replace(recipe, data=replace(recipe.data, scale=known))
         loader = _loader(recipe, data, device, world)
     with torch.device("meta"):
         recipe.method.build(recipe.spec())
-    refuse_huge_batch(recipe.train.batch, len(loader.training))
+    check_batch_size(recipe.train.batch, len(loader.training))
     return recipe, loader
 
 
 def _loader(recipe: Recipe, data: DataSet, device: torch.device, world: World) -> Loader[Any]:
-    return Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, device, world.part)
+    return Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, device, world.rank_and_size)
 
 
-def refuse_huge_batch(batch: int, there: int) -> None:
+def check_batch_size(batch: int, there: int) -> None:
     """Raise where a batch is beyond both reason and the pictures.
 
     Raises:
@@ -79,7 +79,7 @@ def refuse_huge_batch(batch: int, there: int) -> None:
         )
 
 
-def refuse_uneven(recipe: Recipe, world: World) -> None:
+def check_even(recipe: Recipe, world: World) -> None:
     """Raise where processes or micro-batches cannot share a batch out evenly.
 
     Raises:

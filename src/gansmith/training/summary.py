@@ -30,7 +30,7 @@ class Description:
     recipe: Recipe
     parameters: Mapping[str, int]  # Network -> number of parameters.
     layers: Mapping[str, list[Layer]]  # Network -> its layers, in order of use.
-    weights_bytes: int  # Weights, gradients, optimiser and averages.
+    weights_bytes: int  # Weights, gradients, optimizer and averages.
     activation_bytes: int  # Kept for the backward pass of the hungriest turn, at the recipe's batch.
 
     def as_json(self) -> dict[str, Any]:

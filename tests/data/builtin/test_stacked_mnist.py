@@ -76,7 +76,7 @@ def test_columns_are_made_only_where_they_are_asked_for() -> None:
     assert set(stack(5).fetch(torch.tensor([1]), ("labels",))) == {"labels"}
     assert set(stack(5).fetch(torch.tensor([1]))) == {"images", "labels"}
     assert stack(5).fetch(torch.zeros(0, dtype=torch.int64))["images"].shape == (0, 3, 28, 28)
-    assert stack(5).about.label_names[7] == "007" and len(stack(5).about.label_names) == 1000
+    assert stack(5).info.label_names[7] == "007" and len(stack(5).info.label_names) == 1000
 
 
 def test_other_sizes_and_grey() -> None:

@@ -36,7 +36,7 @@ from gansmith.errors import DataError, SettingError, StorageError
 def test_a_sample_is_evenly_spread_and_read_once(tmp_path, most, rows):
     source = counted(fill(tmp_path / "source", 50))
     before = snapshot(tmp_path)
-    found = inspect(source, most=most)
+    found = inspect(source, max_pictures=most)
     assert source.reader.reads == Counter(source.names[row] for row in rows)
     assert (found.report.count, found.report.looked_at) == (50, len(rows))
     assert found.report.sampled == (most < 50)
@@ -48,7 +48,7 @@ def test_a_sample_is_evenly_spread_and_read_once(tmp_path, most, rows):
 def test_facts_are_of_all_pictures(tmp_path):
     source = counted(fill(tmp_path, 40))
     source.facts = Facts(labels=np.arange(40) // 30, label_names=("a", "b"), held_out=np.arange(40) < 5)
-    report = inspect(source, most=5).report
+    report = inspect(source, max_pictures=5).report
     assert report.labels == (("a", 30), ("b", 10))
     assert report.split == (35, 5, -1)
 
@@ -103,7 +103,7 @@ def test_a_prepared_set_is_reported_on_without_decoding(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image, "open", forbidden)
     monkeypatch.setattr(inspecting, "blocks", forbidden)
-    found = inspect(PreparedFolder(tmp_path / "dest"), most=3)
+    found = inspect(PreparedFolder(tmp_path / "dest"), max_pictures=3)
     for name in ("count", "looked_at", "sizes", "formats", "modes", "bytes", "refused"):
         assert getattr(found.report, name) == getattr(wanted, name), name
     assert found.report.name == str(tmp_path / "dest")

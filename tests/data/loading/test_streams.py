@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gansmith.config.recipe import DataConfig
 from gansmith.core.normalization import Scale
-from gansmith.data.dataset import About, MemoryDataSet
+from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.data.device import DeviceDataSet, on_device
 from gansmith.data.loading.loader import Loader
 from gansmith.errors import DataError
@@ -23,13 +23,13 @@ def two_kinds(names: tuple[str, ...] = ("cat", "dog")) -> MemoryDataSet:
     """Pictures 0..9 of the first kind, 10..15 of the second, any further kinds behind."""
     labels = torch.tensor([0] * 10 + [1] * 6 + list(range(2, len(names))))
     columns = {"images": numbered_bytes(len(labels)), "labels": labels}
-    return MemoryDataSet("kinds", columns, about=About(label_names=names))
+    return MemoryDataSet("kinds", columns, info=DatasetInfo(label_names=names))
 
 
 def test_the_owners_split_is_kept() -> None:
     held = torch.zeros(12, dtype=torch.bool)
     held[[2, 5, 7]] = True
-    data = MemoryDataSet("split", {"images": numbered_bytes(12)}, about=About(held_out=held))
+    data = MemoryDataSet("split", {"images": numbered_bytes(12)}, info=DatasetInfo(held_out=held))
     loader = Loader(data, ImageBatch, DataConfig(validation=0.05), 0, CPU)
     assert loader.held_out.tolist() == [2, 5, 7]
     assert sorted(numbers_of(loader.batch(0, 9).images)) == [0, 1, 3, 4, 6, 8, 9, 10, 11]
@@ -61,7 +61,7 @@ def test_domains_are_two_labels_with_an_order_each() -> None:
 def test_domains_by_name(names: Any, domains: Any, kinds: tuple[int, int]) -> None:
     labels = torch.arange(len(names)).repeat_interleave(4)
     columns = {"images": numbered_bytes(len(labels)), "labels": labels}
-    data = MemoryDataSet("kinds", columns, about=About(label_names=names))
+    data = MemoryDataSet("kinds", columns, info=DatasetInfo(label_names=names))
     batch = Loader(data, DomainBatch, DataConfig(validation=0.0, domains=domains), 0, CPU).batch(0, 4)
     assert {number // 4 for number in numbers_of(batch.a)} == {kinds[0]}
     assert {number // 4 for number in numbers_of(batch.b)} == {kinds[1]}
@@ -111,7 +111,7 @@ def test_a_scale_is_measured_on_training_pictures_alone_and_undone_exactly() -> 
     held = torch.zeros(20, dtype=torch.bool)
     held[15:] = True
     pictures[15:] = 255
-    data = MemoryDataSet("toy", {"images": pictures}, about=About(held_out=held))
+    data = MemoryDataSet("toy", {"images": pictures}, info=DatasetInfo(held_out=held))
     plain = Loader(data, ImageBatch, DataConfig(), 0, CPU)
     scale = plain.measure_scale()
     floats = pictures[:15].double() / 127.5 - 1
@@ -123,7 +123,7 @@ def test_a_scale_is_measured_on_training_pictures_alone_and_undone_exactly() -> 
     torch.testing.assert_close(scale.to_picture(batch.images), plain.batch(0, 15).images, atol=1e-6, rtol=0)
 
 
-def test_labels_stay_beside_standardised_pictures() -> None:
+def test_labels_stay_beside_standardized_pictures() -> None:
     scale = Scale((0.0,), (0.5,))
     loader = Loader(two_kinds(), LabelledBatch, DataConfig(validation=0.0, scale=scale), 0, CPU)
     batch = loader.batch(0, 16)
@@ -160,6 +160,6 @@ def test_a_set_on_a_device_gives_the_same_rows() -> None:
     rows = torch.tensor([3, 12, 3])
     for name, column in data.fetch(rows).items():
         assert torch.equal(there.fetch(rows)[name], column)
-    assert (len(there), there.columns, there.about) == (16, ("images", "labels"), data.about)
+    assert (len(there), there.columns, there.info) == (16, ("images", "labels"), data.info)
     assert there.fetch(rows, ("labels",)).keys() == {"labels"}
     assert on_device(data, ("images",), CPU) is data

@@ -15,7 +15,7 @@ from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data.builtin.names import BUILTIN_NAMES
 from gansmith.data.builtin.sets import open_builtin
-from gansmith.data.dataset import About, DataSet
+from gansmith.data.dataset import DataSet, DatasetInfo
 from gansmith.data.inspect.inspect import inspect
 from gansmith.data.inspect.report import as_text
 from gansmith.data.metadata.facts import Facts
@@ -90,22 +90,22 @@ def test_every_builtin_set_has_words_about_its_licence() -> None:
     assert set(BUILTIN) == set(BUILTIN_NAMES)
     assert all(given(words) == words for words in BUILTIN.values())
     assert of_builtin("demo-faces:7") == BUILTIN["demo-faces"] != of_builtin("elsewhere")
-    assert open_builtin("demo-faces:2", CONFIG).about.licence == BUILTIN["demo-faces"]
+    assert open_builtin("demo-faces:2", CONFIG).info.licence == BUILTIN["demo-faces"]
 
 
 def test_folders_zips_and_tars_are_asked(tmp_path: Path) -> None:
     fill(tmp_path / "folder", 2)
-    assert opened(tmp_path / "folder").about.licence is None
+    assert opened(tmp_path / "folder").info.licence is None
     write(tmp_path / "folder", {"LICENSE": b"CC0\n"})
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed, tarfile.open(tmp_path / "a.tar", "w") as tar:
         for name in ("000.png", "001.png", "LICENSE"):
             packed.write(tmp_path / "folder" / name, f"inside/{name}")
             tar.add(tmp_path / "folder" / name, f"inside/{name}")
     for place in ("folder", "a.zip", "a.tar"):
-        assert opened(tmp_path / place).about.licence == "CC0 (LICENSE)"
+        assert opened(tmp_path / place).info.licence == "CC0 (LICENSE)"
     (tmp_path / "folder" / "LICENSE").unlink()
     (tmp_path / "folder" / "LICENSE").mkdir()
-    assert opened(tmp_path / "folder").about.licence is None
+    assert opened(tmp_path / "folder").info.licence is None
 
 
 def test_a_folder_of_shards_is_asked(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_it_survives_preparing_and_every_way_of_opening(tmp_path: Path, shards: 
     assert PreparedFolder(tmp_path / "set").licence == "CC0 (LICENSE)"
     for size in (8, 4):  # Mapped, and in memory.
         data = opened(tmp_path / "set", size)
-        assert data.about.licence == "CC0 (LICENSE)"
+        assert data.info.licence == "CC0 (LICENSE)"
         assert data.fetch(torch.arange(2))["images"].shape == (2, 3, size, size)
     make(PreparedFolder(tmp_path / "set"), tmp_path / "again", Options(size=Size(4, 4)))
     assert PreparedFolder(tmp_path / "again").licence == "CC0 (LICENSE)"
@@ -152,7 +152,7 @@ def test_a_set_without_one_or_with_a_damaged_one_says_so(tmp_path: Path) -> None
     file = tmp_path / "set" / "set.json"
     for value in (None, 3, "", "two\nlines"):
         file.write_text(json.dumps({**json.loads(file.read_text()), "licence": value}))
-        assert opened(tmp_path / "set").about.licence is None
+        assert opened(tmp_path / "set").info.licence is None
     assert UNKNOWN in as_text(inspect(PreparedFolder(tmp_path / "set")).report)
 
 
@@ -163,4 +163,4 @@ def test_inspecting_shows_it(tmp_path: Path) -> None:
 
 def test_words_about_the_licence_are_no_part_of_what_is_compared() -> None:
     assert facts_digest(Facts()) == facts_digest(Facts(licence="CC0"))
-    assert About.of(Facts(licence="CC0").take([])).licence == "CC0"
+    assert DatasetInfo.of(Facts(licence="CC0").take([])).licence == "CC0"

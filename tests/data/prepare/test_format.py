@@ -116,9 +116,9 @@ def test_a_prepared_set_equals_its_folder_to_the_bit(tmp_path, channels, size, f
     assert data.in_arrays
     every = torch.arange(len(data))
     same(data.fetch(every), wanted.fetch(every))
-    assert data.about.held_out.tolist() == wanted.about.held_out.tolist() == [False] * 4 + [True] * 2
+    assert data.info.held_out.tolist() == wanted.info.held_out.tolist() == [False] * 4 + [True] * 2
     for name in ("label_names", "attribute_names", "landmark_names"):
-        assert getattr(data.about, name) == getattr(wanted.about, name) != ()
+        assert getattr(data.info, name) == getattr(wanted.info, name) != ()
     assert [entry.name for entry in data.refused] == [entry.name for entry in wanted.refused] == ["4.png"]
 
 
@@ -174,7 +174,7 @@ def test_in_memory_is_all_of_it(wide, monkeypatch):
         assert isinstance(held, MemoryDataSet)
         same(held.fetch(torch.arange(6)), data.fetch(torch.arange(6)))
         assert (held.name, held.fingerprint) == (data.name, data.fingerprint)
-        assert (held.refused, held.about) == (data.refused, data.about)
+        assert (held.refused, held.info) == (data.refused, data.info)
 
 
 @pytest.mark.parametrize("captions", [("",) * COUNT, ("ä" * 700, *CAPTIONS[1:])])

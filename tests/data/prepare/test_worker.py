@@ -252,7 +252,7 @@ def person(shade=200):
 
 
 def test_the_largest_face_is_brought_to_the_template(tmp_path, detector):
-    faces = Faces(template=TEMPLATE, detector="fake", least_score=0.5, least_face=30)
+    faces = Faces(template=TEMPLATE, detector="fake", min_score=0.5, min_face=30)
     block = made(tmp_path, {"a.png": person(), "b.png": plain(0), "c.png": b"bad"}, FORM, faces=faces)
     check_rows(block, points=True)
     assert block.names == ["a.png"]

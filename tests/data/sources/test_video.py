@@ -261,7 +261,7 @@ def test_a_cut_adds_one_settled_frame_in_place_of_its_neighbours():
 @pytest.mark.parametrize("most", [1, 2, 3, 7])
 def test_a_cap_is_spread_over_the_whole_length(most):
     even = np.arange(1000) / 25
-    taken = Sampling(every=0.2, most=most).choose(even, [])
+    taken = Sampling(every=0.2, max_frames=most).choose(even, [])
     assert len(taken) == most
     middles = (np.arange(most) + 0.5) * 40 / most
     np.testing.assert_allclose(taken, middles, atol=0.2)

@@ -14,7 +14,7 @@ from torch import nn
 
 from gansmith.errors import DataError, SettingError
 from gansmith.metrics.features import inception, vision, weights
-from gansmith.metrics.features.weights import Weights, WeightsFile, digest, open_weights, randomise
+from gansmith.metrics.features.weights import Weights, WeightsFile, digest, open_weights, randomize
 from gansmith.metrics.scores import lpips
 
 
@@ -217,7 +217,7 @@ def test_random_weights_follow_from_the_seed_alone():
 
 def test_random_weights_keep_signals_alive_through_many_layers():
     network = deep()
-    randomise(network, 0)
+    randomize(network, 0)
     with torch.no_grad():
         out = network(torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
     assert 0.1 < float(out.std()) < 10.0

@@ -87,11 +87,11 @@ def test_constant_features_give_the_right_number_and_a_note() -> None:
     found = fid(constant, other)
     expected = (other.mean(0) - constant[0].double()).square().sum() + other.var(0).sum()
     assert found.value == pytest.approx(float(expected), rel=1e-12)
-    assert "3 of 3 features are the same in all made pictures." in found.note
+    assert "3 of 3 features are the same in all generated pictures." in found.note
     both = fid(constant, constant)
     assert both.value == 0
     partly = fid(torch.cat([constant, normal(1000, 3, 1)], 1), normal(1000, 6, 2))
-    assert "3 of 6 features are the same in all made pictures." in partly.note
+    assert "3 of 6 features are the same in all generated pictures." in partly.note
     assert math.isfinite(partly.value)
 
 
@@ -150,7 +150,7 @@ def test_the_number_without_pictures_to_count_is_free_of_the_bias() -> None:
 
 def test_an_extrapolation_says_what_it_cannot_do() -> None:
     a, b = normal(60, 8, 0), normal(60, 8, 1)
-    assert "no line" in fid_infinity(a, b, points=6, least=10).note
+    assert "no line" in fid_infinity(a, b, points=6, min_count=10).note
     kept = fid_infinity(normal(300, 8, 0), Moments.of(b), points=6)
     assert "their number stays" in kept.note
     assert fid_infinity(a, b, seed=3) == fid_infinity(a, b, seed=3)
@@ -166,19 +166,19 @@ def test_bad_extrapolations_are_refused() -> None:
     with pytest.raises(SettingError, match="points=4"):
         fid_infinity(a, a, points=4)
     with pytest.raises(SettingError, match="least=1"):
-        fid_infinity(a, a, least=1)
+        fid_infinity(a, a, min_count=1)
     with pytest.raises(DataError, match="differ in size"):
-        fid_infinity(a, a, least=40)
-    with pytest.raises(DataError, match="At least 20 made"):
+        fid_infinity(a, a, min_count=40)
+    with pytest.raises(DataError, match="At least 20 generated"):
         fid_infinity(a[:19], a)
-    with pytest.raises(DataError, match="3 numbers per made picture, 2 per real"):
+    with pytest.raises(DataError, match="3 numbers per generated picture, 2 per real"):
         fid_infinity(a, a[:, :2])
 
 
 @pytest.mark.parametrize("bad", [0, 1])
 def test_too_few_pictures_are_refused_by_name(bad: int) -> None:
     a = normal(5, 3, 0)
-    with pytest.raises(DataError, match=f"2 made pictures .* Received: {bad}"):
+    with pytest.raises(DataError, match=f"2 generated pictures .* Received: {bad}"):
         fid(a[:bad], a)
     with pytest.raises(DataError, match=f"2 real pictures .* Received: {bad}"):
         fid(a, a[:bad])
@@ -186,7 +186,7 @@ def test_too_few_pictures_are_refused_by_name(bad: int) -> None:
 
 def test_strange_features_are_refused() -> None:
     a = normal(5, 3, 0)
-    with pytest.raises(DataError, match="3 numbers per made picture, 4 per real one"):
+    with pytest.raises(DataError, match="3 numbers per generated picture, 4 per real one"):
         fid(a, normal(5, 4, 0))
     with pytest.raises(DataError, match="nan or inf in 5 of 5 rows of the real pictures"):
         fid(a, a * float("nan"))

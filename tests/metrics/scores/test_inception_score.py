@@ -71,7 +71,7 @@ def test_few_pictures_a_split_are_noted() -> None:
 def test_bad_input_is_refused() -> None:
     with pytest.raises(SettingError, match="splits=0"):
         inception_score(torch.zeros(40, 3), splits=0)
-    with pytest.raises(DataError, match=r"At least 20 made pictures .* Received: 19"):
+    with pytest.raises(DataError, match=r"At least 20 generated pictures .* Received: 19"):
         inception_score(torch.zeros(19, 3))
     with pytest.raises(DataError, match="Received: 0"):
         inception_score(torch.zeros(0, 3))

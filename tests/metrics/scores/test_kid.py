@@ -101,11 +101,11 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(SettingError, match="subset_size=1"):
         kid(a, a, subset_size=1)
     for function in (kid, kid_full):
-        with pytest.raises(DataError, match=r"2 made pictures .* Received: 0"):
+        with pytest.raises(DataError, match=r"2 generated pictures .* Received: 0"):
             function(a[:0], a)
         with pytest.raises(DataError, match=r"2 real pictures .* Received: 1"):
             function(a, a[:1])
-        with pytest.raises(DataError, match="3 numbers per made picture, 2 per real"):
+        with pytest.raises(DataError, match="3 numbers per generated picture, 2 per real"):
             function(a, a[:, :2])
         with pytest.raises(DataError, match="finite"):
             function(a, a + float("inf"))

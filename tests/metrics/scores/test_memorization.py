@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gansmith.errors import DataError
-from gansmith.metrics.scores.memorization import memorisation, nearest
+from gansmith.metrics.scores.memorization import memorization, nearest
 
 
 def faces(count: int, seed: int, size: int = 8) -> torch.Tensor:
@@ -15,7 +15,7 @@ def faces(count: int, seed: int, size: int = 8) -> torch.Tensor:
 
 def test_honest_samples_are_not_accused() -> None:
     for seed in range(5):
-        found = memorisation(faces(300, 3 * seed), faces(1000, 3 * seed + 1), faces(300, 3 * seed + 2))
+        found = memorization(faces(300, 3 * seed), faces(1000, 3 * seed + 1), faces(300, 3 * seed + 2))
         assert not found.copying
         assert found.ratio.value == pytest.approx(1.0, abs=0.1)
         assert found.ratio.low is not None and found.ratio.high is not None
@@ -30,7 +30,7 @@ def test_copies_are_found_also_where_only_some_are(share: float) -> None:
     made = faces(300, 1)
     copied = round(share * 300)
     made[:copied] = training[:copied] + 0.01 * faces(copied, 2)
-    found = memorisation(made, training, faces(300, 3))
+    found = memorization(made, training, faces(300, 3))
     assert found.copying and "It copies" in found.verdict
     assert found.z.value < -3
     assert set(found.worst) <= set(range(copied))
@@ -40,9 +40,9 @@ def test_copies_are_found_also_where_only_some_are(share: float) -> None:
 def test_samples_that_repeat_each_other_are_counted() -> None:
     made = faces(200, 1)
     made[100:150] = made[:50]
-    found = memorisation(made, faces(500, 2), faces(100, 3))
+    found = memorization(made, faces(500, 2), faces(100, 3))
     assert found.repeated.value == pytest.approx(0.5)
-    one = memorisation(faces(1, 5).expand(50, -1), faces(500, 2), faces(100, 3))
+    one = memorization(faces(1, 5).expand(50, -1), faces(500, 2), faces(100, 3))
     assert one.repeated.value == 1.0
 
 
@@ -61,7 +61,7 @@ def test_the_test_statistic_in_closed_form() -> None:
     # Made at distance 1, held out at distance 2 of the one training point: every sample is nearer.
     training = torch.zeros(2, 1)
     made, held_out = torch.full((10, 1), 1.0), torch.full((10, 1), 2.0)
-    found = memorisation(made, training, held_out)
+    found = memorization(made, training, held_out)
     variance = 100 / 12 * (21 - 2 * (1000 - 10) / (20 * 19))
     assert found.z.value == pytest.approx(-50 / math.sqrt(variance))
     assert found.ratio.value == 0.5
@@ -69,7 +69,7 @@ def test_the_test_statistic_in_closed_form() -> None:
 
 def test_held_out_pictures_that_are_training_pictures_tell_nothing() -> None:
     training = faces(100, 0)
-    found = memorisation(faces(50, 1), training, training[:50])
+    found = memorization(faces(50, 1), training, training[:50])
     assert math.isnan(found.ratio.value) and "copies of training" in found.verdict
 
 
@@ -81,4 +81,4 @@ def test_bad_features_are_told(bad: torch.Tensor) -> None:
         kinds = [faces(9, 0), faces(9, 1), faces(9, 2)]
         kinds[place] = bad
         with pytest.raises(DataError, match=r"two or more|finite"):
-            memorisation(*kinds)
+            memorization(*kinds)

@@ -215,7 +215,7 @@ def test_other_pictures_in_place_of_mnist_are_told(
 
 def test_which_metrics_ask_the_feature_network() -> None:
     assert not needs_network(("modes", "swd", "ms_ssim", "ssim"))
-    assert needs_network(("modes", "fid")) and needs_network(("ppl",)) and needs_network(("memorisation",))
+    assert needs_network(("modes", "fid")) and needs_network(("ppl",)) and needs_network(("memorization",))
     assert all(not METRICS[name].features for name in METRICS if not METRICS[name].network)
 
 

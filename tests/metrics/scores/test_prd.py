@@ -108,11 +108,11 @@ def test_constant_sets_share_their_one_cluster() -> None:
 
 def test_bad_input_is_refused() -> None:
     a = torch.randn(30, 3)
-    with pytest.raises(DataError, match=r"At least 20 made pictures .* Received: 19"):
+    with pytest.raises(DataError, match=r"At least 20 generated pictures .* Received: 19"):
         prd(a[:19], a)
     with pytest.raises(DataError, match="Received: 0"):
         prd(a, a[:0])
-    with pytest.raises(DataError, match="3 numbers per made picture, 2 per real"):
+    with pytest.raises(DataError, match="3 numbers per generated picture, 2 per real"):
         prd(a, a[:, :2])
     with pytest.raises(DataError, match="finite"):
         prd(a, a * float("nan"))
@@ -122,7 +122,7 @@ def test_bad_input_is_refused() -> None:
             prd(a, a, **settings)
     with pytest.raises(DataError, match="same cells"):
         curve(torch.ones(3), torch.ones(4))
-    with pytest.raises(DataError, match="histogram of the made"):
+    with pytest.raises(DataError, match="histogram of the generated"):
         curve(torch.zeros(3), torch.ones(3))
     with pytest.raises(DataError, match="histogram of the real"):
         curve(torch.ones(3), torch.tensor([1.0, -1.0, 1.0]))

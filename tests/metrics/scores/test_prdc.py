@@ -156,14 +156,14 @@ def test_constant_sets_are_finite() -> None:
 
 def test_bad_input_is_refused() -> None:
     a = normal(6, 3, 0)
-    with pytest.raises(DataError, match=r"At least 6 made pictures .* Received: 5"):
+    with pytest.raises(DataError, match=r"At least 6 generated pictures .* Received: 5"):
         neighbours(a[:5], a)
     with pytest.raises(DataError, match=r"At least 8 real pictures .* Received: 6"):
         neighbours(normal(20, 3, 0), a, nearest=7)
     for bad in (a[:0], a[:1]):
         with pytest.raises(DataError, match=f"real pictures .* Received: {len(bad)}"):
             neighbours(a, bad)
-    with pytest.raises(DataError, match="3 numbers per made picture, 2 per real"):
+    with pytest.raises(DataError, match="3 numbers per generated picture, 2 per real"):
         neighbours(a, a[:, :2])
     with pytest.raises(DataError, match="finite"):
         neighbours(a * float("nan"), a)

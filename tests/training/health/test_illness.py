@@ -140,7 +140,7 @@ class Rote(Lazy):
     def latents(self, noise: Noise) -> Tensor:
         return noise.uniform(self.pixels) * 2 - 1
 
-    def scores(self, networks: Any, images: Tensor) -> Tensor:
+    def critic_scores(self, networks: Any, images: Tensor) -> Tensor:
         found: Tensor = networks.discriminator(images)
         return found
 
@@ -149,7 +149,7 @@ def test_a_generator_that_ignores_its_noise_has_collapsed(tmp_path: Path) -> Non
     found = alarms_of(ill(Deaf()), tmp_path)
     assert list(found) == ["collapse"]
     assert "their spread is 0 of that of real pictures" in found["collapse"]
-    assert "--set optimisers.discriminator.lr=0.0005" in found["collapse"]
+    assert "--set optimizers.discriminator.lr=0.0005" in found["collapse"]
 
 
 def test_a_loss_that_is_no_number_is_told(tmp_path: Path) -> None:
@@ -175,10 +175,10 @@ def test_a_discriminator_that_learns_absurdly_fast_has_won(tmp_path: Path) -> No
     recipe = small_named("dcgan28", **INTERVALS)
     fast = Adam(lr=0.02, betas=(0.5, 0.999))
     slow = replace(fast, lr=1e-5)
-    found = alarms_of(replace(recipe, optimisers={"discriminator": fast, "generator": slow}), tmp_path)
+    found = alarms_of(replace(recipe, optimizers={"discriminator": fast, "generator": slow}), tmp_path)
     assert "saturated" in found
     assert "The discriminator has won" in found["saturated"]
-    assert "--set optimisers.discriminator.lr=0.01 (half)" in found["saturated"]
+    assert "--set optimizers.discriminator.lr=0.01 (half)" in found["saturated"]
 
 
 def test_a_big_critic_learns_eight_pictures_by_heart(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ _SMALL: Mapping[str, tuple[str, ...]] = {
         "method.critic_width=8",
         "method.critic_moves=3",
     ),
-    "wgan-gp28": ("train.images=1600", "method.width=4", "method.widest=16", "method.critic_moves=2"),
+    "wgan-gp28": ("train.images=1600", "method.width=4", "method.max_channels=16", "method.critic_moves=2"),
 }
 _OFTEN = ("train.batch=16", "train.log_every=320", "train.picture_every=640", "data.validation=0.1")
 

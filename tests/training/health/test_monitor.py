@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from gansmith.training.health import monitor
-from gansmith.training.health.monitor import Alarm, Watch
+from gansmith.training.health.monitor import Alarm, HealthMonitor
 
 TOTAL, EVERY, LOOK = 10_000, 100, 500  # Images, images between rows, images between looks at pictures.
 SETTINGS: Mapping[str, Any] = {
-    "optimisers.discriminator.lr": 4e-4,
-    "optimisers.generator.lr": 2e-4,
+    "optimizers.discriminator.lr": 4e-4,
+    "optimizers.generator.lr": 2e-4,
     "method.gamma": 0.1,
     "data.mirror": False,
     "data.augment.crop": 1.0,
@@ -47,7 +47,7 @@ def rows(start: int = EVERY, stop: int = TOTAL, **more: float) -> list[dict[str,
     return made
 
 
-def fed(watch: Watch, some: Iterable[Mapping[str, float]]) -> list[tuple[int, Alarm]]:
+def fed(watch: HealthMonitor, some: Iterable[Mapping[str, float]]) -> list[tuple[int, Alarm]]:
     """All alarms, with the images of their row."""
     return [(int(one["images"]), alarm) for one in some for alarm in watch.look(one)]
 
@@ -56,8 +56,8 @@ def names(alarms: Iterable[tuple[int, Alarm]]) -> list[str]:
     return [alarm.name for _, alarm in alarms]
 
 
-def watch(settings: Mapping[str, Any] | None = None) -> Watch:
-    return Watch(TOTAL, LOOK, SETTINGS if settings is None else settings)
+def watch(settings: Mapping[str, Any] | None = None) -> HealthMonitor:
+    return HealthMonitor(TOTAL, LOOK, SETTINGS if settings is None else settings)
 
 
 SATURATED: dict[str, Any] = {"discriminator__D_x": 0.995, "generator__D(G(z))": 1e-4}
@@ -182,7 +182,7 @@ def test_saturation_takes_a_tenth_of_the_run() -> None:
     found = fed(watch(), [*rows(stop=3000), *rows(3100, **SATURATED)])
     assert found[0][0] == 3000 + monitor.CERTAIN_SHARE * TOTAL
     assert "D(x) 0.995, D(G(z)) 0.0001" in found[0][1].message
-    assert "--set optimisers.discriminator.lr=0.0002 (half)" in found[0][1].message
+    assert "--set optimizers.discriminator.lr=0.0002 (half)" in found[0][1].message
     assert "--set method.gamma=0.2 (double)" in found[0][1].message
 
 
@@ -199,7 +199,7 @@ def test_either_kind_of_winning_is_one_illness() -> None:
 def test_a_long_run_is_not_waited_for() -> None:
     total = 100 * monitor.LONGEST
     some = [row(n, **SATURATED) for n in range(LOOK, 3 * monitor.LONGEST, LOOK)]
-    found = fed(Watch(total, LOOK), some)
+    found = fed(HealthMonitor(total, LOOK), some)
     grown = monitor.LONGEST - LOOK  # A row speaks of the time since the one before.
     assert [at for at, alarm in found if alarm.name == "saturated"] == [grown + monitor.LONGEST]
 
@@ -348,13 +348,13 @@ def test_an_alarm_is_short_and_ends_with_what_to_try(name: str, settings: dict[s
 
 
 def test_advice_names_only_settings_there_are() -> None:
-    settings = {"optimisers.critic.lr": 1e-4, "optimisers.generator.lr": 1e-4, "data.mirror": True}
+    settings = {"optimizers.critic.lr": 1e-4, "optimizers.generator.lr": 1e-4, "data.mirror": True}
     some = [
         {"images": float(n), "critic/gradient": 2.0, "generator/gradient": 0.0, "health/overfitting": 1.0}
         for n in range(EVERY, TOTAL, LOOK)
     ]
     told = {alarm.name: alarm.message for _, alarm in fed(watch(settings), some)}
-    assert "--set optimisers.critic.lr=5e-05 (half)." in told["vanished"]
+    assert "--set optimizers.critic.lr=5e-05 (half)." in told["vanished"]
     assert "generator.lr" not in told["vanished"] and "method." not in told["vanished"]
     assert told["overfitting"].endswith("Try a new --run with more pictures, or keep an earlier checkpoint.")
 
@@ -366,7 +366,7 @@ def test_without_settings_advice_is_general() -> None:
 
 def test_not_a_number_names_the_player_whose_turn_it_was() -> None:
     (_, alarm), *_ = fed(watch(), [row(100, generator__loss=math.nan)])
-    assert "--set optimisers.generator.lr=0.0001 (half)" in alarm.message
+    assert "--set optimizers.generator.lr=0.0001 (half)" in alarm.message
     assert "discriminator" not in alarm.message
 
 

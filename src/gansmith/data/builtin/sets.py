@@ -25,7 +25,7 @@ from gansmith.core.image_size import Size
 from gansmith.data.builtin.demo_faces import draw, sample
 from gansmith.data.builtin.names import BUILTIN_NAMES
 from gansmith.data.builtin.stacked_mnist import COUNT, Digits, StackedDigits
-from gansmith.data.dataset import About, DataSet, GrowingDataSet
+from gansmith.data.dataset import DataSet, DatasetInfo, GrowingDataSet
 from gansmith.data.load import ReportProgress, from_array, load, with_channels
 from gansmith.data.metadata.facts import Facts
 from gansmith.data.metadata.licences import of_builtin
@@ -60,8 +60,10 @@ class DemoFaces(GrowingDataSet):
                 f"demo-faces are drawn from {_SMALLEST_FACE} pixels a side on. Received: size={size}."
             )
         self._size, self._channels, self._seed = size, channels, seed
-        about = About(label_names=sample.LABELS, attribute_names=sample.ATTRIBUTES, landmark_names=_LANDMARKS)
-        super().__init__("demo-faces", count, self._row, f"demo-faces:{count} seed {seed}", about)
+        info = DatasetInfo(
+            label_names=sample.LABELS, attribute_names=sample.ATTRIBUTES, landmark_names=_LANDMARKS
+        )
+        super().__init__("demo-faces", count, self._row, f"demo-faces:{count} seed {seed}", info)
 
     def caption(self, index: int) -> str:
         """A sentence about face ``index``."""
@@ -118,7 +120,7 @@ def open_builtin(name: str, config: DataConfig, *, progress: ReportProgress | No
     """
     _count(name)  # Refuses a count where none can be given.
     data = _entry(name).open(name, config, progress)
-    data.about = replace(data.about, licence=of_builtin(name))
+    data.info = replace(data.info, licence=of_builtin(name))
     return data
 
 

@@ -83,16 +83,16 @@ class BuiltinSource:
 
 def _facts(data: DataSet) -> Facts:
     if isinstance(data, DemoFaces):
-        return replace(data.facts(), licence=data.about.licence)
+        return replace(data.facts(), licence=data.info.licence)
     wanted = [name for name in data.columns if name in ("labels", "attributes")]
     found = data.fetch(torch.arange(len(data)), wanted) if wanted else {}
     known: dict[str, Any] = {name: np.array(column.numpy()) for name, column in found.items()}
-    names = data.about.label_names
+    names = data.info.label_names
     if "labels" in known and not names:
         names = tuple(str(number) for number in range(int(known["labels"].max()) + 1))
     return Facts(
         **known,
         label_names=names,
-        attribute_names=data.about.attribute_names,
-        licence=data.about.licence,
+        attribute_names=data.info.attribute_names,
+        licence=data.info.licence,
     )

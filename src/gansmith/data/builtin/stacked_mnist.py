@@ -9,7 +9,7 @@ from torch import Tensor
 from gansmith.config.recipe import DataConfig
 from gansmith.core.noise import Noise, mix_seeds
 from gansmith.core.tensors import Labels
-from gansmith.data.dataset import About
+from gansmith.data.dataset import DatasetInfo
 from gansmith.data.load import fitted, with_channels
 from gansmith.data.metadata.facts import Refused
 
@@ -52,7 +52,7 @@ class StackedDigits:
     def __init__(self, name: str, digits: Digits, count: int, config: DataConfig, seed: int = 0) -> None:
         self.name, self._count = name, count
         self.fingerprint = f"stacked-mnist:{count} of {len(digits.labels)} seed {seed}"
-        self.about = About(label_names=tuple(f"{number:03d}" for number in range(1000)))
+        self.info = DatasetInfo(label_names=tuple(f"{number:03d}" for number in range(1000)))
         self._digits, self._config = digits, config
         self._first = mix_seeds(seed, _CHOICE) // 2
 

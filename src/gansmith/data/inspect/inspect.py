@@ -61,9 +61,9 @@ class SampleSource:
 
 
 def inspect(
-    source: Source, goal: Goal | None = None, *, most: int = 2000, workers: int | None = None
+    source: Source, goal: Goal | None = None, *, max_pictures: int = 2000, workers: int | None = None
 ) -> Inspected:
-    """Look at up to ``most`` pictures, evenly spread, and report.
+    """Look at up to ``max_pictures`` pictures, evenly spread, and report.
 
     Raises:
         DataError: there is no picture at all.
@@ -72,7 +72,7 @@ def inspect(
         raise nothing_found(source)
     if isinstance(source, PreparedFolder):
         return _prepared(source, goal)
-    count = min(len(source.names), most)
+    count = min(len(source.names), max_pictures)
     rows = [place * len(source.names) // count for place in range(count)]
     size = Size(_SIDE, _SIDE)
     job = Job(reader=source.reader, form=Form(size=size, channels=3, fit="pad"))

@@ -1,4 +1,4 @@
-"""A data set and a position in the run -> batches on the device, pictures in [-1, 1] or standardised."""
+"""A data set and a position in the run -> batches on the device, pictures in [-1, 1] or standardized."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -93,9 +93,9 @@ class Loader(Generic[B]):
             self._ahead = {key: self._ahead.get(key) or self._thread.submit(self._fetch, *key)}
         return self._batch(self._changed(self._to_device(columns), start, mine))
 
-    def held_out_batches(self, size: int, most: int) -> Iterator[B]:
-        """Up to ``most`` held-out rows in whole batches of ``size``, or in one where there are fewer."""
-        rows = [stream.held_out[:most] for stream in self._streams]
+    def held_out_batches(self, size: int, max_count: int) -> Iterator[B]:
+        """Up to ``max_count`` held-out rows in whole batches of ``size``, or in one where there are fewer."""
+        rows = [stream.held_out[:max_count] for stream in self._streams]
         fewest = min(len(part) for part in rows)
         for start in range(0, max(fewest - size, 0) + 1, size):
             if fewest:

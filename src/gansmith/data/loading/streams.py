@@ -71,7 +71,7 @@ def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int)
 
 def parted(data: DataSet, rows: Tensor | None, config: DataConfig, seed: int) -> tuple[Tensor, Tensor]:
     """Rows for training and rows held out: the owner's split where there is one, else by seed."""
-    held = data.about.held_out
+    held = data.info.held_out
     if held is not None and config.validation > 0 and bool(held.any()) and not bool(held.all()):
         everything = torch.arange(len(data)) if rows is None else rows
         return everything[~held[everything]], everything[held[everything]]
@@ -83,7 +83,7 @@ def parted(data: DataSet, rows: Tensor | None, config: DataConfig, seed: int) ->
 
 def _domains(data: DataSet, config: DataConfig) -> tuple[Tensor, Tensor]:
     """The rows of the two domains: two labels of the data."""
-    names = data.about.label_names
+    names = data.info.label_names
     rule = "Two domains without pairs are two class folders, or two labels named by data.domains"
     if "labels" not in data.columns or len(names) < 2:
         raise DataError(f"{rule}. Received: {data.name}, which has {', '.join(data.columns)}.")

@@ -12,9 +12,9 @@ import numpy as np
 from gansmith.data.metadata.fact_types import Facts, Refused, is_repeated
 from gansmith.data.metadata.licences import found_in
 from gansmith.data.metadata.records import SIDECAR_ENDINGS, read_sidecars
-from gansmith.data.metadata.settle import HELD_OUT, SPLITS, TRAIN, settle
+from gansmith.data.metadata.settle import HELD_OUT, SPLITS, TRAIN, resolve_columns
 from gansmith.data.metadata.tables import CELEBA, TABLE_ENDINGS
-from gansmith.data.metadata.told import FIRST, Told
+from gansmith.data.metadata.told import FIRST, MergedTables
 
 __all__ = ["Facts", "Refused", "find_facts", "is_repeated"]
 
@@ -39,17 +39,17 @@ def find_facts(
     """
     if not names:
         return Facts(), []
-    told = Told(names)
+    merged = MergedTables(names)
     for file in _in_order(names, others, label):
-        told.read(file, read)
+        merged.read(file, read)
     for ending in SIDECAR_ENDINGS:
         if (table := read_sidecars(names, others, ending, read)) is not None:
-            told.add(f"*{ending}", table)
-    facts = replace(settle(told, label), licence=found_in(others, read))
+            merged.add(f"*{ending}", table)
+    facts = replace(resolve_columns(merged, label), licence=found_in(others, read))
     if "dataset.json" not in others:  # Its folders are shards (00000, 00001, ...), not classes.
-        wanted = label is None and facts.labels is None and not told.no_labels
+        wanted = label is None and facts.labels is None and not merged.no_labels
         facts = _from_folders(names, facts, wanted)
-    return facts, told.refused
+    return facts, merged.refused
 
 
 _THEN = tuple(

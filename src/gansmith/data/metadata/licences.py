@@ -12,7 +12,7 @@ from gansmith.errors import DataError, SettingError
 LONGEST = 300
 """Characters of what is recorded; a licence's whole text belongs into a file beside the pictures."""
 
-UNKNOWN = "not known; gansmith prepare --licence TEXT records it"
+UNKNOWN = "not known; gansmith prepare --license TEXT records it"
 
 _STEMS = ("licence", "license", "copying", "source")  # In the order of trust.
 _ENDINGS = ("", ".txt", ".md")

@@ -78,8 +78,10 @@ class _Records:
         return make_column(name, codes, raw)
 
 
-def _few(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _few(names: Sequence[str], max_count: int = 8) -> str:
+    return ", ".join(names[:max_count]) + (
+        f" and {len(names) - max_count} more" if len(names) > max_count else ""
+    )
 
 
 def _as_text(value: object) -> str | None:

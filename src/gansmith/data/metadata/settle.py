@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansmith.data.metadata.fact_types import Facts
-from gansmith.data.metadata.told import UNREAD, Known, Told, pictures_have
+from gansmith.data.metadata.told import UNREAD, MergedColumn, MergedTables, pictures_have
 from gansmith.errors import DataError, nearest
 
 TRAIN = ("train", "training")
@@ -28,12 +28,12 @@ _KINDS_AT_MOST = 32
 _ROWS_PER_KIND = 5
 
 
-def settle(told: Told, label: str | None) -> Facts:
-    """All that is known for certain; what is not goes into ``told.refused``."""
-    labels, label_names = _labels(told, label)
-    captions, held_out = _captions(told), _held_out(told)
-    landmarks, landmark_names = _landmarks(told)
-    attributes, attribute_names = _attributes(told)
+def resolve_columns(merged: MergedTables, label: str | None) -> Facts:
+    """The facts that are certain; what is not goes into ``merged.refused``."""
+    labels, label_names = _labels(merged, label)
+    captions, held_out = _captions(merged), _held_out(merged)
+    landmarks, landmark_names = _landmarks(merged)
+    attributes, attribute_names = _attributes(merged)
     return Facts(
         labels=labels,
         label_names=label_names,
@@ -46,37 +46,39 @@ def settle(told: Told, label: str | None) -> Facts:
     )
 
 
-def _labels(told: Told, label: str | None) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
-    known = _chosen(told, label) if label is not None else told.columns.pop("label", None)
-    if known is None or (label is None and told.no_labels):
+def _labels(merged: MergedTables, label: str | None) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    known = _chosen(merged, label) if label is not None else merged.columns.pop("label", None)
+    if known is None or (label is None and merged.no_labels):
         return None, ()
     if known.missing:
-        told.no_labels = True
-        told.note(known.file, f"{pictures_have(known.missing)} no {known.name}; labels are not used")
+        merged.no_labels = True
+        merged.note(known.file, f"{pictures_have(known.missing)} no {known.name}; labels are not used")
         return None, ()
     try:
-        numbers, names = _class_numbers(known) if told.keys[known.name.lower()] == "label" else _ranked(known)
+        numbers, names = (
+            _class_numbers(known) if merged.keys[known.name.lower()] == "label" else _ranked(known)
+        )
     except ValueError as error:
-        told.no_labels = True
-        told.note(known.file, f"{UNREAD} as labels ({error}); labels are not used")
+        merged.no_labels = True
+        merged.note(known.file, f"{UNREAD} as labels ({error}); labels are not used")
         return None, ()
     return numbers[known.codes], names
 
 
-def _chosen(told: Told, label: str) -> Known | None:
+def _chosen(merged: MergedTables, label: str) -> MergedColumn | None:
     """The column the user calls the class, taken out of the others."""
     name = label.strip().lower()
-    if name in told.contradicted:
+    if name in merged.contradicted:
         return None
-    if (key := told.keys.get(name)) not in told.columns:
-        names = [known.name for known in told.columns.values()]
+    if (key := merged.keys.get(name)) not in merged.columns:
+        names = [known.name for known in merged.columns.values()]
         hint = nearest(label, names) or " There is no table with columns beside the pictures."
-        unread = [each for each in told.refused if each.reason.startswith(UNREAD)]
+        unread = [each for each in merged.refused if each.reason.startswith(UNREAD)]
         because = f" {unread[0].name}: {unread[0].reason}." if unread else ""
         raise DataError(
             f"data.label must be a column of a table beside the pictures. Received: {label!r}.{hint}{because}"
         )
-    known = told.columns[key] if key == "caption" else told.columns.pop(key)
+    known = merged.columns[key] if key == "caption" else merged.columns.pop(key)
     count = len(np.unique(known.codes))
     most = _CLASSES_AT_MOST if key == "identity" else _CHOSEN_CLASSES_AT_MOST
     if count > most:
@@ -87,17 +89,17 @@ def _chosen(told: Told, label: str) -> Known | None:
     return known
 
 
-def _captions(told: Told) -> tuple[str, ...] | None:
-    known = told.columns.pop("caption", None)
-    if known is None or known.missing == told.count:
+def _captions(merged: MergedTables) -> tuple[str, ...] | None:
+    known = merged.columns.pop("caption", None)
+    if known is None or known.missing == merged.count:
         return None
     if known.missing:
-        told.note(known.file, f"{pictures_have(known.missing)} no caption; theirs is empty")
+        merged.note(known.file, f"{pictures_have(known.missing)} no caption; theirs is empty")
     return tuple(np.array([*known.kinds, ""], dtype=object)[known.codes])
 
 
-def _held_out(told: Told) -> NDArray[np.bool_] | None:
-    known = told.columns.pop("split", None)
+def _held_out(merged: MergedTables) -> NDArray[np.bool_] | None:
+    known = merged.columns.pop("split", None)
     if known is None:
         return None
     strange = [kind for kind in known.kinds if kind.lower() not in SPLITS]
@@ -110,68 +112,68 @@ def _held_out(told: Told) -> NDArray[np.bool_] | None:
         if len(np.unique(sides)) == 2:
             return sides
         reason = f"all pictures are on one side of its {known.name}"
-    told.note(known.file, f"{reason}; the split is not used")
+    merged.note(known.file, f"{reason}; the split is not used")
     return None
 
 
-def _landmarks(told: Told) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
-    paired = _paired(told)
-    points = _stacked(told) if told.points else None
+def _landmarks(merged: MergedTables) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
+    paired = _paired(merged)
+    points = _stacked(merged) if merged.points else None
     if paired is not None and points is not None:
-        first, second = sorted((paired[0], told.points_file), key=told.files.index)
-        told.note(second, f"its landmarks are not used; those of {first} are")
+        first, second = sorted((paired[0], merged.points_file), key=merged.files.index)
+        merged.note(second, f"its landmarks are not used; those of {first} are")
         paired, points = (paired, None) if first == paired[0] else (None, points)
     made = paired[1] if paired is not None else points
     if made is None or np.isnan(made).all():
         return None, ()
     blank = np.isnan(made[:, :, 0]) | np.isnan(made[:, :, 1])
     none, some = int(blank.all(axis=1).sum()), int((blank.any(axis=1) & ~blank.all(axis=1)).sum())
-    file = paired[0] if paired is not None else told.points_file
+    file = paired[0] if paired is not None else merged.points_file
     if none:
-        told.note(file, f"{pictures_have(none)} no landmarks; theirs are NaN")
+        merged.note(file, f"{pictures_have(none)} no landmarks; theirs are NaN")
     if some:
-        told.note(file, f"{pictures_have(some)} some landmarks only; the others are NaN")
+        merged.note(file, f"{pictures_have(some)} some landmarks only; the others are NaN")
     return made, paired[2] if paired is not None else ()
 
 
-def _paired(told: Told) -> tuple[str, NDArray[np.float32], tuple[str, ...]] | None:
+def _paired(merged: MergedTables) -> tuple[str, NDArray[np.float32], tuple[str, ...]] | None:
     """Landmarks from pairs of columns: the file, [pictures, points, 2], and the points' names."""
-    pairs = _pairs(told.columns)
+    pairs = _pairs(merged.columns)
     if not pairs:
         return None
-    known = [told.columns.pop(key) for pair in pairs.values() for key in pair]
+    known = [merged.columns.pop(key) for pair in pairs.values() for key in pair]
     values = []
     for column in known:
         if (numbers := column.numbers()) is None:
-            told.note(column.file, f"{column.name} has text that is not a number; its points are not used")
+            merged.note(column.file, f"{column.name} has text that is not a number; its points are not used")
             return None
         values.append(numbers)
-    points = np.stack(values, axis=1).reshape(told.count, len(pairs), 2)
+    points = np.stack(values, axis=1).reshape(merged.count, len(pairs), 2)
     points[np.isnan(points).any(axis=2)] = np.nan
     names = () if any(name.isdigit() for name in pairs) else tuple(map(_point_name, pairs))
     return known[0].file, points, names
 
 
-def _stacked(told: Told) -> NDArray[np.float32]:
+def _stacked(merged: MergedTables) -> NDArray[np.float32]:
     """Landmarks given as lists: [pictures, points, 2]. Only lists of the commonest length count."""
-    lengths = Counter(map(len, told.points.values()))
+    lengths = Counter(map(len, merged.points.values()))
     length = max(lengths, key=lambda each: (lengths[each], each))
-    made = np.full((told.count, length, 2), np.nan, dtype=np.float32)
-    for picture, points in told.points.items():
+    made = np.full((merged.count, length, 2), np.nan, dtype=np.float32)
+    for picture, points in merged.points.items():
         if len(points) == length:
             made[picture] = points
     if (others := lengths.total() - lengths[length]) > 0:
-        told.note(
-            told.points_file,
+        merged.note(
+            merged.points_file,
             f"{pictures_have(others)} another number of landmarks than {length}, and so none here",
         )
     return made
 
 
-def _attributes(told: Told) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
+def _attributes(merged: MergedTables) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
     columns: dict[str, NDArray[np.uint8]] = {}
     unused: dict[tuple[str, str], list[str]] = {}  # (file, why): names of columns.
-    for key, known in told.columns.items():
+    for key, known in merged.columns.items():
         if key in _HOUSEKEEPING or not known.kinds:
             continue
         made = _yes_or_no(known)
@@ -186,11 +188,11 @@ def _attributes(told: Told) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
                 continue  # One value says nothing, and a handful of rows does not say what a column is.
         unused.setdefault((known.file, why), []).append(known.name)
     for (file, why), names in unused.items():
-        told.note(file, f"not used as attributes: {', '.join(names)} ({why})")
+        merged.note(file, f"not used as attributes: {', '.join(names)} ({why})")
     return (np.stack([*columns.values()], axis=1) if columns else None), tuple(columns)
 
 
-def _class_numbers(known: Known) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _class_numbers(known: MergedColumn) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """For a column of labels: whole numbers are class numbers, other texts are numbered in sorted order."""
     if not all(re.fullmatch(r"[+-]?\d+", kind) for kind in known.kinds):
         return _numbered(known.kinds, sorted(known.kinds))
@@ -200,7 +202,7 @@ def _class_numbers(known: Known) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     return np.array(numbers, dtype=np.int64), tuple(map(str, range(max(numbers) + 1)))
 
 
-def _ranked(known: Known) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _ranked(known: MergedColumn) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """For any other column: the values that pictures have, in order."""
     return _numbered(known.kinds, _sorted([known.kinds[code] for code in np.unique(known.codes)]))
 
@@ -222,7 +224,7 @@ _YES = frozenset(("1", "true", "yes"))
 _YES_OR_NO = (frozenset("01"), frozenset(("-1", "1")), frozenset(("false", "true")), frozenset(("no", "yes")))
 
 
-def _yes_or_no(known: Known) -> dict[str, NDArray[np.uint8]]:
+def _yes_or_no(known: MergedColumn) -> dict[str, NDArray[np.uint8]]:
     """Attribute -> [pictures]: one for a yes-or-no column, one per value for others, none for many values."""
     plain = [kind.lower().removesuffix(".0") for kind in known.kinds]
     if any(set(plain) <= pair for pair in _YES_OR_NO):

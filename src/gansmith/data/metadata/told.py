@@ -22,8 +22,8 @@ _NAMES_AT_MOST = 20  # Told one by one; CelebA's tables name 202,599.
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """One column for all pictures, put together from every table that has it."""
+class MergedColumn:
+    """One column for all pictures, merged from every table that has it."""
 
     name: str
     file: str  # The first that has it.
@@ -46,8 +46,8 @@ class Known:
         return np.where(np.isfinite(values), values, np.float32("nan"))[self.codes]
 
 
-class Told:
-    """What the tables say of the pictures, and what of it cannot be used.
+class MergedTables:
+    """The columns of all tables merged by picture, and what of them cannot be used.
 
     Args:
         names: of the pictures.
@@ -57,7 +57,7 @@ class Told:
         self.refused: list[Refused] = []
         self.no_labels = False  # Labels were given and are no good, so nothing stands in for them.
         self._pictures, self.count = Pictures(names), len(names)
-        self.columns: dict[str, Known] = {}  # By role, or by name in lower case.
+        self.columns: dict[str, MergedColumn] = {}  # By role, or by name in lower case.
         self.keys: dict[str, str] = {}  # A column's name in lower case -> its key above.
         self.contradicted: set[str] = set()
         self.points: dict[int, Points] = {}
@@ -161,9 +161,9 @@ class Told:
             self.no_labels = self.no_labels or key == "label"
             self.contradicted.add(column.name.lower())
             return
-        self._merge(key, Known(column.name, file, column.kinds, codes, len(column.codes)))
+        self._merge(key, MergedColumn(column.name, file, column.kinds, codes, len(column.codes)))
 
-    def _merge(self, key: str, new: Known) -> None:
+    def _merge(self, key: str, new: MergedColumn) -> None:
         """Add what nobody has said before; differences are noted."""
         old = self.columns.setdefault(key, new)
         if old is new:

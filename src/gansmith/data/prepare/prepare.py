@@ -81,8 +81,8 @@ def prepare(
         StorageError: the disk is full or refuses; what is done so far is kept.
         MissingPackageError: faces are wanted and no detector is installed.
     """
-    refuse_inside(source, dest)
-    _refuse_kind(source, dest)
+    check_outside(source, dest)
+    _check_kind(source, dest)
     if workers is not None and workers < 1:
         raise DataError(
             f"At least one worker is needed. Received: {workers}. Leave --workers out for all cores."
@@ -171,7 +171,7 @@ def _is_part(name: str) -> bool:
 # ---- the plan -------------------------------------------------------------------------------------------
 
 
-def refuse_inside(source: Source, dest: Path) -> None:
+def check_outside(source: Source, dest: Path) -> None:
     """Raise where DEST lies inside SRC, which is never written to."""
     origin = Path(source.name).expanduser()
     if origin.is_dir() and dest.resolve().is_relative_to(origin.resolve()):
@@ -180,7 +180,7 @@ def refuse_inside(source: Source, dest: Path) -> None:
         )
 
 
-def _refuse_kind(source: Source, dest: Path) -> None:
+def _check_kind(source: Source, dest: Path) -> None:
     """Raise where DEST is a file, or SRC is of a kind of which a picture in two would be lost."""
     if dest.exists() and not dest.is_dir():
         raise DataError(f"DEST is a folder, new or empty. Received: {dest}, a file. Choose another.")
@@ -234,9 +234,15 @@ def _points(source: Source, options: Options) -> tuple[str, ...]:
     return facts.landmark_names or tuple(str(number) for number in range(facts.landmarks.shape[1]))
 
 
+_NAMES_OF_0_1 = {"min_face": "least_face", "min_score": "least_score"}
+"""Options that a plan calls as version 0.1 did: the fingerprint of a set depends on the name."""
+
+
 def _plan(source: Source, form: Form, options: Options) -> dict[str, Any]:
     """Everything the bytes of the set depend on, as plain JSON."""
     faces = None if options.faces is None else _plain(asdict(options.faces))
+    if faces is not None:
+        faces = {_NAMES_OF_0_1.get(name, name): value for name, value in faces.items()}
     return {
         "source": source.fingerprint,
         "pictures": len(source.names),
@@ -277,7 +283,7 @@ def _state(dest: Path, plan: dict[str, Any]) -> State:
                 f"DEST must be new or empty. Received: {dest}, which holds {names}. Choose another."
             )
         return State(plan)
-    _refuse_other(dest, lines[0], plan)
+    _check_same_plan(dest, lines[0], plan)
     refused = [Refused(name, reason) for line in lines[1:] for name, reason in line["refused"]]
     last = lines[-1] if len(lines) > 1 else {"done": 0, "rows": 0}
     return State(plan, last["done"], last["rows"], last.get("shards", 0), refused)
@@ -289,7 +295,7 @@ def _finished(dest: Path, plan: dict[str, Any]) -> State:
     except DataError as error:
         raise DataError(f"{error} Delete {dest} first.") from error
     made = folder.description.get("made")
-    _refuse_other(dest, made if isinstance(made, dict) else {}, plan)
+    _check_same_plan(dest, made if isinstance(made, dict) else {}, plan)
     return State(plan, plan["pictures"], len(folder), refused=list(folder.refused))
 
 
@@ -298,7 +304,7 @@ _ASKED = ("pairs", "between", "swap", "every", "frames")
 """Options that choose among what SRC holds, so that a change of them looks like another SRC."""
 
 
-def _refuse_other(dest: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+def _check_same_plan(dest: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     differ = [key for key in {**now, **before} if before.get(key) != now.get(key)]
     if "source" not in differ:  # Sets of older versions do not tell these apart.
         differ = [key for key in differ if key not in _ASKED]

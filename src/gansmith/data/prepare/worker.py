@@ -29,8 +29,8 @@ class Faces:
     template: Template
     detector: str = "dlib"
     every: bool = False  # All faces of a picture, largest first; else the largest alone.
-    least_score: float = LEAST_SCORE  # The detector's confidence.
-    least_face: int = LEAST_FACE  # The shorter side of a face's box, in pixels of the file.
+    min_score: float = LEAST_SCORE  # The detector's confidence.
+    min_face: int = LEAST_FACE  # The shorter side of a face's box, in pixels of the file.
 
     def open(self) -> Detector:
         """The detector, its models loaded.
@@ -40,7 +40,7 @@ class Faces:
             SettingError: a value is out of its range.
         """
         return open_detector(
-            self.detector, least_score=self.least_score, least_face=self.least_face, every_face=self.every
+            self.detector, min_score=self.min_score, min_face=self.min_face, every_face=self.every
         )
 
 

@@ -49,13 +49,13 @@ def blocks(source: Source, job: Job, start: int, workers: int) -> Iterator[tuple
 
 
 def _pooled(
-    pool: ProcessPoolExecutor, chunks: Iterator[list[Task]], most: int
+    pool: ProcessPoolExecutor, chunks: Iterator[list[Task]], max_waiting: int
 ) -> Iterator[tuple[int, Block]]:
-    """The blocks in order, ``most`` of them under way at a time."""
+    """The blocks in order, ``max_waiting`` of them under way at a time."""
     waiting: deque[tuple[int, Future[Block | GansmithError]]] = deque()
     for chunk in chunks:
         waiting.append((chunk[-1].index + 1, pool.submit(work, chunk)))
-        if len(waiting) >= most:
+        if len(waiting) >= max_waiting:
             done, future = waiting.popleft()
             yield done, _result(future)
     while waiting:

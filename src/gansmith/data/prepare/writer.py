@@ -1,4 +1,4 @@
-"""Blocks of made pictures -> the files of a prepared set, with a journal of what is safely there."""
+"""Blocks of generated pictures -> the files of a prepared set, with a journal of what is safely there."""
 
 from collections.abc import Sequence
 from contextlib import suppress

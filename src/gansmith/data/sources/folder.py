@@ -335,7 +335,7 @@ def nothing_found(source: Source) -> DataError:
 
 
 _REMEDIES = {
-    "no face was found": "Leave --align out, or look for smaller faces with --least-face.",
+    "no face was found": "Leave --align out, or look for smaller faces with --min-face.",
     "reaches outside": "Choose a box that lies in the pictures.",
 }
 """Part of a reason -> what helps where it is everybody's."""

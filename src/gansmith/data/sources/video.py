@@ -50,14 +50,14 @@ class Sampling:
     """Seconds from one frame to the next, 0.01 or more."""
     scenes: bool = True
     """Whether the first settled frame after each cut is taken too, in place of its near neighbours."""
-    most: int = 500
+    max_frames: int = 500
     """Frames per video at most, 1 or more; of more, as many are taken evenly over its length."""
 
     def __post_init__(self) -> None:
         if not (isfinite(self.every) and self.every >= 0.01):
             raise SettingError(f"sampling.every must be 0.01 seconds or more. Received: every={self.every}.")
-        if self.most < 1:
-            raise SettingError(f"sampling.most must be 1 frame or more. Received: most={self.most}.")
+        if self.max_frames < 1:
+            raise SettingError(f"sampling.most must be 1 frame or more. Received: most={self.max_frames}.")
 
     def choose(self, frames: Times, cuts: Sequence[float]) -> Times:
         """The times of the frames to take.
@@ -73,8 +73,10 @@ class Sampling:
             neighbours = (grid >= cut - 1e-6) & (np.abs(grid - settled) < near)
             grid = np.append(grid[~neighbours], settled)
         taken: Times = np.unique(grid)
-        if len(taken) > self.most:
-            taken = taken[((np.arange(self.most) + 0.5) * len(taken) / self.most).astype(np.int64)]
+        if len(taken) > self.max_frames:
+            taken = taken[
+                ((np.arange(self.max_frames) + 0.5) * len(taken) / self.max_frames).astype(np.int64)
+            ]
         return taken
 
 
@@ -216,7 +218,7 @@ class VideoSource:
         packages()
         root, listing = _listed(Path(path))
         self.name, self.sampling = str(path), sampling
-        self.asked: dict[str, Any] = {"every": sampling.every, "frames": sampling.most}
+        self.asked: dict[str, Any] = {"every": sampling.every, "frames": sampling.max_frames}
         """What the fingerprint has beside the files."""
         self.reader = VideoReader(root)
         self.others: tuple[str, ...] = tuple(sorted(listing.others))

@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from gansmith.metrics.features.extractor import Found, SmoothExtractor, versions
 from gansmith.metrics.features.packages import start
 from gansmith.metrics.features.resize import RESIZERS, Levels
-from gansmith.metrics.features.weights import WeightsFile, open_weights, randomise
+from gansmith.metrics.features.weights import WeightsFile, open_weights, randomize
 
 _PURPOSE = "The feature network inception"
 _SIDE = 299
@@ -71,7 +71,7 @@ def open_inception(given: Path | str | None, resize: str, device: torch.device) 
 def random_inception(seed: int) -> dict[str, Tensor]:
     """The tensors behind ``weights="random:SEED"``, to compare with another program or to measure speed."""
     extractor = _empty()
-    randomise(extractor, seed)
+    randomize(extractor, seed)
     tensors: dict[str, Tensor] = extractor.state_dict()
     return tensors
 

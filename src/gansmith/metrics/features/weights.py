@@ -67,7 +67,7 @@ class Weights:
             DataError: the tensors are those of another network.
         """
         if self.tensors is None:
-            randomise(module, int(self.identity.removeprefix(_RANDOM)))
+            randomize(module, int(self.identity.removeprefix(_RANDOM)))
             return
         try:
             module.load_state_dict(dict(self.tensors))
@@ -113,7 +113,7 @@ def digest(path: Path) -> str:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def randomise(module: nn.Module, seed: int) -> None:
+def randomize(module: nn.Module, seed: int) -> None:
     """Fill a module with random numbers that keep signals at their strength (He 2015)."""
     draws = torch.Generator().manual_seed(seed)
     tensors = [*module.named_parameters(), *module.named_buffers()]

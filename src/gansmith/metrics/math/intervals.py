@@ -28,13 +28,13 @@ def tensor(values: Rows) -> Tensor:
     return values.detach().cpu() if values.device.type == "mps" else values.detach()
 
 
-def matrix(features: Rows, name: str, least: int = 2) -> Tensor:
+def matrix(features: Rows, name: str, min_count: int = 2) -> Tensor:
     """Features as a tensor [n, size] of float32 or float64.
 
     Args:
         features: numbers of any kind.
-        name: what a message calls the pictures, such as "made".
-        least: pictures that are needed.
+        name: what a message calls the pictures, such as "generated".
+        min_count: pictures that are needed.
 
     Raises:
         DataError: another shape, too few pictures, or numbers that are not finite.
@@ -43,7 +43,7 @@ def matrix(features: Rows, name: str, least: int = 2) -> Tensor:
     if rows.ndim != 2 or rows.shape[1] == 0:
         rule = f"Features of the {name} pictures are one row a picture, one column a number."
         raise DataError(f"{rule} Received: shape {list(rows.shape)}.")
-    enough(len(rows), name, least)
+    enough(len(rows), name, min_count)
     rows = rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
     bad = torch.cat([~part.isfinite().all(1) for part in blocks(rows, 4096)])
     if bool(bad.any()):
@@ -60,36 +60,36 @@ def blocks(rows: Tensor, size: int) -> Iterator[Tensor]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
-def enough(count: int, name: str, least: int) -> None:
-    """DataError for fewer pictures than ``least``."""
-    if count < least:
+def enough(count: int, name: str, min_count: int) -> None:
+    """DataError for fewer pictures than ``min_count``."""
+    if count < min_count:
         raise DataError(
-            f"At least {least} {name} pictures are needed here. Received: {count}. Give more pictures."
+            f"At least {min_count} {name} pictures are needed here. Received: {count}. Give more pictures."
         )
 
 
-def pair(made: Rows, real: Rows, least: int = 2) -> tuple[Tensor, Tensor]:
+def pair(fake: Rows, real: Rows, min_count: int = 2) -> tuple[Tensor, Tensor]:
     """Both sets checked, of one width, one precision and on one device; DataError as ``matrix``."""
-    first, second = matrix(made, "made", least), matrix(real, "real", least)
+    first, second = matrix(fake, "generated", min_count), matrix(real, "real", min_count)
     same_width(first.shape[1], second.shape[1])
     kind = torch.promote_types(first.dtype, second.dtype)
     return first.to(kind), second.to(first.device, kind)
 
 
-def same_width(made: int, real: int) -> None:
+def same_width(fake: int, real: int) -> None:
     """DataError for features of different lengths."""
-    if made != real:
+    if fake != real:
         raise DataError(
-            "Made and real pictures must have features of one and the same network. "
-            f"Received: {made} numbers per made picture, {real} per real one."
+            "Generated and real pictures must have features of one and the same network. "
+            f"Received: {fake} numbers per generated picture, {real} per real one."
         )
 
 
-def at_least(least: int, /, **given: int) -> None:
-    """SettingError for an argument below ``least``."""
+def at_least(minimum: int, /, **given: int) -> None:
+    """SettingError for an argument below ``minimum``."""
     for name, value in given.items():
-        if value < least:
-            raise SettingError(f"{name} must be at least {least}. Received: {name}={value}.")
+        if value < minimum:
+            raise SettingError(f"{name} must be at least {minimum}. Received: {name}={value}.")
 
 
 def around(
@@ -137,11 +137,11 @@ def student(freedom: int) -> float:
     return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
-def few(made: int, real: int, usual: int = USUAL) -> str:
+def few(fake: int, real: int, usual: int = USUAL) -> str:
     """A sentence for sets smaller than what is usual, else nothing."""
-    if min(made, real) >= usual:
+    if min(fake, real) >= usual:
         return ""
-    return f"Few pictures: {made} made and {real} real, where {usual} or more of each are usual."
+    return f"Few pictures: {fake} generated and {real} real, where {usual} or more of each are usual."
 
 
 def sentences(*notes: str) -> str:

@@ -1,4 +1,4 @@
-"""How well a score tells real pictures from made ones: accuracy, the ROC curve and the area below it."""
+"""How well a score tells real pictures from generated ones: accuracy, the ROC curve and the area below it."""
 
 import math
 from dataclasses import dataclass
@@ -18,16 +18,18 @@ FEW = 100
 class Roc:
     """The curve: one point per threshold, from (0, 0) to (1, 1)."""
 
-    false_positive: Float64[Tensor, " points"]  # Share of made pictures that score at least the threshold.
+    false_positive: Float64[
+        Tensor, " points"
+    ]  # Share of generated pictures that score at least the threshold.
     true_positive: Float64[Tensor, " points"]  # Share of real pictures that do.
 
 
-def separation(made: Rows, real: Rows, *, threshold: float = 0.0) -> Result:
-    """How well scores of pictures that were not trained on tell real from made.
+def critic_auc(fake: Rows, real: Rows, *, threshold: float = 0.0) -> Result:
+    """How well scores of pictures that were not trained on tell real from generated.
 
-    - accuracy: mean of the shares of real and of made pictures that are recognised, so that the numbers of
-      both do not matter; a score at the threshold is half right. 0.5 is chance.
-    - auc: chance that a random real picture scores above a random made one, ties half (Mann & Whitney 1947).
+    - accuracy: mean of the shares of real and of generated pictures that are recognised, so that the numbers
+      of both do not matter; a score at the threshold is half right. 0.5 is chance.
+    - auc: chance that a random real picture scores above a generated one, ties half (Mann & Whitney 1947).
       0.5 is chance; below it, the score is the wrong way round.
 
     Intervals, both for other pictures and the same discriminator: of accuracy from Wilson's of both shares
@@ -43,10 +45,10 @@ def separation(made: Rows, real: Rows, *, threshold: float = 0.0) -> Result:
     Raises:
         DataError: no scores, nan, or more than one score a picture.
     """
-    first, second = _scores(made, "made"), _scores(real, "real")
+    first, second = _scores(fake, "generated"), _scores(real, "real")
     counts = len(first), len(second)
     note = sentences(
-        f"Few pictures: {counts[0]} made and {counts[1]} real scores." if min(counts) < FEW else "",
+        f"Few pictures: {counts[0]} generated and {counts[1]} real scores." if min(counts) < FEW else "",
         "All scores are equal." if bool((torch.cat([first, second]) == first[0]).all()) else "",
     )
     level = torch.full((1,), threshold, dtype=torch.float64, device=first.device)
@@ -65,9 +67,9 @@ def separation(made: Rows, real: Rows, *, threshold: float = 0.0) -> Result:
     }
 
 
-def roc(made: Rows, real: Rows) -> Roc:
-    """All points of the ROC curve; the area below it is ``auc``. DataError as ``separation``."""
-    first, second = _scores(made, "made").sort().values, _scores(real, "real").sort().values
+def roc(fake: Rows, real: Rows) -> Roc:
+    """All points of the ROC curve; the area below it is ``auc``. DataError as ``critic_auc``."""
+    first, second = _scores(fake, "generated").sort().values, _scores(real, "real").sort().values
     levels = torch.unique_consecutive(torch.cat([first, second]).sort(descending=True).values)
     shares = [
         1 - torch.searchsorted(scores, levels, side="left").double() / len(scores)
@@ -96,14 +98,14 @@ def _below(scores: Tensor, levels: Tensor) -> Tensor:
     return (sides[0] + sides[1]).double() / 2
 
 
-def _area_ends(area: float, made: int, real: int) -> tuple[float, float]:
+def _area_ends(area: float, fake: int, real: int) -> tuple[float, float]:
     """Where the distance from ``area`` is as large as 1.96 standard errors there."""
     ends = []
     for edge in (0.0, 1.0):
         inside, outside = area, edge
         for _ in range(60):
             middle = (inside + outside) / 2
-            if abs(middle - area) <= Z * math.sqrt(_area_variance(middle, made, real)):
+            if abs(middle - area) <= Z * math.sqrt(_area_variance(middle, fake, real)):
                 inside = middle
             else:
                 outside = middle
@@ -111,8 +113,8 @@ def _area_ends(area: float, made: int, real: int) -> tuple[float, float]:
     return ends[0], ends[1]
 
 
-def _area_variance(area: float, made: int, real: int) -> float:
+def _area_variance(area: float, fake: int, real: int) -> float:
     """Of a Mann-Whitney share (Hanley & McNeil 1982), both counts in its sum being their mean."""
-    others = (made + real) / 2 - 1
+    others = (fake + real) / 2 - 1
     sums = 1 + others * (1 - area) / (2 - area) + others * area / (1 + area)
-    return area * (1 - area) * sums / (made * real)
+    return area * (1 - area) * sums / (fake * real)

@@ -26,7 +26,7 @@ __all__ = ["Moments", "MomentsAccumulator", "fid", "fid_infinity", "floor"]
 _EPS = torch.finfo(torch.float64).eps
 
 
-def fid(made: Moments | Rows, real: Moments | Rows) -> Value:
+def fid(fake: Moments | Rows, real: Moments | Rows) -> Value:
     """The Frechet distance between Gaussians with the moments of two sets (Heusel 2017, equation 6).
 
     ``|m1 - m2|^2 + tr(S1 + S2 - 2 (S1^(1/2) S2 S1^(1/2))^(1/2))``. The last trace is the sum of the
@@ -45,14 +45,14 @@ def fid(made: Moments | Rows, real: Moments | Rows) -> Value:
     Raises:
         DataError: fewer than two pictures, different widths, numbers that are not finite.
     """
-    first, second = _moments(made, "made"), _moments(real, "real")
+    first, second = _moments(fake, "generated"), _moments(real, "real")
     same_width(first.size, second.size)
     value, error = _distance(first, second)
-    note = sentences(_sample_note(first, second), *_singular(first, "made"), *_singular(second, "real"))
+    note = sentences(_sample_note(first, second), *_singular(first, "generated"), *_singular(second, "real"))
     return Value(value, None, None, note) if error is None else around(value, error, note, low=0.0)
 
 
-def floor(real: Moments, made_count: int, real_count: int) -> float:
+def floor(real: Moments, fake_count: int, real_count: int) -> float:
     """About the distance that two samples of one and the same distribution show for being finite.
 
     To second order for Gaussian features with variances l_i: ``(1/n1 + 1/n2) (tr S + sum_i l_i / 2 +
@@ -68,23 +68,23 @@ def floor(real: Moments, made_count: int, real_count: int) -> float:
     pairs = spreads[:, None] * spreads / (spreads[:, None] + spreads)
     # The diagonal of pairs is l / 2; the formula wants l there, and half of everything.
     once = spreads.sum() + (pairs.sum() + spreads.sum() / 2) / 2
-    return float(once) * (1 / made_count + 1 / real_count)
+    return float(once) * (1 / fake_count + 1 / real_count)
 
 
 def fid_infinity(
-    made: Rows, real: Moments | Rows, *, points: int = 15, least: int | None = None, seed: int = 0
+    fake: Rows, real: Moments | Rows, *, points: int = 15, min_count: int | None = None, seed: int = 0
 ) -> Value:
     """The distance that infinitely many pictures would show (Chong & Forsyth 2020): a line over 1/n, at 0.
 
-    Random subsets of a share f of the made pictures, and of the real ones where their features are given,
-    are measured; the bias of each is nearly proportional to 1/f. The interval is that of the intercept
+    Random subsets of a share f of the generated pictures, and of the real ones where their features are
+    given, are measured; the bias of each is nearly proportional to 1/f. The interval is that of the intercept
     (independent subsets, Student's t) widened by the spread of ``fid`` over draws of the whole set.
 
     Args:
         made: features [n, size], n at least 20.
         real: features [n, size]; with moments alone their own bias stays.
-        points: subsets, evenly from ``least`` to all pictures; at least 5.
-        least: pictures of the smallest subset; None for a tenth, though twice the features, at most half.
+        points: subsets, evenly from ``min_count`` to all pictures; at least 5.
+        min_count: pictures of the smallest subset; None for a tenth, though twice the features, at most half.
         seed: of the subsets.
 
     Raises:
@@ -92,13 +92,13 @@ def fid_infinity(
         SettingError: fewer than 5 points, or a smallest subset of fewer than 2 pictures.
     """
     at_least(5, points=points)
-    rows = matrix(made, "made", 20)
+    rows = matrix(fake, "generated", 20)
     others = None if isinstance(real, Moments) else matrix(real, "real", 20)
     whole = Moments.of(rows), _moments(real, "real")
     same_width(whole[0].size, whole[1].size)
     count, size = rows.shape
-    smallest = least if least is not None else max(2, min(count // 2, max(count // 10, 2 * size)))
-    at_least(2, least=smallest)
+    smallest = min_count if min_count is not None else max(2, min(count // 2, max(count // 10, 2 * size)))
+    at_least(2, min_count=smallest)
     generator = torch.Generator().manual_seed(seed)
     value, error = _distance(*whole)
     inverses, found = [1.0], [value]
@@ -109,7 +109,9 @@ def fid_infinity(
         found.append(_distance(part, other, spread=False)[0])
     end, end_error = _intercept(torch.tensor(inverses).double(), torch.tensor(found).double())
     noise = "A value below zero is noise: no distance was found." if end < 0 else ""
-    note = sentences(noise, *_line_notes(smallest, size, fixed=others is None), *_singular(whole[0], "made"))
+    note = sentences(
+        noise, *_line_notes(smallest, size, fixed=others is None), *_singular(whole[0], "generated")
+    )
     return around(end, math.hypot(end_error, error or 0.0), note, low=min(end, 0.0))
 
 
@@ -136,17 +138,17 @@ def _root(covariance: Tensor) -> Tensor:
     return root
 
 
-def _distance(made: Moments, real: Moments, *, spread: bool = True) -> tuple[float, float | None]:
+def _distance(fake: Moments, real: Moments, *, spread: bool = True) -> tuple[float, float | None]:
     """The distance, and its standard error where samples are there to tell and ``spread`` asks for it."""
-    roots = _root(made.covariance), _root(real.covariance)
+    roots = _root(fake.covariance), _root(real.covariance)
     product = roots[0].T @ roots[1]
-    apart = made.mean - real.mean
-    traces = float(made.covariance.trace() + real.covariance.trace())
-    if not spread or made.sample is None or real.sample is None:
+    apart = fake.mean - real.mean
+    traces = float(fake.covariance.trace() + real.covariance.trace())
+    if not spread or fake.sample is None or real.sample is None:
         return _total(apart, traces, torch.linalg.svdvals(product)), None
     left, shared, right = torch.linalg.svd(product, full_matrices=False)
     there, back = _transport(roots[1], right.T, shared), _transport(roots[0], left, shared)
-    variance = _influence(made, made.sample, apart, there) / made.count
+    variance = _influence(fake, fake.sample, apart, there) / fake.count
     variance += _influence(real, real.sample, -apart, back) / real.count
     return _total(apart, traces, shared), math.sqrt(variance)
 
@@ -196,12 +198,12 @@ def _line_notes(smallest: int, size: int, *, fixed: bool) -> tuple[str, str]:
     return bent if smallest < 2 * size else "", kept if fixed else ""
 
 
-def _sample_note(made: Moments, real: Moments) -> str:
-    sentence = few(made.count, real.count)
+def _sample_note(fake: Moments, real: Moments) -> str:
+    sentence = few(fake.count, real.count)
     if not sentence:
         return ""
-    beyond = " or more" if min(made.count, real.count) <= made.size else ""
-    nothing = floor(real, made.count, real.count)
+    beyond = " or more" if min(fake.count, real.count) <= fake.size else ""
+    nothing = floor(real, fake.count, real.count)
     return f"{sentence[:-1]}; a perfect generator would score about {nothing:.3g}{beyond} for that, not 0."
 
 

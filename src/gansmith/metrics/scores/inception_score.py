@@ -34,8 +34,8 @@ def inception_score(logits: Rows, *, splits: int = SPLITS, seed: int | None = SE
         SettingError: no splits.
     """
     at_least(1, splits=splits)
-    rows = matrix(logits, "made")
-    enough(len(rows), "made", 2 * splits)
+    rows = matrix(logits, "generated")
+    enough(len(rows), "generated", 2 * splits)
     count, classes = rows.shape
     if seed is not None:
         order = torch.from_numpy(np.random.RandomState(seed).permutation(count))

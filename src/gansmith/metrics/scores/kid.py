@@ -24,7 +24,7 @@ SUBSETS, SUBSET_SIZE, SEED = 100, 1000, 2020  # As torch-fidelity has them.
 
 
 def kid(
-    made: Rows, real: Rows, *, subsets: int = SUBSETS, subset_size: int = SUBSET_SIZE, seed: int = SEED
+    fake: Rows, real: Rows, *, subsets: int = SUBSETS, subset_size: int = SUBSET_SIZE, seed: int = SEED
 ) -> Result:
     """Mean squared maximum mean discrepancy of random subsets (Binkowski 2018, section 4).
 
@@ -51,7 +51,7 @@ def kid(
     """
     at_least(1, subsets=subsets)
     at_least(2, subset_size=subset_size)
-    first, second = pair(made, real)
+    first, second = pair(fake, real)
     counts = len(first), len(second)
     size = min(subset_size, *counts)
     draws = np.random.RandomState(seed)
@@ -69,7 +69,7 @@ def kid(
     return {"kid": around(float(values.mean()), error, note), "kid_std": Value(float(values.std()))}
 
 
-def kid_full(made: Rows, real: Rows, *, memory: int = 2**28) -> Value:
+def kid_full(fake: Rows, real: Rows, *, memory: int = 2**28) -> Value:
     """The same discrepancy of all pictures at once: the best estimate there is, without any drawing of lots.
 
     Costs ``4 n^2 size`` multiplications (10 s on one core for two sets of 5,000 pictures and 2048 features),
@@ -78,7 +78,7 @@ def kid_full(made: Rows, real: Rows, *, memory: int = 2**28) -> Value:
     Raises:
         DataError: as ``kid``.
     """
-    first, second = pair(made, real)
+    first, second = pair(fake, real)
     rows = max(1, memory // (32 * max(len(first), len(second))))
     found = _discrepancy(first, second, rows)
     error = math.sqrt(found.variance(len(first), len(second)))
@@ -90,25 +90,25 @@ def kid_full(made: Rows, real: Rows, *, memory: int = 2**28) -> Value:
 @dataclass(frozen=True)
 class _Found:
     value: float
-    made: float  # Variance over made pictures of the mean kernel against all others.
+    fake: float  # Variance over made pictures of the mean kernel against all others.
     real: float
     within: tuple[float, float, float]  # Variance of the kernel along a row: made, real, across.
 
-    def variance(self, made: int, real: int) -> float:
+    def variance(self, fake: int, real: int) -> float:
         """Of the unbiased statistic of so many pictures (Hoeffding's decomposition)."""
         own, others, across = self.within
-        first = 4 * self.made / made + 4 * self.real / real
-        return first + 2 * own / made**2 + 2 * others / real**2 + 4 * across / (made * real)
+        first = 4 * self.fake / fake + 4 * self.real / real
+        return first + 2 * own / fake**2 + 2 * others / real**2 + 4 * across / (fake * real)
 
 
-def _discrepancy(made: Tensor, real: Tensor, rows: int) -> _Found:
-    own, own_spread = _row_means(made, made, rows, same=True)
+def _discrepancy(fake: Tensor, real: Tensor, rows: int) -> _Found:
+    own, own_spread = _row_means(fake, fake, rows, same=True)
     others, others_spread = _row_means(real, real, rows, same=True)
-    there, there_spread = _row_means(made, real, rows, same=False)
-    back, back_spread = _row_means(real, made, rows, same=False)
+    there, there_spread = _row_means(fake, real, rows, same=False)
+    back, back_spread = _row_means(real, fake, rows, same=False)
     # Row means carry the noise of finite rows, which is no variance over pictures.
-    made_noise = own_spread / (len(made) - 1) + there_spread / len(real)
-    real_noise = others_spread / (len(real) - 1) + back_spread / len(made)
+    made_noise = own_spread / (len(fake) - 1) + there_spread / len(real)
+    real_noise = others_spread / (len(real) - 1) + back_spread / len(fake)
     return _Found(
         float((own - there).mean() + (others - back).mean()),
         max(0.0, float((own - there).var()) - made_noise),

@@ -33,7 +33,7 @@ class Nearest:
 
 
 @dataclass(frozen=True)
-class Memorisation:
+class Memorization:
     """What was found.
 
     Attributes:
@@ -56,8 +56,8 @@ class Memorisation:
     verdict: str
 
 
-def memorisation(made: Rows, training: Rows, held_out: Rows) -> Memorisation:
-    """Whether ``made`` pictures lie nearer to ``training`` pictures than ``held_out`` ones do.
+def memorization(fake: Rows, training: Rows, held_out: Rows) -> Memorization:
+    """Whether ``fake`` pictures lie nearer to ``training`` pictures than ``held_out`` ones do.
 
     All three are features of the same network. Held-out pictures come from where the training pictures come
     from and were never trained on, so that a generator that only learnt the kind is as far from the training
@@ -66,23 +66,23 @@ def memorisation(made: Rows, training: Rows, held_out: Rows) -> Memorisation:
     Raises:
         DataError: fewer than two pictures of a kind, other sizes, or numbers that are not finite.
     """
-    _check(made, training, held_out)
-    ours, theirs = nearest(made, training), nearest(held_out, training)
+    _check(fake, training, held_out)
+    ours, theirs = nearest(fake, training), nearest(held_out, training)
     z = _mann_whitney(ours.distance, theirs.distance)
     ratio = _ratio(ours.distance, theirs.distance)
-    within = nearest(made, made, same=True).distance
-    usual = _usual_distance(made)
+    within = nearest(fake, fake, same=True).distance
+    usual = _usual_distance(fake)
     twice = float((within < REPEATED * usual).float().mean()) if usual > 0 else 1.0
     order = torch.argsort(ours.distance, stable=True)[:_WORST]
     copying = z < COPYING
-    return Memorisation(
+    return Memorization(
         z=Value(z, z - 1.96, z + 1.96),
         ratio=ratio,
-        repeated=Value(twice, *_share_interval(twice, len(made))),
+        repeated=Value(twice, *_share_interval(twice, len(fake))),
         nearest=ours,
         worst=tuple(int(row) for row in order),
         copying=copying,
-        verdict=_verdict(z, ratio, len(made), len(held_out)),
+        verdict=_verdict(z, ratio, len(fake), len(held_out)),
     )
 
 
@@ -115,8 +115,8 @@ def _check(*kinds: Rows) -> None:
     for rows in kinds:
         if len(rows) < 2 or rows.shape[1] != kinds[0].shape[1]:
             raise DataError(
-                "Memorisation needs two or more made, training and held-out pictures in the same features. "
-                f"Received: {', '.join('x'.join(map(str, kind.shape)) for kind in kinds)}."
+                "Memorization needs two or more generated, training and held-out pictures in the same "
+                f"features. Received: {', '.join('x'.join(map(str, kind.shape)) for kind in kinds)}."
             )
         if not bool(rows.isfinite().all()):
             raise DataError("Features must be finite numbers. Received: some that are not (NaN or infinite).")
@@ -154,9 +154,9 @@ def _ratio(ours: Tensor, theirs: Tensor, resamples: int = 500) -> Value:
     return Value(float(ours.median()) / base, low, high)
 
 
-def _usual_distance(made: Rows, most: int = 1000) -> float:
+def _usual_distance(fake: Rows, max_count: int = 1000) -> float:
     """The median distance between different samples."""
-    some = made[:most]
+    some = fake[:max_count]
     return float(torch.nn.functional.pdist(some).median())
 
 
@@ -168,9 +168,9 @@ def _share_interval(share: float, count: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _verdict(z: float, ratio: Value, made: int, held_out: int) -> str:
-    few = min(made, held_out) < 100
-    sure = f"z = {z:.1f}, {made} samples against {held_out} held-out pictures"
+def _verdict(z: float, ratio: Value, fake: int, held_out: int) -> str:
+    few = min(fake, held_out) < 100
+    sure = f"z = {z:.1f}, {fake} samples against {held_out} held-out pictures"
     if z < COPYING:
         text = f"It copies: its pictures are nearer to training pictures than held-out ones are ({sure})."
     elif z < -1.96:

@@ -27,7 +27,7 @@ from gansmith.data.builtin.stacked_mnist import Digits
 from gansmith.errors import DataError, StorageError
 from gansmith.metrics.features.extractor import Extractor, Found, versions
 from gansmith.metrics.features.resize import Levels
-from gansmith.metrics.features.weights import randomise
+from gansmith.metrics.features.weights import randomize
 from gansmith.metrics.image_sets import PictureSet
 from gansmith.metrics.math.intervals import full_precision
 from gansmith.metrics.scores.mode_count import stacked
@@ -117,10 +117,10 @@ def mode_counter(made: PictureSet | Statistics, real: PictureSet | Statistics) -
         )
     for side in (made, real):
         if not isinstance(side, Statistics):
-            _refuse_form(side)
+            _check_form(side)
     network = open_reader().extractor()
     if not isinstance(real, Statistics):
-        _refuse_unstacked(real, network)
+        _check_stacked(real, network)
     return ModeCounter(network)
 
 
@@ -168,7 +168,7 @@ def train_reader(training: Digits, test: Digits, *, steps: int = _STEPS, seed: i
     """
     with _one_thread(), full_precision(), torch.inference_mode(False), torch.enable_grad():
         network = _network()
-        randomise(network, seed)
+        randomize(network, seed)
         _train(network, training, steps, seed)
     network.requires_grad_(False).eval()
     with torch.inference_mode():
@@ -183,16 +183,16 @@ def train_reader(training: Digits, test: Digits, *, steps: int = _STEPS, seed: i
 
 def _train(network: nn.Module, digits: Digits, steps: int, seed: int) -> None:
     """Adam with a rate that rises and falls (Smith 2018)."""
-    optimiser = torch.optim.Adam(network.parameters(), _RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, steps)
+    optimizer = torch.optim.Adam(network.parameters(), _RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, steps)
     order = _order(len(digits.labels), seed)
     with bar("Training the reader of digits", steps, " steps") as shown:
         for _ in range(steps):
             rows = next(order)
             loss = functional.cross_entropy(network(_levels(digits.images[rows])), digits.labels[rows])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimizer.step()
             schedule.step()
             shown.update()
 
@@ -262,7 +262,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     return hashlib.sha256(as_bytes(dict(tensors))).hexdigest()
 
 
-def _refuse_form(side: PictureSet) -> None:
+def _check_form(side: PictureSet) -> None:
     channels, height, width = next(iter(side.batches(1))).shape[1:]
     if (channels, height, width) != (3, _SIDE, _SIDE):
         kind = "grey" if channels == 1 else "colour"
@@ -272,7 +272,7 @@ def _refuse_form(side: PictureSet) -> None:
         )
 
 
-def _refuse_unstacked(real: PictureSet, network: Extractor) -> None:
+def _check_stacked(real: PictureSet, network: Extractor) -> None:
     sure, equal, count = 0.0, 0.0, 0
     for part in real.batches(64):
         digits, chances = read(network, part)

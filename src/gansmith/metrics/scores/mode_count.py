@@ -37,7 +37,7 @@ def modes(predictions: Rows, *, classes: int = CLASSES, reference: Rows | None =
       the papers and is told in the note where it is more than a tenth.
 
     Args:
-        predictions: the class of each made picture, [n] whole numbers in 0..classes-1.
+        predictions: the class of each generated picture, [n] whole numbers in 0..classes-1.
         classes: modes there are; at least 2.
         reference: pictures of each class among the real ones, [classes]; None for evenly many.
 
@@ -50,9 +50,9 @@ def modes(predictions: Rows, *, classes: int = CLASSES, reference: Rows | None =
     at_least(2, classes=classes)
     found = _whole(predictions)
     if found.ndim != 1 or bool(((found < 0) | (found >= classes)).any()):
-        rule = f"Each made picture has one class, a whole number from 0 to {classes - 1}."
+        rule = f"Each generated picture has one class, a whole number from 0 to {classes - 1}."
         raise DataError(f"{rule} Received: shape {list(found.shape)}{_range(found)}.")
-    enough(len(found), "made", 1)
+    enough(len(found), "generated", 1)
     counts = torch.bincount(found.cpu(), minlength=classes)
     real = torch.ones(classes, dtype=torch.float64) if reference is None else _reference(reference, counts)
     real = real / real.sum()
@@ -89,7 +89,7 @@ def _reference(given: Rows, counts: Tensor) -> Tensor:
     strange = ((real == 0) & (counts > 0)).nonzero().flatten().tolist()
     if strange:
         raise DataError(
-            "Made pictures can only be of classes that real pictures have. Received: made pictures of "
+            "Generated pictures can only be of classes that real pictures have. Received: made pictures of "
             f"{len(strange)} classes without real ones, such as class {strange[0]}. Count more real pictures."
         )
     return real

@@ -1,4 +1,4 @@
-"""How near made pictures come to the ones they should be: PSNR, SSIM and LPIPS of pairs.
+"""How near generated pictures come to the ones they should be: PSNR, SSIM and LPIPS of pairs.
 
 Pictures are float in [-1, 1] or uint8, both sets [n, 1 or 3, h, w] of one shape. Large sets go through
 ``each_...`` a batch at a time; ``mean_value`` makes a value of all the scores.
@@ -28,7 +28,7 @@ _USUAL_LPIPS = 64
 _OUTSIDE = 1e-4  # What rounding may leave beyond -1 and 1.
 
 
-def psnr(made: Pictures, real: Pictures, *, seed: int = 0) -> Value:
+def psnr(fake: Pictures, real: Pictures, *, seed: int = 0) -> Value:
     """The mean peak signal-to-noise ratio in decibels: 10 log10(255^2 / mean squared error). More is better.
 
     Equal pictures would have an infinite one; they are left out of the mean, and the note says so. Where all
@@ -38,7 +38,7 @@ def psnr(made: Pictures, real: Pictures, *, seed: int = 0) -> Value:
         DataError: sets that do not fit, or numbers outside the range.
         MissingPackageError: torchmetrics is not installed.
     """
-    return psnr_value(each_psnr(made, real), seed)
+    return psnr_value(each_psnr(fake, real), seed)
 
 
 def psnr_value(scores: Scores, seed: int = 0) -> Value:
@@ -51,29 +51,29 @@ def psnr_value(scores: Scores, seed: int = 0) -> Value:
     return mean_value(different, seed, note)
 
 
-def ssim(made: Pictures, real: Pictures, *, seed: int = 0) -> Value:
+def ssim(fake: Pictures, real: Pictures, *, seed: int = 0) -> Value:
     """The mean structural similarity (Wang 2004): Gaussian window of 11 pixels, 1 for equal pictures.
 
     Raises:
         DataError: sets that do not fit, numbers outside the range, or sides below 11 pixels.
         MissingPackageError: torchmetrics is not installed.
     """
-    return mean_value(each_ssim(made, real), seed)
+    return mean_value(each_ssim(fake, real), seed)
 
 
-def lpips(made: Pictures, real: Pictures, distance: PictureDistance, *, seed: int = 0) -> Value:
+def lpips(fake: Pictures, real: Pictures, distance: PictureDistance, *, seed: int = 0) -> Value:
     """The mean learned perceptual distance (Zhang 2018) of ``open_lpips``; 0 for equal pictures.
 
     Raises:
         DataError: sets that do not fit, numbers outside the range, or sides below 32 pixels.
     """
-    scores = each_lpips(made, real, distance)
-    side = min(made.shape[2:])
+    scores = each_lpips(fake, real, distance)
+    side = min(fake.shape[2:])
     small = f"LPIPS was made for pictures of {_USUAL_LPIPS} pixels and more; these have {side}."
     return mean_value(scores, seed, small if side < _USUAL_LPIPS else "")
 
 
-def each_psnr(made: Pictures, real: Pictures) -> Scores:
+def each_psnr(fake: Pictures, real: Pictures) -> Scores:
     """The PSNR of each pair, in decibels; infinite for equal ones. See ``psnr``."""
     library = start("torchmetrics.functional.image", "torchmetrics", "PSNR")
 
@@ -83,17 +83,17 @@ def each_psnr(made: Pictures, real: Pictures) -> Scores:
         )
         return found
 
-    return _in_parts(scores, made, real)
+    return _in_parts(scores, fake, real)
 
 
-def each_ssim(made: Pictures, real: Pictures) -> Scores:
+def each_ssim(fake: Pictures, real: Pictures) -> Scores:
     """The SSIM of each pair. See ``ssim``."""
     library = start("torchmetrics.functional.image", "torchmetrics", "SSIM")
-    _check(made, real)
-    if min(made.shape[2:]) < _LEAST_SSIM:
+    _check(fake, real)
+    if min(fake.shape[2:]) < _LEAST_SSIM:
         raise DataError(
             f"SSIM needs pictures of {_LEAST_SSIM} pixels or more a side. "
-            f"Received: {made.shape[3]}x{made.shape[2]}. For smaller pictures use psnr."
+            f"Received: {fake.shape[3]}x{fake.shape[2]}. For smaller pictures use psnr."
         )
 
     def scores(first: Levels, second: Levels) -> Tensor:
@@ -102,28 +102,28 @@ def each_ssim(made: Pictures, real: Pictures) -> Scores:
         )
         return found
 
-    return _in_parts(scores, made, real)
+    return _in_parts(scores, fake, real)
 
 
-def each_lpips(made: Pictures, real: Pictures, distance: PictureDistance) -> Scores:
+def each_lpips(fake: Pictures, real: Pictures, distance: PictureDistance) -> Scores:
     """The LPIPS of each pair. See ``lpips``."""
-    return _in_parts(lambda a, b: distance(a / 127.5 - 1.0, b / 127.5 - 1.0), made, real)
+    return _in_parts(lambda a, b: distance(a / 127.5 - 1.0, b / 127.5 - 1.0), fake, real)
 
 
-def _in_parts(scores: Callable[[Levels, Levels], Tensor], made: Pictures, real: Pictures) -> Scores:
-    _check(made, real)
-    parts = zip(torch.split(made, _AT_ONCE), torch.split(real, _AT_ONCE), strict=True)
+def _in_parts(scores: Callable[[Levels, Levels], Tensor], fake: Pictures, real: Pictures) -> Scores:
+    _check(fake, real)
+    parts = zip(torch.split(fake, _AT_ONCE), torch.split(real, _AT_ONCE), strict=True)
     return torch.cat([scores(_levels(a), _levels(b)).cpu().reshape(-1) for a, b in parts])
 
 
-def _check(made: Pictures, real: Pictures) -> None:
-    check_pictures(made)
-    if made.shape != real.shape:
+def _check(fake: Pictures, real: Pictures) -> None:
+    check_pictures(fake)
+    if fake.shape != real.shape:
         raise DataError(
-            "Pairs are as many made as real pictures, of one size and number of channels. "
-            f"Received: {list(made.shape)} made and {list(real.shape)} real ones."
+            "Pairs are as many generated as real pictures, of one size and number of channels. "
+            f"Received: {list(fake.shape)} generated and {list(real.shape)} real ones."
         )
-    for name, pictures in (("made", made), ("real", real)):
+    for name, pictures in (("generated", fake), ("real", real)):
         if pictures.dtype == torch.uint8:
             continue
         if not bool(pictures.isfinite().all()):

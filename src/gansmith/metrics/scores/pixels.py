@@ -30,10 +30,10 @@ _LEAST_SIDES = {5: 176, 4: 99, 3: 44, 2: 22, 1: 11}
 _PAIRS_AT_ONCE = 32
 
 
-def swd(made: Patches, real: Patches, *, seed: int = 0, directions: int = 512) -> Result:
+def swd(fake: Patches, real: Patches, *, seed: int = 0, directions: int = 512) -> Result:
     """The sliced Wasserstein distance of each level and their mean, x 1000 (Karras 2017, section 5).
 
-    Patches are normalised, each set by the mean and spread of each channel. Along a random direction the
+    Patches are normalized, each set by the mean and spread of each channel. Along a random direction the
     Wasserstein distance of two sets is the mean distance of their sorted projections; the result is the mean
     over ``directions``. Coarse levels tell of the layout, fine ones of texture. Smaller is better, and two
     sets of real pictures do not reach 0: fewer patches, larger distances, so that only equal numbers of
@@ -56,26 +56,26 @@ def swd(made: Patches, real: Patches, *, seed: int = 0, directions: int = 512) -
     """
     if directions < _GROUPS:
         raise SettingError(f"directions must be at least {_GROUPS}. Received: directions={directions}.")
-    _check_levels(made, real)
+    _check_levels(fake, real)
     draws = torch.Generator().manual_seed(seed)
     found, flat = [], []
-    for side in made.levels:
-        sets = [_Rows(patches.levels[side], patches.per_picture) for patches in (made, real)]
+    for side in fake.levels:
+        sets = [_Rows(patches.levels[side], patches.per_picture) for patches in (fake, real)]
         flat += [side] if any(rows.is_flat() for rows in sets) else []
         found.append(_level(sets, draws, directions))
-    note = sentences(few(made.pictures, real.pictures), _flat(flat))
-    levels = {f"swd_{side}": level for side, level in zip(made.levels, found, strict=True)}
-    enough = min(made.pictures, real.pictures) >= 2 * _GROUPS
+    note = sentences(few(fake.pictures, real.pictures), _flat(flat))
+    levels = {f"swd_{side}": level for side, level in zip(fake.levels, found, strict=True)}
+    enough = min(fake.pictures, real.pictures) >= 2 * _GROUPS
     return {name: level.to_value(enough, note) for name, level in {"swd": _mean(found), **levels}.items()}
 
 
-def _check_levels(made: Patches, real: Patches) -> None:
+def _check_levels(fake: Patches, real: Patches) -> None:
     first, second = (
-        {side: rows.shape[1] // PATCH**2 for side, rows in patches.levels.items()} for patches in (made, real)
+        {side: rows.shape[1] // PATCH**2 for side, rows in patches.levels.items()} for patches in (fake, real)
     )
     if first != second:
         raise DataError(
-            "Made and real pictures must be of one size, and both grey or both RGB. Received: "
+            "Generated and real pictures must be of one size, and both grey or both RGB. Received: "
             f"shorter sides of {max(first)} and {max(second)} pixels, "
             f"{next(iter(first.values()))} and {next(iter(second.values()))} channels."
         )
@@ -94,7 +94,7 @@ class _Rows:
     def is_flat(self) -> bool:
         return bool((self._by_channel().std((0, 2), correction=0) < _FLAT).any())
 
-    def normalised(self) -> Tensor:
+    def normalized(self) -> Tensor:
         """Each channel with mean 0 and spread 1; one without a spread is 0."""
         channels = self._by_channel()
         mean = channels.mean((0, 2), keepdim=True)
@@ -106,10 +106,10 @@ class _Rows:
         chosen = torch.arange(len(self)) // self.per_picture % _GROUPS == number
         return _Rows(self.patches[chosen], self.per_picture) if bool(chosen.any()) else self
 
-    def thinned(self, most: int, draws: torch.Generator) -> "_Rows":
-        if len(self) <= most:
+    def thinned(self, max_count: int, draws: torch.Generator) -> "_Rows":
+        if len(self) <= max_count:
             return self
-        return _Rows(self.patches[torch.randperm(len(self), generator=draws)[:most]], 1)
+        return _Rows(self.patches[torch.randperm(len(self), generator=draws)[:max_count]], 1)
 
     def _by_channel(self) -> Tensor:
         return self.patches.view(len(self), -1, PATCH**2)
@@ -151,7 +151,7 @@ def _level(sets: list[_Rows], draws: torch.Generator, directions: int) -> _Level
 def _distances(sets: list[_Rows], ways: Tensor, draws: torch.Generator) -> NDArray[np.float64]:
     """Along each direction the mean distance of sorted projections, x 1000."""
     least = min(map(len, sets))
-    ours, theirs = (rows.thinned(least, draws).normalised() for rows in sets)
+    ours, theirs = (rows.thinned(least, draws).normalized() for rows in sets)
     found = []
     for some in torch.split(ways, _AT_ONCE):
         first, second = (np.sort((some @ rows.T).numpy(), axis=1) for rows in (ours, theirs))
@@ -167,7 +167,7 @@ def _flat(sides: list[int]) -> str:
 
 
 def ms_ssim(pictures: BytePictures, *, pairs: int = 1000, seed: int = 0) -> Value:
-    """How alike made pictures are: the mean MS-SSIM of random pairs (Odena 2017, section 4.2).
+    """How alike generated pictures are: the mean MS-SSIM of random pairs (Odena 2017, section 4.2).
 
     Multi-scale structural similarity (Wang 2003) is 1 for equal pictures and about 0 for unrelated ones.
     Compare with the same number of real pictures: a larger value means less diversity. With classes,

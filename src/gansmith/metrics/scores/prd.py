@@ -50,7 +50,7 @@ class Prd:
     values: Result  # prd_f_8 (mostly recall) and prd_f_1_8 (mostly precision).
 
 
-def curve(made: Tensor, real: Tensor, angles: int = ANGLES) -> Curve:
+def curve(fake: Tensor, real: Tensor, angles: int = ANGLES) -> Curve:
     """The curve of two histograms over the same cells (Sajjadi 2018, equations 6 and 7).
 
     ``alpha = sum min(t p, q)`` and ``beta = sum min(p, q / t)`` for slopes t at even angles, with p the real
@@ -66,16 +66,16 @@ def curve(made: Tensor, real: Tensor, angles: int = ANGLES) -> Curve:
         SettingError: fewer than 3 points.
     """
     at_least(3, angles=angles)
-    if made.shape != real.shape or made.ndim != 1:
+    if fake.shape != real.shape or fake.ndim != 1:
         rule = "Both histograms have the same cells in one row."
-        raise DataError(f"{rule} Received: shapes {list(made.shape)} and {list(real.shape)}.")
-    q, p = (_shares(counts, name) for counts, name in ((made, "made"), (real, "real")))
+        raise DataError(f"{rule} Received: shapes {list(fake.shape)} and {list(real.shape)}.")
+    q, p = (_shares(counts, name) for counts, name in ((fake, "generated"), (real, "real")))
     slopes = torch.linspace(_EDGE, math.pi / 2 - _EDGE, angles, dtype=torch.float64).tan()[:, None]
     return Curve(torch.minimum(slopes * p, q).sum(1), torch.minimum(p, q / slopes).sum(1))
 
 
 def prd(
-    made: Rows,
+    fake: Rows,
     real: Rows,
     *,
     clusters: int = CLUSTERS,
@@ -106,8 +106,8 @@ def prd(
     """
     at_least(2, clusters=clusters)
     at_least(1, runs=runs)
-    first, second = pair(made, real)
-    enough(len(first), "made", clusters)
+    first, second = pair(fake, real)
+    enough(len(first), "generated", clusters)
     enough(len(second), "real", clusters)
     generator = torch.Generator().manual_seed(seed)
     centre = second.mean(0)  # Far from the origin float32 products would lose the distances.
@@ -155,14 +155,14 @@ def _again(counts: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _histograms(
-    made: Tensor, real: Tensor, clusters: int, generator: torch.Generator
+    fake: Tensor, real: Tensor, clusters: int, generator: torch.Generator
 ) -> tuple[Int64[Tensor, " clusters"], Int64[Tensor, " clusters"]]:
-    each = min(len(made), len(real), MOST_FITTED // 2)
+    each = min(len(fake), len(real), MOST_FITTED // 2)
     some = [
-        rows[torch.randperm(len(rows), generator=generator)[:each].to(rows.device)] for rows in (made, real)
+        rows[torch.randperm(len(rows), generator=generator)[:each].to(rows.device)] for rows in (fake, real)
     ]
     middles = _k_means(torch.cat(some), clusters, generator)
-    return _counted(made, middles), _counted(real, middles)
+    return _counted(fake, middles), _counted(real, middles)
 
 
 def _counted(rows: Tensor, middles: Tensor) -> Tensor:

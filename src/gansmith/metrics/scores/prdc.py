@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: how far made pictures lie among real ones, and real among made."""
+"""Precision, recall, density and coverage: how far generated and real pictures lie among each other."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ MEMORY = 2**30
 
 
 def neighbours(
-    made: Rows,
+    fake: Rows,
     real: Rows,
     *,
     nearest: int = NEAREST,
@@ -27,8 +27,8 @@ def neighbours(
 
     - precision: share of made pictures in the ball of any real one (Kynkaanniemi 2019, equation 2, k 3);
     - recall: share of real pictures in the ball of any made one (the same, sets exchanged);
-    - density: real balls that a made picture is in, over k, on average (Naeem 2020, equation 4, k 5);
-    - coverage: share of real balls that hold a made picture (Naeem 2020, equation 5, k 5).
+    - density: real balls that a generated picture is in, over k, on average (Naeem 2020, equation 4, k 5);
+    - coverage: share of real balls that hold a generated picture (Naeem 2020, equation 5, k 5).
 
     The first two count the surface of a ball as inside, the last two do not, as the authors' programs do;
     so equal sets have 1 everywhere. Pictures with equal features are neighbours at distance 0; a real one
@@ -39,7 +39,7 @@ def neighbours(
     have other balls.
 
     Distances are float32 products, and float64 differences wherever that could matter (see ``Space``), on the
-    device of ``made``. Beyond the features it takes about ``memory`` bytes. Two sets of n cost
+    device of ``fake``. Beyond the features it takes about ``memory`` bytes. Two sets of n cost
     ``4 n^2 size`` multiplications.
 
     Args:
@@ -57,10 +57,10 @@ def neighbours(
     """
     at_least(1, nearest=nearest, nearest_density=nearest_density)
     at_least(2**20, memory=memory)
-    first, second = pair(made, real, max(nearest, nearest_density) + 1)
+    first, second = pair(fake, real, max(nearest, nearest_density) + 1)
     found = _count(first, second, (nearest, nearest_density), memory)
     counts = len(first), len(second)
-    uneven = "Recall depends on the number of made pictures: compare it for equal numbers only."
+    uneven = "Recall depends on the number of generated pictures: compare it for equal numbers only."
     note = sentences(few(*counts), uneven if max(counts) > 2 * min(counts) else "")
     empty = f"{found.empty} real pictures have {nearest_density} duplicates, so their balls hold nothing."
     ball_note = sentences(note, empty if found.empty else "")
@@ -76,28 +76,28 @@ def neighbours(
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    precise: Tensor  # Of each made picture: whether it is in a real ball.
-    balls: Tensor  # Of each made picture: how many real balls it is in.
+    precise: Tensor  # Of each generated picture: whether it is in a real ball.
+    balls: Tensor  # Of each generated picture: how many real balls it is in.
     recalled: Tensor  # Of each real picture: whether it is in a made ball.
-    covered: Tensor  # Of each real picture: whether its ball holds a made one.
+    covered: Tensor  # Of each real picture: whether its ball holds a generated one.
     empty: int  # Real balls of no size, as their middles have duplicates.
 
 
-def _count(made: Tensor, real: Tensor, nearest: tuple[int, int], memory: int) -> _Found:
-    space = Space.of((made, real), memory)
+def _count(fake: Tensor, real: Tensor, nearest: tuple[int, int], memory: int) -> _Found:
+    space = Space.of((fake, real), memory)
     wide, wider = space.radii(real, nearest)
-    (reach,) = space.radii(made, nearest[:1])
-    precise, balls = made.new_zeros(len(made), dtype=torch.bool), made.new_zeros(len(made), dtype=torch.int64)
-    recalled, covered = (made.new_zeros(len(real), dtype=torch.bool) for _ in range(2))
-    for row, x in space.tiles(made):
+    (reach,) = space.radii(fake, nearest[:1])
+    precise, balls = fake.new_zeros(len(fake), dtype=torch.bool), fake.new_zeros(len(fake), dtype=torch.int64)
+    recalled, covered = (fake.new_zeros(len(real), dtype=torch.bool) for _ in range(2))
+    for row, x in space.tiles(fake):
         m = slice(row, row + len(x[0]))
         for column, y in space.tiles(real):
             r = slice(column, column + len(y[0]))
-            tile = Tile(space, space.between(x, y), (x[1], y[1]), made[m], real[r])
+            tile = Tile(space, space.between(x, y), (x[1], y[1]), fake[m], real[r])
             precise[m] |= tile.within(wide[r], closed=True).any(1)
             inside = tile.within(wider[r], closed=False)
             balls[m] += inside.sum(1)
             covered[r] |= inside.any(0)
-            turned = Tile(space, tile.apart.T, (y[1], x[1]), real[r], made[m])
+            turned = Tile(space, tile.apart.T, (y[1], x[1]), real[r], fake[m])
             recalled[r] |= turned.within(reach[m], closed=True).any(1)
     return _Found(precise, balls, recalled, covered, int((wider == 0).sum()))

@@ -34,7 +34,7 @@ WORTH = 0.2  # The best from which on a fall counts.
 GROWING = 1.05  # Above its best before the last LOOK_BACK of the run by this factor, a spread still grows.
 LOOK_BACK = 0.1
 
-# Held-out pictures score this far down from training pictures towards made ones (0: not at all, 1: wholly).
+# Held-out pictures score this far down from training pictures to generated ones (0: not at all, 1: wholly).
 OVERFITTED, FITTED = 0.6, 0.4
 
 GREY = 0.2  # The first part of a run, when every generator is grey, and easily told from real pictures.
@@ -49,13 +49,13 @@ class Alarm:
     message: str
 
 
-class Watch:
+class HealthMonitor:
     """Reads rows of numbers in order and tells of each illness when it begins, and again if it comes back.
 
     Args:
         total_images: of the run.
         picture_every: images between two looks at pictures.
-        settings: the recipe with dotted names (``{"optimisers.generator.lr": 2e-4}``), so that an alarm can
+        settings: the recipe with dotted names (``{"optimizers.generator.lr": 2e-4}``), so that an alarm can
             name settings that exist, with values; without it the advice is general.
     """
 
@@ -65,7 +65,7 @@ class Watch:
         self._total, self._picture_every = total_images, picture_every
         self._advice = _Advice(settings or {})
         self._on: set[str] = set()
-        self._lasting: dict[str, _Lasting] = {}
+        self._debounced: dict[str, _Debounced] = {}
         self._usual: dict[str, list[float]] = {}  # Norms of healthy gradients, sorted, by turn.
         self._spreads: list[tuple[float, float]] = []  # Images, and the best spread so far.
 
@@ -108,15 +108,15 @@ class Watch:
                 continue
             real, fake = row[f"{turn}/D(x)"], min(fakes)  # The generator's turn meets the newer judge.
             lost = real < LOST_REAL or fake > LOST_MADE
-            certain = self._lasts(f"certain {turn}", CERTAIN_SHARE)
-            winning = self._lasts(f"winning {turn}", WINNING_SHARE)
+            certain = self._debounced_for(f"certain {turn}", CERTAIN_SHARE)
+            winning = self._debounced_for(f"winning {turn}", WINNING_SHARE)
             grown = self._grown(images)
             certain.look(images, grown and real > CERTAIN_REAL and fake < CERTAIN_MADE, lost)
             winning.look(images, grown and real > WINNING_REAL and fake < WINNING_MADE, lost)
             yield (
                 f"saturated {turn}",
                 certain.on or winning.on,
-                f"The {turn} has won: for a long time it has told real pictures from made ones almost "
+                f"The {turn} has won: for a long time it has told real pictures from generated ones almost "
                 f"without fail (D(x) {real:.3f}, D(G(z)) {fake:.2g}), so the generator learns little. "
                 f"Usually it learns too fast for the generator. {self._advice.weaker_critic(turn)}",
             )
@@ -126,7 +126,7 @@ class Watch:
             norm, usual = row[f"{turn}/gradient"], self._usual.setdefault(turn, [])
             middle = usual[len(usual) // 2] if usual else 0.0
             ill = norm == 0.0 or norm < VANISHED * middle
-            lasting = self._lasts(f"vanished {turn}", VANISHED_SHARE)
+            lasting = self._debounced_for(f"vanished {turn}", VANISHED_SHARE)
             lasting.look(images, ill, norm > RECOVERED * middle and norm > 0.0)
             if not ill:
                 insort(usual, norm)
@@ -152,7 +152,7 @@ class Watch:
         highest = self._spreads[-1][1]
         fallen = highest > WORTH and spread < FALLEN * highest
         ill = (spread < COLLAPSED and not grows and self._grown(images)) or fallen
-        lasting = self._lasts("collapse", 0.0)
+        lasting = self._debounced_for("collapse", 0.0)
         lasting.look(images, ill, spread > SPREAD_AGAIN and (highest <= WORTH or spread > RISEN * highest))
         beaten = any(key.startswith("saturated") for key in self._on)
         advice = (
@@ -171,13 +171,13 @@ class Watch:
         share = row.get("health/overfitting")
         if share is None:
             return
-        lasting = self._lasts("overfitting", 0.0)
+        lasting = self._debounced_for("overfitting", 0.0)
         lasting.look(images, share > OVERFITTED, share < FITTED)
         yield (
             "overfitting",
             lasting.on,
             "The discriminator knows its training pictures by heart: held-out pictures score "
-            f"{share:.0%} of the way from training pictures down to made ones, so samples will hardly "
+            f"{share:.0%} of the way from training pictures down to generated ones, so samples will hardly "
             "improve from here. Usually there are too few pictures for so long a training. "
             f"{self._advice.more_data()}",
         )
@@ -190,15 +190,15 @@ class Watch:
     def _grown(self, images: float) -> bool:
         return images >= min(GREY * self._total, LONGEST)
 
-    def _lasts(self, key: str, share: float) -> "_Lasting":
-        return self._lasting.setdefault(key, _Lasting(min(share * self._total, LONGEST)))
+    def _debounced_for(self, key: str, share: float) -> "_Debounced":
+        return self._debounced.setdefault(key, _Debounced(min(share * self._total, LONGEST)))
 
 
 _Finding = tuple[str, bool, str]
 
 
-class _Lasting:
-    """Whether something is so: from when it has been seen for long until its opposite has, too.
+class _Debounced:
+    """A state that turns on, or off, only once it has been seen, or not seen, for long enough.
 
     ``span`` is in images; besides, it takes ``ROWS`` rows. What is neither one nor the other changes nothing
     but has to be waited for anew.
@@ -237,7 +237,7 @@ class _Advice:
 
     def calmer(self, turn: str) -> str:
         """Smaller steps of the player of this turn, or of all, and a stronger penalty."""
-        own = f"optimisers.{turn}.lr"
+        own = f"optimizers.{turn}.lr"
         rates = [own] if own in self.settings else self._rates()
         return self._try(self._halved(rates), self._penalty())
 
@@ -255,7 +255,7 @@ class _Advice:
         return self._try([*mirror, *augment], self._penalty(), [best])
 
     def _rates(self) -> list[str]:
-        return [n for n in self.settings if n.startswith("optimisers.") and n.endswith(".lr")]
+        return [n for n in self.settings if n.startswith("optimizers.") and n.endswith(".lr")]
 
     def _halved(self, rates: list[str]) -> list[str]:
         told = [f"{name}={_times(self.settings[name], 0.5)}" for name in rates]

@@ -1,4 +1,4 @@
-"""Two numbers that tell an ill game from a healthy one: how varied samples are, what a critic memorises."""
+"""Two numbers that tell an ill game from a healthy one: how varied samples are, what a critic memorizes."""
 
 import math
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from gansmith.core.tensors import Images
 
 SIDE = 16  # Pixels that distances are taken at: a collapse is seen in the coarse, and this costs nothing.
-SURE = 3.0  # Standard errors by which scores of real and made pictures must differ to be divided by.
+SURE = 3.0  # Standard errors by which scores of real and generated pictures must differ to be divided by.
 
 
 def spread(images: Images) -> float:
@@ -26,7 +26,7 @@ def spread(images: Images) -> float:
 
 
 def spread_ratio(made: Images, real: Float[Tensor, "real channels height width"]) -> float | None:
-    """The spread of made pictures over that of real ones: 1 is equal, 0 is one picture over and over.
+    """The spread of generated pictures over that of real ones: 1 is equal, 0 is one picture over and over.
 
     None where the real pictures are all the same, or there is only one.
     """
@@ -39,14 +39,14 @@ def overfitting(
     held_out: Float[Tensor, " held_out"],
     made: Float[Tensor, " made"],
 ) -> float | None:
-    """How far a critic tells pictures it was trained on from others, -1 to 1: 0 not at all, 1 memorised.
+    """How far a critic tells pictures it was trained on from others, -1 to 1: 0 not at all, 1 memorized.
 
     This is r_v of Karras 2020 (Training generative adversarial networks with limited data, equation 1):
     (E[D(training)] - E[D(held-out)]) / (E[D(training)] - E[D(made)]). At 1, held-out pictures score as made
     ones do. It does not hang on the critic's scale.
 
     Returns: None where there are fewer than two scores of a kind, where one is no number, and where training
-    pictures do not score clearly above made ones, so that the quotient would be noise.
+    pictures do not score clearly above generated ones, so that the quotient would be noise.
     """
     kinds = [scores.double() for scores in (training, held_out, made)]
     if min(len(scores) for scores in kinds) < 2 or not all(bool(s.isfinite().all()) for s in kinds):
