@@ -16,8 +16,8 @@ from gansmith.core.tensors import Images
 from gansmith.data.loading.loader import to_float
 from gansmith.data.open import open_data
 from gansmith.losses.penalties import directional, zero_centred
-from gansmith.methods.base import Networks
 from gansmith.models.load import build_networks
+from gansmith.networks.bundle import Networks
 from gansmith.runs.run import Run
 
 

@@ -1,21 +1,26 @@
 """Tiny recipes, data and networks that more than one test file uses."""
 
 import dataclasses
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from gansmith.config.recipe import DataConfig, Recipe
 from gansmith.core.image_size import Size
+from gansmith.core.noise import Noise
+from gansmith.core.spec import DataSpec
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.trainer import Trainer
-from gansmith.methods.base import ImageSpec
 from gansmith.methods.batches import ImageBatch
+from gansmith.methods.latent import NoiseToImage
+from gansmith.models.generator import Generator, from_method
+from gansmith.networks.bundle import Networks
 from gansmith.recipes import named
 
 CPU = torch.device("cpu")
-SPEC16 = ImageSpec(height=16, width=16, channels=3)
+SPEC16 = DataSpec(height=16, width=16, channels=3)
 
 
 def random_images(count: int, size: int = 16, channels: int = 3, seed: int = 0) -> Tensor:
@@ -101,3 +106,35 @@ def silence_head(network: nn.Module) -> nn.Module:
     if last.bias is not None:
         nn.init.zeros_(last.bias)
     return network
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class FunctionMethod(NoiseToImage[Networks, ImageBatch]):
+    """A method whose generator is two functions; nobody trains it."""
+
+    batch_type = ImageBatch
+    latent_of: Callable[[Noise], Tensor]
+    image_of: Callable[[Tensor], Tensor]
+
+    def build(self, spec: DataSpec) -> Networks:
+        return Networks()
+
+    def players(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    def turns(self) -> list:
+        return []
+
+    def latents(self, noise: Noise) -> Tensor:
+        return self.latent_of(noise)
+
+    def decode(self, networks: Networks, latents: Tensor) -> Tensor:
+        return self.image_of(latents)
+
+
+def generator_of(
+    latent_of: Callable[[Noise], Tensor], image_of: Callable[[Tensor], Tensor], spec: DataSpec
+) -> Generator:
+    """A generator called toy out of two functions."""
+    method = FunctionMethod(latent_of=latent_of, image_of=image_of)
+    return from_method(method, Networks(), spec, name="toy", recipe_name="toys", images_seen=0)

@@ -13,10 +13,13 @@ from gansmith.config.recipe import DataConfig, Recipe, TrainConfig
 from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
+from gansmith.core.spec import DataSpec
 from gansmith.losses.adversarial import LeastSquares, Logistic, Wasserstein
 from gansmith.losses.penalties import lipschitz, zero_centred
-from gansmith.methods.base import ImageSpec, Loss, Method, Networks, NoiseToImage, Turn
+from gansmith.methods.base import Loss, Method, Turn
 from gansmith.methods.batches import ImageBatch
+from gansmith.methods.latent import NoiseToImage
+from gansmith.networks.bundle import Networks
 
 
 def critic(channels: int) -> nn.Module:
@@ -31,7 +34,7 @@ def critic(channels: int) -> nn.Module:
 
 
 class Painter(nn.Module):
-    def __init__(self, spec: ImageSpec, latent: int = 4) -> None:
+    def __init__(self, spec: DataSpec, latent: int = 4) -> None:
         super().__init__()
         self.shape = (spec.channels, spec.height, spec.width)
         self.linear = nn.Linear(latent, spec.channels * spec.height * spec.width)
@@ -41,7 +44,7 @@ class Painter(nn.Module):
 
 
 class Pair(Networks):
-    def __init__(self, spec: ImageSpec) -> None:
+    def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.generator = Painter(spec)
         self.discriminator = critic(spec.channels)
@@ -55,7 +58,7 @@ class Unpaired(NamedTuple):
 class Translators(Networks):
     """Two translators, two critics, and two memories of past fakes, all in one bundle."""
 
-    def __init__(self, spec: ImageSpec) -> None:
+    def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         shared = nn.Conv2d(8, 8, 1)  # A trunk both translators share, as UNIT has it.
         ends = (nn.Conv2d(spec.channels, 8, 3, 1, 1), nn.Conv2d(8, spec.channels, 3, 1, 1))
@@ -75,7 +78,7 @@ class Cycle(Method[Translators, Unpaired, Tensor]):
     batch_type: ClassVar[type[Unpaired]] = Unpaired
     cycle: float = 10.0
 
-    def build(self, spec: ImageSpec) -> Translators:
+    def build(self, spec: DataSpec) -> Translators:
         return Translators(spec)
 
     def players(self) -> Mapping[str, tuple[str, ...]]:
@@ -123,7 +126,7 @@ class Cycle(Method[Translators, Unpaired, Tensor]):
 class _NoiseToy(NoiseToImage[Any, ImageBatch]):
     batch_type: ClassVar[type[ImageBatch]] = ImageBatch
 
-    def build(self, spec: ImageSpec) -> Any:
+    def build(self, spec: DataSpec) -> Any:
         return Pair(spec)
 
     def players(self) -> Mapping[str, tuple[str, ...]]:
@@ -147,7 +150,7 @@ class _NoiseToy(NoiseToImage[Any, ImageBatch]):
 
 
 class WithMean(Pair):
-    def __init__(self, spec: ImageSpec) -> None:
+    def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
         self.register_buffer("mean_penalty", torch.zeros(()))
 
@@ -158,7 +161,7 @@ class Lazy(_NoiseToy):
 
     every: int = 3
 
-    def build(self, spec: ImageSpec) -> WithMean:
+    def build(self, spec: DataSpec) -> WithMean:
         return WithMean(spec)
 
     def turns(self) -> Sequence[Turn[Any, ImageBatch]]:
@@ -193,7 +196,7 @@ class FiveMoves(_NoiseToy):
 class Growing(_NoiseToy):
     """(d) Resolution as a function of progress: half the size in the first half (ProGAN)."""
 
-    def size_at(self, spec: ImageSpec, progress: Progress) -> tuple[int, int]:
+    def size_at(self, spec: DataSpec, progress: Progress) -> tuple[int, int]:
         shrink = 2 if progress.fraction < 0.5 else 1
         return spec.height // shrink, spec.width // shrink
 
@@ -220,7 +223,7 @@ class Growing(_NoiseToy):
 
 
 class Staged(Networks):
-    def __init__(self, spec: ImageSpec) -> None:
+    def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.generator = Painter(spec)  # Borrowed, and owned by no player.
         self.refiner = nn.Sequential(
@@ -233,7 +236,7 @@ class Staged(Networks):
 class SecondStage(_NoiseToy):
     """(e) A second run that borrows a frozen network of a first (StackGAN, PG2)."""
 
-    def build(self, spec: ImageSpec) -> Staged:
+    def build(self, spec: DataSpec) -> Staged:
         return Staged(spec)
 
     def players(self) -> Mapping[str, tuple[str, ...]]:

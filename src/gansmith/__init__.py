@@ -14,12 +14,13 @@ _HOMES = {
     "GansmithError": "errors",
     "Generator": "models.generator",
     "ImageBatch": "methods.batches",
-    "ImageSpec": "methods.base",
+    "DataSpec": "core.spec",
+    "ImageSpec": "core.spec",
     "Loss": "methods.base",
     "Method": "methods.base",
-    "Networks": "methods.base",
+    "Networks": "networks.bundle",
     "Noise": "core.noise",
-    "NoiseToImage": "methods.base",
+    "NoiseToImage": "methods.latent",
     "Progress": "core.progress",
     "Prompt": "methods.base",
     "RMSprop": "config.optimizers",
@@ -49,20 +50,21 @@ if TYPE_CHECKING:
     from gansmith.core.image_size import Size as Size
     from gansmith.core.noise import Noise as Noise
     from gansmith.core.progress import Progress as Progress
+    from gansmith.core.spec import DataSpec as DataSpec
+    from gansmith.core.spec import ImageSpec as ImageSpec
     from gansmith.data.open import open_data as open_data
     from gansmith.engine.trainer import Trainer as Trainer
     from gansmith.errors import GansmithError as GansmithError
     from gansmith.methods.base import Batch as Batch
-    from gansmith.methods.base import ImageSpec as ImageSpec
     from gansmith.methods.base import Loss as Loss
     from gansmith.methods.base import Method as Method
-    from gansmith.methods.base import Networks as Networks
-    from gansmith.methods.base import NoiseToImage as NoiseToImage
     from gansmith.methods.base import Prompt as Prompt
     from gansmith.methods.base import Turn as Turn
     from gansmith.methods.batches import ImageBatch as ImageBatch
+    from gansmith.methods.latent import NoiseToImage as NoiseToImage
     from gansmith.models.generator import Generator as Generator
     from gansmith.models.load import open_generator as open_generator
+    from gansmith.networks.bundle import Networks as Networks
     from gansmith.runs.checkpoint import Checkpoint as Checkpoint
     from gansmith.runs.run import Run as Run
     from gansmith.training.session import train as train

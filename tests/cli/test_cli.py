@@ -189,11 +189,11 @@ def test_a_method_of_ones_own_trains_resumes_and_generates(run_cli: Any, tmp_pat
 
 
 def test_foreign_weights_make_pictures(run_cli: Any, tmp_path: Path) -> None:
-    from gansmith.methods.base import ImageSpec
+    from gansmith.core.spec import DataSpec
     from gansmith.networks.dcgan import DCGANGenerator
 
     torch.manual_seed(0)
-    network = DCGANGenerator(ImageSpec(32, 32), 10, 4)
+    network = DCGANGenerator(DataSpec(32, 32), 10, 4)
     weights = {f"module.{name}": value for name, value in network.state_dict().items()}
     torch.save({"g_model_state_dict": weights, "epoch": 3}, tmp_path / "net.pth")
     code, _, err = run_cli("generate", tmp_path / "net.pth", "-o", tmp_path / "grid.png", "--seeds", "0-3")

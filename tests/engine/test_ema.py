@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from gansmith.config.recipe import Average
 from gansmith.core.progress import Progress
 from gansmith.engine.ema import EMA, bundle_for_pictures
-from gansmith.methods.base import Networks
+from gansmith.networks.bundle import Networks
 
 
 class Net(nn.Module):
@@ -46,9 +46,9 @@ def test_after_k_updates_towards_constant_weights_the_old_share_is_decay_to_the_
     average = EMA(bundle, ("a", "b"))
     fill(bundle, 5.0)
     for _ in range(updates):
-        average.update_parameters(bundle, decay)
+        average.update(bundle, decay)
     expected = 5.0 - 4.0 * decay**updates
-    for tensor in [*average.parameters(), average["a"].norm.running_mean, average["b"].norm.running_var]:
+    for tensor in [*average.parameters(), average.a.norm.running_mean, average.b.norm.running_var]:
         assert torch.allclose(tensor, torch.tensor(expected))
 
 
@@ -58,8 +58,8 @@ def test_each_update_weighs_the_newest_weights() -> None:
     average = EMA(bundle, ("a",))
     for value in (1.0, 2.0, 3.0):
         fill(bundle, value)
-        average.update_parameters(bundle, 0.5)
-    assert torch.allclose(average["a"].trunk.weight, torch.tensor(1 / 8 + 2 / 4 + 3 / 2))
+        average.update(bundle, 0.5)
+    assert torch.allclose(average.a.trunk.weight, torch.tensor(1 / 8 + 2 / 4 + 3 / 2))
 
 
 @pytest.mark.parametrize("batch", [1, 10, 100])
@@ -70,8 +70,8 @@ def test_after_a_half_life_of_images_the_old_weights_share_is_a_half(batch: int)
     average = EMA(bundle, ("a",))
     fill(bundle, 1.0)
     for images in range(batch, 201, batch):
-        average.update_parameters(bundle, config.decay(Progress(images=images, batch=batch)))
-    assert torch.allclose(average["a"].trunk.weight, torch.tensor(0.5), atol=1e-5)
+        average.update(bundle, config.decay(Progress(images=images, batch=batch)))
+    assert torch.allclose(average.a.trunk.weight, torch.tensor(0.5), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_running_statistics_are_averaged_and_counts_are_copied() -> None:
     average = EMA(bundle, ("a",))
     bundle.train()
     bundle.a(torch.tensor([[1.0, 2.0], [3.0, 8.0]]))
-    live, averaged = bundle.a.norm, average["a"].norm
-    average.update_parameters(bundle, 0.75)
+    live, averaged = bundle.a.norm, average.a.norm
+    average.update(bundle, 0.75)
     assert torch.allclose(averaged.running_mean, 0.25 * live.running_mean)
     assert torch.allclose(averaged.running_var, 0.75 + 0.25 * live.running_var)
     assert averaged.num_batches_tracked.item() == live.num_batches_tracked.item() == 1
@@ -104,17 +104,17 @@ def test_the_average_is_a_copy_that_takes_no_gradient() -> None:
     bundle = Bundle()
     average = EMA(bundle, ("a",))
     fill(bundle, 3.0)
-    assert not (average["a"].trunk.weight == 3.0).any()
+    assert not (average.a.trunk.weight == 3.0).any()
     assert not any(parameter.requires_grad for parameter in average.parameters())
     assert bundle.a.trunk.weight.requires_grad
-    assert list(average) == ["a"]
+    assert [name for name, _ in average.named_children()] == ["a"]
 
 
 def test_networks_that_share_weights_go_on_sharing() -> None:
     bundle = Bundle(shared=True)
     average = EMA(bundle, ("a", "b"))
-    assert average["a"].trunk is average["b"].trunk
-    assert average["a"].trunk is not bundle.a.trunk
+    assert average.a.trunk is average.b.trunk
+    assert average.a.trunk is not bundle.a.trunk
     pictures = bundle_for_pictures(bundle, average)
     assert pictures.a.trunk is pictures.b.trunk
 
@@ -130,7 +130,7 @@ def test_pictures_are_made_with_averages_where_there_are_any() -> None:
     assert not any(module.training for module in pictures.modules())
     assert not any(parameter.requires_grad for parameter in pictures.parameters())
     fill(pictures, 9.0)  # And nothing of it is the run's own.
-    assert (average["a"].trunk.weight == 1.0).all()
+    assert (average.a.trunk.weight == 1.0).all()
     assert (bundle.a.trunk.weight == 2.0).all()
     assert bundle.training
     assert bundle.a.trunk.weight.requires_grad

@@ -28,8 +28,9 @@ from torch import Tensor, nn
 from gansmith.config.recipe import Recipe
 from gansmith.core.noise import Noise
 from gansmith.core.tensors import full
-from gansmith.methods.base import Loss, Networks, Turn
+from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import ImageBatch
+from gansmith.networks.bundle import Networks
 from gansmith.recipes import CATALOGUE, named
 
 SIZE, BATCH, WIDTH = 16, 8, 16
@@ -107,7 +108,7 @@ def play(recipe: Recipe, networks: Networks, turn: Turn[Any, Any], seed: int, ki
     loss.total.backward()
     gradients = torch.cat([p.grad.double().flatten() for p in owned if p.grad is not None])
     with torch.no_grad():
-        scores = recipe.method.critic_scores(networks, images)
+        scores = recipe.method.critic_scores(networks, images, None)
     return Played(loss, gradients, 0.0 if scores is None else scores.abs().mean().item())
 
 

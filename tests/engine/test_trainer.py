@@ -18,13 +18,15 @@ from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.schedules import Cosine, Linear, Schedule, Step
+from gansmith.core.spec import DataSpec
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.trainer import Trainer, pictures_of
 from gansmith.engine.turns import schedule_updates
 from gansmith.errors import CheckpointError, SettingError
-from gansmith.methods.base import ImageSpec, Loss, Method, Networks, Turn
+from gansmith.methods.base import Loss, Method, Turn
 from gansmith.methods.batches import ImageBatch
+from gansmith.networks.bundle import Networks
 from gansmith.runs.checkpoint import Checkpoint
 
 BATCH = 4
@@ -62,7 +64,7 @@ class Toy(Method[Toys, ImageBatch, None]):
     plan: tuple[Turn, ...] = ()
     grows: tuple[tuple[int, int], ...] = ()  # (Images, side): smaller pictures at the start.
 
-    def build(self, spec: ImageSpec) -> Toys:
+    def build(self, spec: DataSpec) -> Toys:
         return Toys()
 
     def players(self) -> Mapping[str, tuple[str, ...]]:
@@ -79,7 +81,7 @@ class Toy(Method[Toys, ImageBatch, None]):
             networks.one.weight.fill_(77.0)
         return {"mean": batch.images.mean(), "guide": networks.guide(batch.images)}
 
-    def size_at(self, spec: ImageSpec, progress: Progress) -> tuple[int, int]:
+    def size_at(self, spec: DataSpec, progress: Progress) -> tuple[int, int]:
         for images, side in self.grows:
             if progress.images < images:
                 return side, side
@@ -396,7 +398,7 @@ def test_the_average_follows_by_the_decay_of_its_half_life() -> None:
         trainer.step()
         weight -= 0.1
         expected = 0.5**0.5 * expected + (1 - 0.5**0.5) * weight
-    assert trainer.average["one"].weight[0].item() == pytest.approx(expected, abs=1e-6)
+    assert trainer.average.one.weight[0].item() == pytest.approx(expected, abs=1e-6)
     pictures = pictures_of(
         trainer.method, trainer.networks_for_pictures(), None, Noise.of(1, 2), trainer.spec
     )

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import generator_of
 from PIL import Image
 from torch import Tensor
+from toys import Cycle
 
 from gansmith.core.noise import Noise
+from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError
 from gansmith.explore import interpolation
 from gansmith.images import grid, provenance
-from gansmith.methods.base import ImageSpec
-from gansmith.models.generator import Generator, steadily
+from gansmith.models.generator import Generator
 
 SIZE = 12
 
@@ -26,13 +28,7 @@ def draw(latents: Tensor) -> Tensor:
 
 
 def toy() -> Generator:
-    decode = steadily(draw)
-
-    def latents(noise: Noise) -> Tensor:
-        return noise.normal(5)
-
-    spec, device = ImageSpec(SIZE, SIZE), torch.device("cpu")
-    return Generator("toy", "toys", spec, 0, latents, decode, lambda noise: decode(latents(noise)), device)
+    return generator_of(lambda noise: noise.normal(5), draw, DataSpec(SIZE, SIZE))
 
 
 def frames_of(path: Path) -> list[Image.Image]:
@@ -107,7 +103,7 @@ def test_a_walk_of_one_point_or_no_frames_is_refused() -> None:
 
 def test_a_sweep_moves_one_number_and_no_other() -> None:
     latent = Noise.of(1).normal(5)[0]
-    points = torch.stack(list(interpolation.sweep(latent, 3, -2.0, 2.0, 5)))
+    points = torch.stack(list(interpolation.traverse(latent, 3, -2.0, 2.0, 5)))
     assert points[:, 3].tolist() == [-2, -1, 0, 1, 2]
     assert torch.equal(points[:, [0, 1, 2, 4]], latent[[0, 1, 2, 4]].expand(5, 4))
 
@@ -125,12 +121,12 @@ def test_a_bad_sweep_is_refused_with_the_rule(
     coordinate: int, high: float, frames: int, message: str
 ) -> None:
     with pytest.raises(SettingError, match=message):
-        interpolation.sweep(torch.zeros(5), coordinate, -1.0, high, frames)
+        interpolation.traverse(torch.zeros(5), coordinate, -1.0, high, frames)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".mp4"])
 def test_a_film_of_a_tour_has_every_frame(tmp_path: Path, suffix: str) -> None:
-    way = interpolation.Tour(frames_per_leg=9, loop=False)
+    way = interpolation.Interpolation(frames_per_leg=9, loop=False)
     path = interpolation.walk(toy(), [4, 9, 2], tmp_path / f"walk{suffix}", way)
     if suffix == ".mp4":
         av = pytest.importorskip("av")
@@ -144,28 +140,28 @@ def test_a_film_of_a_tour_has_every_frame(tmp_path: Path, suffix: str) -> None:
 def test_a_film_shows_the_seeds_pictures_and_bears_the_mark(tmp_path: Path) -> None:
     maker = toy()
     frames = frames_of(
-        interpolation.walk(maker, [4, 9], tmp_path / "walk.webp", interpolation.Tour(frames_per_leg=5))
+        interpolation.walk(maker, [4, 9], tmp_path / "walk.webp", interpolation.Interpolation(frames_per_leg=5))
     )
     for frame, made in zip((frames[0], frames[5]), grid.to_bytes(maker.make(Noise.of(4, 9))), strict=True):
         expected = made[:, 3, 3].tolist()
         assert frame.getpixel((3, 3)) == pytest.approx(tuple(expected), abs=6)
     with Image.open(tmp_path / "walk.webp") as film:
         assert provenance.SOURCE_TYPE.encode() in film.info["xmp"]
-    interpolation.walk(maker, [4, 9], tmp_path / "walk.gif", interpolation.Tour(frames_per_leg=2))
+    interpolation.walk(maker, [4, 9], tmp_path / "walk.gif", interpolation.Interpolation(frames_per_leg=2))
     with Image.open(tmp_path / "walk.gif") as film:
         assert b"generative model" in film.info["comment"]
 
 
 def test_walkers_and_sweeps_go_side_by_side(tmp_path: Path) -> None:
-    tour = interpolation.Tour(frames_per_leg=3, side_by_side=3)
+    tour = interpolation.Interpolation(frames_per_leg=3, side_by_side=3)
     frames = frames_of(
-        interpolation.walk(toy(), [1, 2, 3], tmp_path / "tour.gif", tour, interpolation.Film(columns=3))
+        interpolation.walk(toy(), [1, 2, 3], tmp_path / "tour.gif", tour, interpolation.VideoOptions(columns=3))
     )
     assert len(frames) == 9
     assert frames[0].size == (3 * SIZE + 4, SIZE)
     # A seed ahead: what the second walker shows now the first shows one leg later.
     assert frames[0].getpixel((SIZE + 3, 5)) == pytest.approx(frames[3].getpixel((1, 5)), abs=8)
-    sweep = interpolation.Sweep(coordinate=1, low=-1.0, high=1.0, frames=20)
+    sweep = interpolation.Traversal(coordinate=1, low=-1.0, high=1.0, frames=20)
     frames = frames_of(interpolation.walk(toy(), range(20), tmp_path / "sweep.gif", sweep))
     assert len(frames) == 20
     assert frames[0].size == (5 * (SIZE + 2) - 2, 4 * (SIZE + 2) - 2)
@@ -173,14 +169,14 @@ def test_walkers_and_sweeps_go_side_by_side(tmp_path: Path) -> None:
 
 def test_what_cannot_be_walked_is_refused_with_the_reason(tmp_path: Path) -> None:
     film = tmp_path / "walk.gif"
-    with pytest.raises(SettingError, match="from a latent alone"):
-        interpolation.walk(dataclasses.replace(toy(), latents=None), [1, 2], film)
+    with pytest.raises(SettingError, match="from a latent"):
+        interpolation.walk(dataclasses.replace(toy(), method=Cycle()), [1, 2], film)
     with pytest.raises(SettingError, match="needs seeds"):
         interpolation.walk(toy(), [], film)
     with pytest.raises(SettingError, match="side_by_side=3"):
-        interpolation.walk(toy(), [1, 2], film, interpolation.Tour(side_by_side=3))
+        interpolation.walk(toy(), [1, 2], film, interpolation.Interpolation(side_by_side=3))
     with pytest.raises(SettingError, match="from 0 to 4"):
-        interpolation.walk(toy(), [1], film, interpolation.Sweep(coordinate=99))
+        interpolation.walk(toy(), [1], film, interpolation.Traversal(coordinate=99))
     with pytest.raises(SettingError, match=r"\.mp4"):
         interpolation.walk(toy(), [1, 2], tmp_path / "walk.avi")
     assert list(tmp_path.iterdir()) == []

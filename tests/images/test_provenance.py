@@ -25,12 +25,12 @@ def picture(level: int = 7, channels: int = 3) -> torch.Tensor:
     return torch.full((channels, 8, 6), level, dtype=torch.uint8)
 
 
-@pytest.mark.parametrize("provenance", [PROVENANCE, Provenance("m", "r", None, None, "unknown")])
+@pytest.mark.parametrize("mark", [PROVENANCE, Provenance("m", "r", None, None, "unknown", "label: 3")])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_provenance_survives_the_round_trip(tmp_path: Path, provenance: Provenance, channels: int) -> None:
+def test_a_provenance_survives_the_round_trip(tmp_path: Path, mark: Provenance, channels: int) -> None:
     path = tmp_path / "deep" / "a.png"
-    provenance.write_png(picture(channels=channels), path, provenance)
-    assert provenance.read_provenance(path) == provenance
+    provenance.write_png(picture(channels=channels), path, mark)
+    assert provenance.read_provenance(path) == mark
     with Image.open(path) as read:
         assert read.size == (6, 8)
         assert read.getpixel((3, 3)) in (7, (7, 7, 7))

@@ -14,7 +14,7 @@ from gansmith.core.schedules import Linear as LinearSchedule
 from gansmith.losses.adversarial import relativistic
 from gansmith.methods.batches import ImageBatch
 from gansmith.methods.rpgan import RpGAN
-from gansmith.networks.dcgan import Pair
+from gansmith.networks.bundle import Pair
 
 REAL, MADE = random_images(8, seed=0), random_images(8, seed=1)
 

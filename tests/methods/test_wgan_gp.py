@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
-from gansmith.methods.base import ImageSpec
+from gansmith.core.spec import DataSpec
 from gansmith.methods.batches import ImageBatch
 from gansmith.methods.wgan_gp import WGANGP, ResidualCritic, ResidualGenerator
-from gansmith.networks.dcgan import Pair
+from gansmith.networks.bundle import Pair
 
 BATCH = ImageBatch(random_images(4))
 
@@ -61,7 +61,7 @@ def test_the_score_of_a_picture_does_not_depend_on_the_batch(norm) -> None:
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(8, 8, 1), (12, 8, 3), (28, 28, 1), (32, 48, 3)])
 def test_shapes_and_ranges_at_several_sizes(height: int, width: int, channels: int) -> None:
-    spec = ImageSpec(height=height, width=width, channels=channels)
+    spec = DataSpec(height=height, width=width, channels=channels)
     images = ResidualGenerator(spec, 5, 4, 16)(torch.randn(2, 5))
     assert images.shape == (2, channels, height, width)
     assert images.abs().max() <= 1.0

@@ -15,11 +15,14 @@ from torch import Tensor, nn
 
 from gansmith.core.noise import Noise
 from gansmith.core.seeds import SeedRanges, parse_seeds
+from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError, StorageError
 from gansmith.images import provenance
-from gansmith.methods.base import ImageSpec, Networks, NoiseToImage, Turn
+from gansmith.methods.base import Turn
+from gansmith.methods.latent import NoiseToImage
 from gansmith.models import generator as generation
 from gansmith.models.generator import Generator, from_method, pictures, steadily, write
+from gansmith.networks.bundle import Networks
 
 
 class Pair(NamedTuple):
@@ -40,7 +43,7 @@ class Toy(NoiseToImage[ToyNetworks, Pair]):
     width: int = 4
     latent: int = 10
 
-    def build(self, spec: ImageSpec) -> ToyNetworks:
+    def build(self, spec: DataSpec) -> ToyNetworks:
         widths = [self.width * 2**power for power in reversed(range(spec.height.bit_length() - 3))]
         layers: list[nn.Module] = []
         before = self.latent
@@ -71,7 +74,7 @@ class Toy(NoiseToImage[ToyNetworks, Pair]):
 def toy(size: int = 16, channels: int = 3, **settings: int) -> Generator:
     """A generator of small pictures with fixed weights."""
     torch.manual_seed(0)
-    method, spec = Toy(**settings), ImageSpec(size, size, channels)
+    method, spec = Toy(**settings), DataSpec(size, size, channels)
     return from_method(method, method.build(spec), spec, name="toy", recipe_name="toys", images_seen=640)
 
 
@@ -112,16 +115,14 @@ def test_a_network_of_other_layers_is_steady_too() -> None:
 
 
 def test_a_method_becomes_a_generator_in_eval_mode_without_gradients() -> None:
-    spec = ImageSpec(16, 16, 1)
+    spec = DataSpec(16, 16, 1)
     networks = Toy().build(spec).train()
     maker = from_method(Toy(), networks, spec, name="toy", recipe_name="toys")
     assert not networks.training
     made = maker.make(Noise.of(3, 4))
     assert made.shape == (2, 1, 16, 16)
     assert not made.requires_grad
-    assert maker.latents is not None
-    assert maker.decode is not None
-    assert torch.equal(maker.decode(maker.latents(Noise.of(3, 4))), made)
+    assert torch.equal(maker.synthesize(maker.latents(Noise.of(3, 4)), Noise.of(3, 4)), made)
     assert maker.provenance(3) == provenance.Provenance("toy", "toys", 3, None, provenance.software_version())
 
 
@@ -188,8 +189,12 @@ def test_many_pictures_go_into_folders_of_a_thousand(tmp_path: Path, monkeypatch
     assert "grid.png" in names
 
 
-def no_pictures(noise: Noise) -> Tensor:
-    raise AssertionError(f"{len(noise)} pictures were made before the refusal")
+@dataclasses.dataclass(frozen=True)
+class NoPictures(Toy):
+    """A method that makes nothing."""
+
+    def latents(self, noise: Noise) -> Tensor:
+        raise AssertionError(f"{len(noise)} pictures were made before the refusal")
 
 
 @pytest.mark.parametrize(
@@ -208,13 +213,13 @@ def test_what_cannot_be_written_is_refused_at_once(
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match=message):
-        write(dataclasses.replace(toy(), make=no_pictures), seeds, tmp_path / name)
+        write(dataclasses.replace(toy(), method=NoPictures()), seeds, tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_grid_of_large_pictures_is_refused_by_its_pixels(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="89 million pixels"):
-        write(dataclasses.replace(toy(), spec=ImageSpec(1024, 1024)), range(100), tmp_path / "grid.png")
+        write(dataclasses.replace(toy(), spec=DataSpec(1024, 1024)), range(100), tmp_path / "grid.png")
 
 
 def failing_after(count: int) -> Callable[..., Any]:

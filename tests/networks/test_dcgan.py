@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from helpers import random_images
 from torch import nn
 
+from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError
 from gansmith.losses.adversarial import Logistic
-from gansmith.methods.base import ImageSpec
 from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator, resolution_steps
 
 SHAPES = [
@@ -88,7 +88,7 @@ def test_every_size_is_either_reached_or_told_one_near_it_that_is() -> None:
 
 @pytest.mark.parametrize(("height", "width", "channels"), SHAPES)
 def test_pictures_have_the_shape_asked_for_and_lie_in_range(height: int, width: int, channels: int) -> None:
-    spec = ImageSpec(height=height, width=width, channels=channels)
+    spec = DataSpec(height=height, width=width, channels=channels)
     images = DCGANGenerator(spec, 5, 4)(torch.randn(3, 5))
     assert images.shape == (3, channels, height, width)
     assert images.dtype == torch.float32
@@ -98,14 +98,14 @@ def test_pictures_have_the_shape_asked_for_and_lie_in_range(height: int, width: 
 @pytest.mark.parametrize("options", [{}, {"momentum": None}, {"depth": 2}, {"softmax": True}, {"most": 4}])
 @pytest.mark.parametrize(("height", "width", "channels"), SHAPES)
 def test_each_picture_gets_one_score(height: int, width: int, channels: int, options) -> None:
-    network = DCGANDiscriminator(ImageSpec(height=height, width=width, channels=channels), 4, **options)
+    network = DCGANDiscriminator(DataSpec(height=height, width=width, channels=channels), 4, **options)
     scores = network(torch.randn(3, channels, height, width))
     assert scores.shape == (3,)
     assert scores.dtype == torch.float32
 
 
 def test_scores_and_pictures_are_float32_under_bfloat16() -> None:
-    spec = ImageSpec(height=8, width=8)
+    spec = DataSpec(height=8, width=8)
     with torch.autocast("cpu", torch.bfloat16):
         images = DCGANGenerator(spec, 4, 4)(torch.randn(2, 4))
         scores = DCGANDiscriminator(spec, 4)(images)
@@ -113,21 +113,21 @@ def test_scores_and_pictures_are_float32_under_bfloat16() -> None:
 
 
 def test_the_textbook_networks_have_the_textbooks_number_of_weights() -> None:
-    spec = ImageSpec(height=64, width=64, channels=3)
+    spec = DataSpec(height=64, width=64, channels=3)
     with torch.device("meta"):
         assert count(DCGANGenerator(spec, 100, 64)) == 3_576_704
         assert count(DCGANDiscriminator(spec, 64)) == 2_765_568
 
 
 def test_no_layer_is_wider_than_the_most() -> None:
-    spec = ImageSpec(height=64, width=64)
+    spec = DataSpec(height=64, width=64)
     for network in (DCGANGenerator(spec, 4, 4, max_channels=8), DCGANDiscriminator(spec, 4, max_channels=8)):
         assert max(max(layer.weight.shape[:2]) for layer in convolutions(network)) == 8
 
 
 def test_initial_weights_are_those_of_the_paper() -> None:
     torch.manual_seed(0)
-    spec = ImageSpec(height=32, width=32)
+    spec = DataSpec(height=32, width=32)
     softmax = DCGANDiscriminator(spec, 32, softmax=True)
     for network in (DCGANGenerator(spec, 64, 32), DCGANDiscriminator(spec, 32), softmax):
         for layer in [*convolutions(network), *(m for m in network.modules() if isinstance(m, nn.Linear))]:
@@ -142,7 +142,7 @@ def test_initial_weights_are_those_of_the_paper() -> None:
 
 
 def test_the_discriminator_normalizes_all_layers_but_its_first_and_its_head() -> None:
-    layers = list(DCGANDiscriminator(ImageSpec(height=64, width=64), 4).main)
+    layers = list(DCGANDiscriminator(DataSpec(height=64, width=64), 4).main)
     assert isinstance(layers[0], nn.Conv2d)
     assert isinstance(layers[1], nn.LeakyReLU)
     assert layers[1].negative_slope == 0.2
@@ -151,7 +151,7 @@ def test_the_discriminator_normalizes_all_layers_but_its_first_and_its_head() ->
 
 
 def test_the_generator_normalizes_all_layers_but_its_last() -> None:
-    layers = list(DCGANGenerator(ImageSpec(height=64, width=64), 4, 4).main)
+    layers = list(DCGANGenerator(DataSpec(height=64, width=64), 4, 4).main)
     behind = [
         type(after) for layer, after in itertools.pairwise(layers) if isinstance(layer, nn.ConvTranspose2d)
     ]
@@ -159,16 +159,16 @@ def test_the_generator_normalizes_all_layers_but_its_last() -> None:
 
 
 def test_without_normalization_the_critic_has_biases_instead() -> None:
-    network = DCGANDiscriminator(ImageSpec(height=32, width=32), 4, momentum=None)
+    network = DCGANDiscriminator(DataSpec(height=32, width=32), 4, momentum=None)
     assert norms(network) == []
     assert all(layer.bias is not None and (layer.bias == 0).all() for layer in convolutions(network))
-    normalized = DCGANDiscriminator(ImageSpec(height=32, width=32), 4)
+    normalized = DCGANDiscriminator(DataSpec(height=32, width=32), 4)
     assert all(layer.bias is None for layer in convolutions(normalized))
 
 
 @pytest.mark.parametrize("momentum", [0.01, 0.9])
 def test_momentum_reaches_every_batch_norm(momentum: float) -> None:
-    spec = ImageSpec(height=32, width=32)
+    spec = DataSpec(height=32, width=32)
     for network in (
         DCGANGenerator(spec, 4, 4, momentum=momentum),
         DCGANDiscriminator(spec, 4, momentum=momentum),
@@ -181,14 +181,14 @@ def test_momentum_reaches_every_batch_norm(momentum: float) -> None:
 def test_a_light_discriminator_has_two_convolutions_before_its_head(
     softmax: bool, convolution_count: int
 ) -> None:
-    network = DCGANDiscriminator(ImageSpec(height=64, width=64), 4, depth=2, softmax=softmax)
+    network = DCGANDiscriminator(DataSpec(height=64, width=64), 4, depth=2, softmax=softmax)
     assert len(convolutions(network)) == convolution_count
     assert sum(layer.stride == (2, 2) for layer in convolutions(network)) == 2
 
 
 def test_the_softmax_heads_score_is_the_difference_of_its_logits() -> None:
     torch.manual_seed(0)
-    network = DCGANDiscriminator(ImageSpec(height=16, width=16), 4, softmax=True).eval()
+    network = DCGANDiscriminator(DataSpec(height=16, width=16), 4, softmax=True).eval()
     images = random_images(6)
     logits, scores = network.main(images), network(images)
     assert torch.equal(scores, logits[:, 1] - logits[:, 0])
@@ -197,7 +197,7 @@ def test_the_softmax_heads_score_is_the_difference_of_its_logits() -> None:
 
 def test_two_way_cross_entropy_is_the_logistic_loss_of_that_score() -> None:
     torch.manual_seed(0)
-    network = DCGANDiscriminator(ImageSpec(height=16, width=16), 4, softmax=True).eval()
+    network = DCGANDiscriminator(DataSpec(height=16, width=16), 4, softmax=True).eval()
     nn.init.normal_(network.main[-1].weight, 0.0, 300.0)
     real, fake = random_images(5, seed=0), random_images(5, seed=1)
     ones, zeros = torch.ones(5, dtype=torch.int64), torch.zeros(5, dtype=torch.int64)

@@ -210,7 +210,7 @@ def test_channels_follow_the_pictures() -> None:
 
 def test_memory_and_disk_that_are_too_small_are_remarked(monkeypatch: pytest.MonkeyPatch) -> None:
     short = Memory(peak=300, before=100, free=150, measured_by="made up")
-    monkeypatch.setattr("gansmith.training.plan.Gauge.read", lambda self: short)
+    monkeypatch.setattr("gansmith.training.plan.PeakMemory.read", lambda self: short)
     monkeypatch.setattr(Disk, "total", property(lambda self: self.free + 1))
     told = advice(quick(small_named("rpgan32")))
     assert "Memory is short" in told and "The disk here is too small" in told

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
-from helpers import random_bytes, small_named
+from helpers import generator_of, random_bytes, small_named
 from torch import Tensor, nn
 
 from gansmith.cli.main import cli
@@ -21,12 +21,12 @@ from gansmith.config.serialization import override
 from gansmith.core.distributed import World
 from gansmith.core.noise import Noise
 from gansmith.core.seeds import parse_seeds
+from gansmith.core.spec import DataSpec
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.data.open import open_data
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import StorageError
-from gansmith.methods.base import ImageSpec
 from gansmith.metrics.evaluate import Evaluation, contribute, evaluate
 from gansmith.metrics.features.base import Outputs
 from gansmith.metrics.features.registry import open_features
@@ -34,7 +34,7 @@ from gansmith.metrics.image_sets import DataPictures, ModelPictures
 from gansmith.metrics.registry import ExtraInputs
 from gansmith.metrics.statistics import EvaluationOptions, Statistics, contribute_statistics, gather
 from gansmith.models import generator
-from gansmith.models.generator import Generator, steadily, write
+from gansmith.models.generator import Generator, write
 from gansmith.runs.run import Run
 from gansmith.training.evaluation import Examiner
 from gansmith.training.session import train
@@ -93,16 +93,23 @@ def together(size: int, work: Callable[[World], Any]) -> list[Any]:
 NETWORK = nn.Sequential(nn.Linear(8, 3 * 16 * 16), nn.Tanh())
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Watched(Generator):
+    """A generator that notes how many images it is asked for."""
+
+    seen: list[int]
+
+    def make(self, noise: Noise, prompt: Any = None, truncation: float | None = None) -> Tensor:
+        self.seen.append(len(noise))
+        return super().make(noise, prompt, truncation)
+
+
 def maker(seen: list[int] | None = None) -> Generator:
     """A generator of small pictures that notes how many it is asked for."""
-    make = steadily(lambda rows: NETWORK(rows).view(-1, 3, 16, 16))
-
-    def asked(noise: Noise) -> Tensor:
-        if seen is not None:
-            seen.append(len(noise))
-        return make(noise.normal(8))
-
-    return Generator("toy", "toys", ImageSpec(16, 16, 3), 640, None, None, asked, torch.device("cpu"))
+    toy = generator_of(
+        lambda noise: noise.normal(8), lambda rows: NETWORK(rows).view(-1, 3, 16, 16), DataSpec(16, 16, 3)
+    )
+    return Watched(**vars(toy), seen=[] if seen is None else seen)
 
 
 def contents(path: Path) -> dict[str, bytes]:

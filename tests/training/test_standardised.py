@@ -12,9 +12,9 @@ from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import override
 from gansmith.core.noise import Noise
 from gansmith.core.normalization import Scale
+from gansmith.core.spec import DataSpec
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import to_float
-from gansmith.methods.base import ImageSpec
 from gansmith.models.generator import pictures
 from gansmith.models.load import open_generator
 from gansmith.runs.run import Run
@@ -71,5 +71,5 @@ def test_generated_files_are_in_range(tmp_path: Path) -> None:
 
 def test_without_a_scale_nothing_changes() -> None:
     images = torch.rand(2, 3, 4, 4)
-    spec = ImageSpec(4, 4)
+    spec = DataSpec(4, 4)
     assert spec.to_network(images) is images and spec.to_pictures(images) is images

@@ -8,10 +8,11 @@ from gansmith.config.optimizers import Optimizer
 from gansmith.core.image_size import Box, Fit, Size
 from gansmith.core.normalization import Scale
 from gansmith.core.progress import Progress
+from gansmith.core.spec import DataSpec
 from gansmith.data.loading.augment import Augment
 from gansmith.data.sources.pairs import PairKind
 from gansmith.errors import SettingError, at_least, nearest
-from gansmith.methods.base import ImageSpec, Method
+from gansmith.methods.base import Method
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Layout = Literal["auto", "channels_last", "contiguous"]
@@ -35,6 +36,10 @@ class DataConfig:
     between: tuple[str, str] | None = None  # The folders of sources and targets, where there are others.
     swap: bool = False  # Sources become targets and targets sources.
     domains: tuple[str, str] | None = None  # The two labels of a method that translates without pairs.
+    classes: tuple[str, ...] = ()  # Names of the labels a method trains on; filled from the data.
+    attributes: tuple[str, ...] = ()  # Likewise, of attributes.
+    landmarks: int = 0  # Points of an image, where a method trains on them; filled from the data.
+    caption_length: int = 0  # Bytes of the longest caption, likewise.
     validation: float = 0.05  # Share of the pictures held out, never trained on.
 
     def __post_init__(self) -> None:
@@ -137,11 +142,20 @@ class Recipe:
             if player not in players:
                 raise SettingError(f"There is no player '{player}'.{nearest(player, players)}")
 
-    def spec(self) -> ImageSpec:
+    def spec(self) -> DataSpec:
         """What the networks are built for; ``data.channels`` must be known by now."""
         channels = 3 if self.data.channels is None else self.data.channels
         size = self.data.size
-        return ImageSpec(height=size.height, width=size.width, channels=channels, scale=self.data.scale)
+        return DataSpec(
+            height=size.height,
+            width=size.width,
+            channels=channels,
+            scale=self.data.scale,
+            class_names=self.data.classes,
+            attribute_names=self.data.attributes,
+            landmarks=self.data.landmarks,
+            caption_length=self.data.caption_length,
+        )
 
     def progress(self, images: int, data_images: int) -> Progress:
         """The position after ``images`` images."""

@@ -117,6 +117,15 @@ class World:
             dist.gather(padded, parts, 0, group=self.control)
         return None if parts is None else [part[:n] for part, n in zip(parts, lengths.tolist(), strict=True)]
 
+    def all_gather(self, tensor: Tensor) -> list[Tensor]:
+        """The processes' tensors, in order of rank, at every process; all of one shape."""
+        if self.size == 1:
+            return [tensor]
+        parts = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(self.size)]
+        with _others_alive():
+            dist.all_gather(parts, tensor.contiguous())
+        return parts
+
     def barrier(self) -> None:
         """Wait until all processes are here."""
         self.max(0)

@@ -1,5 +1,7 @@
 """Names for the shapes of tensors that cross a module's border; tests check them, training does not pay."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
@@ -10,11 +12,11 @@ Images = Float[Tensor, "batch channels height width"]
 BytePictures = UInt8[Tensor, "batch channels height width"]
 """Pictures as files hold them, 0..255."""
 
-Scores = Float[Tensor, " batch"]
-"""One number per picture from a critic, before any sigmoid: higher means more real."""
+Scores = Float[Tensor, "batch *patches"]
+"""One number per image, or per patch of it, from a critic, before any sigmoid: higher means more real."""
 
-Latents = Float[Tensor, "batch latent"]
-"""What a generator starts from."""
+Latents = Float[Tensor, "batch *latent"]
+"""What a generator starts from: [batch, numbers], or [batch, layers, numbers] in a space like w+."""
 
 Labels = Int[Tensor, " batch"]
 """One class number per picture."""
@@ -33,6 +35,14 @@ Seeds = Int[Tensor, " batch"]
 
 Scalar = Float[Tensor, ""]
 """A loss."""
+
+Batch = tuple[Any, ...]
+"""What training sees: a NamedTuple of tensors whose first dimension is the batch."""
+
+
+def per_image(scores: Float[Tensor, "batch *patches"]) -> Float[Tensor, " batch"]:
+    """One score an image: the mean over its patches, where a critic judges patches."""
+    return scores if scores.dim() == 1 else scores.flatten(1).mean(dim=1)
 
 
 def full(tensor: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gansmith.methods.base import Networks
+from gansmith.networks.bundle import Networks
 
 
-class EMA(nn.ModuleDict):
+class EMA(nn.Module):
     """Averaged copies of some networks of a bundle.
 
     Floating-point buffers (the running statistics of batch norm) are averaged as the weights are, so
@@ -21,14 +21,17 @@ class EMA(nn.ModuleDict):
     """
 
     def __init__(self, networks: Networks, names: Sequence[str]) -> None:
-        super().__init__(copy.deepcopy({name: networks.get_submodule(name) for name in names}))
+        super().__init__()
+        # Copied at once, so that sharing survives.
+        for name, network in copy.deepcopy({name: networks.get_submodule(name) for name in names}).items():
+            self.add_module(name, network)
         self.requires_grad_(False)
 
     @torch.no_grad()
-    def update_parameters(self, networks: Networks, decay: float) -> None:
+    def update(self, networks: Networks, decay: float) -> None:
         """Average <- decay * average + (1 - decay) * weights; ``decay`` in [0, 1]."""
         pairs: dict[Tensor, Tensor] = {}  # Weights that two networks share move once.
-        for name, average in self.items():
+        for name, average in self.named_children():
             live = networks.get_submodule(name)
             pairs |= zip(_tensors(average), _tensors(live), strict=True)
         floats = [average for average in pairs if average.is_floating_point()]
@@ -45,6 +48,7 @@ def _tensors(network: nn.Module) -> list[Tensor]:
 def bundle_for_pictures(networks: Networks, average: EMA | None) -> Networks:
     """A copy of the bundle in eval mode, averaged networks in place of the live ones."""
     bundle = copy.deepcopy(networks)
-    for name, averaged in copy.deepcopy(average or {}).items():  # At once, so that sharing survives.
-        setattr(bundle, name, averaged)
+    if average is not None:
+        for name, averaged in copy.deepcopy(average).named_children():
+            setattr(bundle, name, averaged)
     return bundle.eval().requires_grad_(False)

@@ -7,7 +7,8 @@ from torch import nn
 from gansmith.config.recipe import Recipe
 from gansmith.engine.ema import EMA
 from gansmith.errors import SettingError, nearest
-from gansmith.methods.base import Method, Networks
+from gansmith.methods.base import Method
+from gansmith.networks.bundle import Networks
 
 
 def owned(method: Method[Any, Any, Any], networks: Networks) -> dict[str, list[nn.Parameter]]:
@@ -27,10 +28,14 @@ def owned(method: Method[Any, Any, Any], networks: Networks) -> dict[str, list[n
     return found
 
 
-def frozen(method: Method[Any, Any, Any], networks: Networks) -> list[nn.Module]:
-    """The networks that belong to no player."""
+def set_modes(method: Method[Any, Any, Any], networks: Networks) -> None:
+    """Training mode for what players own, networks or parts of networks; eval mode for all else."""
+    networks.train()
     played = {name for names in method.players().values() for name in names}
-    return [network for name, network in networks.named_children() if name not in played]
+    for name, network in networks.named_children():
+        network.train(name in played)
+    for name in played:
+        networks.get_submodule(name).train()
 
 
 def average(recipe: Recipe, networks: Networks) -> EMA | None:

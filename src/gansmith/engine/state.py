@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gansmith.errors import CheckpointError, SettingError, nearest
-from gansmith.methods.base import Networks
+from gansmith.networks.bundle import Networks
 
 
 def borrow(networks: Networks, borrowed: Mapping[str, Tensor]) -> None:

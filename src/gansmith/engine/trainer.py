@@ -13,24 +13,35 @@ from gansmith.config.recipe import Recipe
 from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.core.noise import Cache, Noise, mix_seeds
 from gansmith.core.progress import Progress
-from gansmith.core.tensors import Images, Scores
+from gansmith.core.spec import DataSpec
+from gansmith.core.tensors import Images, Scores, per_image
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.device import Choices, not_compiled, out_of_memory
 from gansmith.engine.ema import bundle_for_pictures
 from gansmith.engine.gradients import GradientAverage
-from gansmith.engine.parameters import average, frozen, owned
+from gansmith.engine.parameters import average, owned, set_modes
 from gansmith.engine.state import borrow, load_module, load_optimizer, under
+from gansmith.engine.step_signals import StepSignals
 from gansmith.engine.sync_batch_norm import set_world, share_batch_norms
 from gansmith.engine.turns import Update, in_parts, micro_batch, schedule_updates
 from gansmith.errors import SettingError
-from gansmith.methods.base import Batch, ImageSpec, Method, Networks, Turn
+from gansmith.methods.base import Batch, Loss, Method, Turn
+from gansmith.methods.batches import IMAGE_COLUMNS
+from gansmith.networks.bundle import Networks
 
 N = TypeVar("N", bound=Networks)
 B = TypeVar("B", bound=Batch)
 P = TypeVar("P")
 
-_BUILD, _NOISE, _GLOBAL, _MEASURE = 11, 12, 13, 14  # Keeps the random streams of one seed apart.
+_BUILD, _NOISE, _GLOBAL, _MEASURE, _INSTRUMENTS = (
+    11,
+    12,
+    13,
+    14,
+    15,
+)  # Keeps the random streams of one seed apart.
 _OLD_OPTIMIZERS = "optimisers"  # What version 0.1 calls them in a checkpoint.
+_PROMPTS = 1024  # Training rows whose prompts are kept.
 _NORMS_EVERY = 8  # Steps between two looks at the gradients' norms, so that they cost next to nothing.
 
 
@@ -65,7 +76,7 @@ class Trainer(Generic[N, B, P]):
     ) -> None:
         self.recipe, self.device, self._loader, self._world = recipe, device, loader, world
         self.method: Method[N, B, P] = recipe.method
-        self.spec: ImageSpec = recipe.spec()
+        self.spec: DataSpec = recipe.spec()
         self.images, self.rate = 0, 1.0
         self.choices = Choices.of(recipe.train, device)
         self.choices.apply()
@@ -77,17 +88,21 @@ class Trainer(Generic[N, B, P]):
         if world.size > 1 and recipe.train.engine.shared_batch_norm:
             share_batch_norms(self.networks, world)
         world.broadcast_(list(self.networks.state_dict().values()))
+        torch.manual_seed(mix_seeds(recipe.train.seed, _INSTRUMENTS))
+        instruments = self.method.instruments(self.spec)
+        self.networks.attach({name: network.to(device) for name, network in instruments.items()})
         for network in self.networks.children():
             self.choices.prepare(network)
         self._plan = schedule_updates(self.method)
         self._batches_per_step = 1 + max(update.batch_index for update in self._plan)
         self._owned = owned(self.method, self.networks)
-        self._frozen = frozen(self.method, self.networks)
         self.optimizers = {
             player: recipe.optimizers[player].build(parameters) for player, parameters in self._owned.items()
         }
         self._means = {player: GradientAverage(weights, world) for player, weights in self._owned.items()}
         self.average = average(recipe, self.networks)
+        self._signals = StepSignals(world)
+        self.prompts = self._prompt_table()
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
@@ -100,6 +115,7 @@ class Trainer(Generic[N, B, P]):
         """One step: every turn that is due, in order."""
         progress = self.progress
         self._begin(progress)
+        self._signals = StepSignals(self._world)
         due = [update for update in self._plan if progress.step % update.turn.every == 0]
         batches = self._batches(progress, [update.batch_index for update in due])
         caches: dict[int, Cache] = {}
@@ -108,10 +124,11 @@ class Trainer(Generic[N, B, P]):
                 update.noise: caches.get(update.noise, {})
             }  # Others are let go: their graphs are large.
             self._play(update, batch, self._noise(update, progress, caches[update.noise]), progress)
+        self._remember(progress)
         self.images += self.recipe.train.batch
         self._world.average(self._separate_statistics())
         if self.average is not None and self.recipe.train.average is not None:
-            self.average.update_parameters(self.networks, self.recipe.train.average.decay(self.progress))
+            self.average.update(self.networks, self.recipe.train.average.decay(self.progress))
 
     @property
     def has_news(self) -> bool:
@@ -192,11 +209,15 @@ class Trainer(Generic[N, B, P]):
         return {name: float(value) for name, value in numbers.items()}
 
     @torch.no_grad()
-    def critic_scores(self, images: Images) -> Scores | None:
-        """Scores by the method's critic in eval mode, of pictures in the networks' range."""
+    def critic_scores(self, images: Images, prompt: P) -> Scores | None:
+        """What the method's critic, as it stands, says of images in the networks' range: [batch].
+
+        In eval mode; a critic of patches is averaged over them.
+        """
         self.networks.eval()
         with self._autocast():
-            return self.method.critic_scores(self.networks, images)
+            scores = self.method.critic_scores(self.networks, images, prompt)
+        return None if scores is None else per_image(scores)
 
     # ---- state ----------------------------------------------------------------------------------
 
@@ -205,6 +226,7 @@ class Trainer(Generic[N, B, P]):
         tensors = {f"networks.{name}": value for name, value in self.networks.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        tensors |= {f"prompts.{name}": column for name, column in self.prompts.items()}
         for player, optimizer in self.optimizers.items():
             for index, state in optimizer.state_dict()["state"].items():
                 tensors |= {
@@ -234,9 +256,7 @@ class Trainer(Generic[N, B, P]):
         own = () if self._world.size == 1 else (self._world.rank,)
         seed = mix_seeds(self.recipe.train.seed, _GLOBAL, progress.images, *own)
         torch.manual_seed(seed)  # For dropout and the like.
-        self.networks.train()
-        for network in self._frozen:
-            network.eval()
+        set_modes(self.method, self.networks)
 
     def _batches(self, progress: Progress, indices: list[int]) -> Iterator[B]:
         """The batch of each move; the following one is fetched in the background."""
@@ -286,10 +306,11 @@ class Trainer(Generic[N, B, P]):
         for player in update.grad_players:
             self.optimizers[player].zero_grad(set_to_none=True)
         parts = in_parts(batch, noise, self.micro_batch)
+        self._signals.begin_move()
         for part, its_noise in parts[:-1]:
-            self._differentiate(turn, part, its_noise, progress, len(parts))
+            self._signals.add(self._differentiate(turn, part, its_noise, progress, len(parts)))
         with self._means[turn.player].last_backward():
-            self._differentiate(turn, *parts[-1], progress, len(parts))
+            self._signals.add(self._differentiate(turn, *parts[-1], progress, len(parts)))
         mine = set(map(id, weights))
         if any(weight.grad is not None for weight in grad_weights if id(weight) not in mine):
             raise SettingError(
@@ -309,6 +330,17 @@ class Trainer(Generic[N, B, P]):
         players = update.grad_players if self._reuses_fakes else update.grad_players[:1]
         return [weight for player in players for weight in self._owned[player]]
 
+    @torch.no_grad()
+    def _remember(self, progress: Progress) -> None:
+        """Let the method write its memory, from numbers that are the same on every process."""
+        self.method.after_step(self.networks, self._signals.result(), progress)
+
+    def _prompt_table(self) -> dict[str, Tensor]:
+        """Prompts of some training rows, by column: what a checkpoint knows of the data's frequencies."""
+        kind = self.method.prompt_type
+        fields = () if kind is None else tuple(f for f in kind._fields if f not in IMAGE_COLUMNS)
+        return self._loader.columns(fields, _PROMPTS) if fields else {}
+
     def _only_moves(self, weights: Sequence[nn.Parameter]) -> None:
         """Only the mover's weights take gradients: no graph is built through the others where it is not
         needed, and none can leak.
@@ -319,13 +351,14 @@ class Trainer(Generic[N, B, P]):
 
     def _differentiate(
         self, turn: Turn[N, B], batch: B, noise: Noise, progress: Progress, parts: int = 1
-    ) -> None:
+    ) -> Loss:
         """Add the gradients of one of ``parts`` equal parts of the batch."""
         with self._autocast():
             loss = turn.loss(self.networks, batch, noise, progress)
         share = turn.every / parts
         (loss.total if share == 1 else loss.total * share).backward()  # type: ignore[no-untyped-call]
         self._note(turn.name, {"loss": loss.total, **loss.parts})
+        return loss
 
     def _largest(self) -> Progress:
         """The end of the run, where pictures that grow are as large as they become."""
@@ -376,7 +409,7 @@ class Trainer(Generic[N, B, P]):
 
 
 def pictures_of(
-    method: Method[Any, Any, Any], networks: Networks, prompt: Any, noise: Noise, spec: ImageSpec
+    method: Method[Any, Any, Any], networks: Networks, prompt: Any, noise: Noise, spec: DataSpec
 ) -> Images:
     """Pictures in [-1, 1] from a bundle made by ``networks_for_pictures``."""
     with torch.inference_mode():

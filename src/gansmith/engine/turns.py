@@ -7,7 +7,8 @@ import torch
 
 from gansmith.core.noise import Noise
 from gansmith.errors import SettingError
-from gansmith.methods.base import Batch, Method, Networks, Turn
+from gansmith.methods.base import Batch, Method, Turn
+from gansmith.networks.bundle import Networks
 
 N = TypeVar("N", bound=Networks)
 B = TypeVar("B", bound=Batch)

@@ -18,6 +18,7 @@ from gansmith.errors import SettingError
 from gansmith.images.grid import animate, grid, to_bytes, to_pil
 from gansmith.images.provenance import description, xmp_packet
 from gansmith.models.generator import RUN, Generator
+from gansmith.models.prompts import Wish
 
 Mode = Literal["linear", "spherical"]
 Point = Float[Tensor, " latent"]
@@ -105,17 +106,17 @@ class Interpolation:
     """
 
     frames_per_leg: int = 24
-    mode: Mode = "spherical"
+    mode: Mode | None = None  # None: as the latent space wants it, spherical in z and linear beyond.
     loop: bool = True
     side_by_side: int = 1
 
-    def paths(self, latents: Latents) -> Sequence[Iterator[Point]]:
-        """Each walker's points; SettingError for more walkers than seeds."""
+    def paths(self, latents: Latents, mode: Mode = "spherical") -> Sequence[Iterator[Point]]:
+        """Each walker's points; ``mode`` is the space's own. SettingError for more walkers than seeds."""
         if not 1 <= self.side_by_side <= len(latents):
             rule = f"A tour of {len(latents)} seeds can be walked 1 to {len(latents)} times side by side."
             raise SettingError(f"{rule} Received: side_by_side={self.side_by_side}.")
         starts = [latents.roll(-ahead, 0) for ahead in range(self.side_by_side)]
-        return [through(start, self.frames_per_leg, self.mode, self.loop) for start in starts]
+        return [through(start, self.frames_per_leg, self.mode or mode, self.loop) for start in starts]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ class Traversal:
     high: float = 3.0
     frames: int = 49
 
-    def paths(self, latents: Latents) -> Sequence[Iterator[Point]]:
+    def paths(self, latents: Latents, mode: Mode = "spherical") -> Sequence[Iterator[Point]]:
         """The sweep of each latent; SettingError for a coordinate it does not have."""
         return [traverse(latent, self.coordinate, self.low, self.high, self.frames) for latent in latents]
 
@@ -141,12 +142,28 @@ class VideoOptions:
     columns: int | None = None  # Of pictures side by side; None: nearly square.
 
 
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What is held fixed along a walk.
+
+    Args:
+        wish: of a conditional model; what it leaves open is taken from the first seed.
+        space: where the way lies, such as ``w``; see ``Generator.spaces``.
+        truncation: psi of the latents that are passed; None for none.
+    """
+
+    wish: Wish | None = None
+    space: str = "z"
+    truncation: float | None = None
+
+
 def walk(
     generator: Generator,
     seeds: Sequence[int],
     out: Path,
     way: Interpolation | Traversal | None = None,
     video: VideoOptions | None = None,
+    choice: Choice | None = None,
 ) -> Path:
     """A film (.gif, .webp or .mp4) of a walk through latent space, marked as made by a generator.
 
@@ -154,8 +171,9 @@ def walk(
         generator: one that has a latent.
         seeds: whose latents are passed (an ``Interpolation``) or moved (a ``Traversal``).
         out: where the film goes.
-        way: what the film shows; None for a spherical tour that returns to its first seed.
+        way: what the film shows; None for a tour that returns to its first seed.
         video: how it is shown; None for 12 frames a second.
+        choice: the prompt, the latent space and the truncation that are held fixed.
 
     Returns: ``out``.
 
@@ -163,11 +181,25 @@ def walk(
         SettingError: a generator without a latent, no seeds, or a rule of the way or the film broken.
         StorageError: the disk refused.
     """
-    if generator.latents is None or generator.decode is None:
+    if not generator.spaces:
         raise SettingError(
-            f"A walk needs a generator that makes pictures from a latent alone. {generator.name} "
+            f"A walk needs a generator that makes images from a latent. {generator.name} "
             f"({generator.recipe_name}) makes them from something else, so there is nothing to walk through."
         )
+    _check_seeds(seeds, way)
+    shown, held = video or VideoOptions(), choice or Choice()
+    prompts = generator.prompts([seeds[0]] * len(seeds), held.wish)
+    # On the CPU: the way has few numbers, and MPS has no double precision.
+    latents = generator.latents(Noise.of(*seeds), prompts, held.space, held.truncation).cpu()
+    paths = (way or Interpolation()).paths(latents, generator.way(held.space))
+    frames = _frames(generator, paths, shown.columns, (seeds[0], held))
+    note = None if prompts is None or generator.asks is None else generator.asks.describe(prompts, 0)
+    provenance = generator.provenance(seeds[0] if len(seeds) == 1 else None, note)
+    words, packet = description(provenance), xmp_packet(provenance).encode()
+    return animate(frames, out, shown.fps, shown.last_hold_s, comment=words, xmp=packet)
+
+
+def _check_seeds(seeds: Sequence[int], way: Interpolation | Traversal | None) -> None:
     if not seeds:
         raise SettingError("A walk needs seeds to go by. Received: none. Write, for example, 0-3.")
     if len(seeds) > MOST_SEEDS:
@@ -177,24 +209,21 @@ def walk(
             f"A tour needs two seeds or more to go between. Received: {seeds[0]}. "
             "Write, for example, 0-3, or sweep one coordinate with --coordinate."
         )
-    shown = video or VideoOptions()
-    # On the CPU: the way has few numbers, and MPS has no double precision.
-    latents = generator.latents(Noise.of(*seeds)).cpu()
-    paths = (way or Interpolation()).paths(latents)
-    frames = _frames(generator, paths, shown.columns)
-    provenance = generator.provenance(seeds[0] if len(seeds) == 1 else None)
-    words, packet = description(provenance), xmp_packet(provenance).encode()
-    return animate(frames, out, shown.fps, shown.last_hold_s, comment=words, xmp=packet)
 
 
 def _frames(
-    generator: Generator, paths: Sequence[Iterable[Point]], columns: int | None
+    generator: Generator,
+    paths: Sequence[Iterable[Point]],
+    columns: int | None,
+    held: tuple[int, Choice],
 ) -> Iterator[Image.Image]:
-    assert generator.decode is not None
+    seed, choice = held
     steps = zip(*paths, strict=True)
     # As many frames at a time as fill the runs of the network, or nearly so.
     while group := list(itertools.islice(steps, max(1, RUN // len(paths)))):
         points = torch.stack([point for step in group for point in step])
-        made = to_bytes(generator.decode(points.to(generator.device)))
+        same = [seed] * len(points)  # What is drawn besides the latent stays the same along the way.
+        prompts = generator.prompts(same, choice.wish)
+        made = to_bytes(generator.synthesize(points, Noise.of(*same), prompts, choice.space))
         for first in range(0, len(made), len(paths)):
             yield to_pil(grid(made[first : first + len(paths)], columns))

@@ -2,11 +2,13 @@
 
 import itertools
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
@@ -90,6 +92,24 @@ def to_pil(picture: Picture) -> Image.Image:
         raise SettingError(f"A picture has 1 channel (grey) or 3 (colour). Received: {channels} channels.")
     pixels = picture.cpu().permute(1, 2, 0).contiguous().numpy()
     return Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
+
+
+def with_caption(picture: Picture, text: str | None) -> Picture:
+    """The picture with a line or more of small text below it, as wide as it is; as it is for no text."""
+    if not text:
+        return picture
+    image = to_pil(picture)
+    font = ImageFont.load_default(size=max(10, min(14, image.width // 24)))
+    letters = max(1, int(image.width / max(font.getlength(text) / len(text), 1.0)))
+    lines = textwrap.wrap(text, letters) or [""]
+    height = math.ceil(font.getbbox("Ag")[3]) + 4
+    page = Image.new(image.mode, (image.width, image.height + height * len(lines)), "white")
+    page.paste(image, (0, 0))
+    pen = ImageDraw.Draw(page)
+    for place, line in enumerate(lines):
+        pen.text((1, image.height + place * height + 1), line, fill="black", font=font)
+    pixels = torch.from_numpy(np.asarray(page).copy())
+    return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1).contiguous()
 
 
 def sheet(

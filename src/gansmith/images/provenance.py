@@ -69,7 +69,7 @@ class Provenance:
     """Where a picture came from.
 
     ``seed`` is None for a picture of several seeds, ``images_seen`` where the length of the training
-    is not known. ``version`` is that of gansmith.
+    is not known. ``version`` is that of gansmith. ``note`` is what else it was made of, such as its label.
     """
 
     model: str
@@ -77,6 +77,7 @@ class Provenance:
     seed: int | None
     images_seen: int | None
     version: str
+    note: str | None = None
 
     @property
     def software(self) -> str:
@@ -91,9 +92,10 @@ Named = tuple[str, Picture, Provenance]
 def description(provenance: Provenance) -> str:
     """The provenance as a sentence."""
     seed = "" if provenance.seed is None else f", seed {provenance.seed}"
+    note = "" if provenance.note is None else f", {provenance.note}"
     return (
         f"Made by a generative model, not a photograph: model {provenance.model}, "
-        f"recipe {provenance.recipe}{seed} ({provenance.software})."
+        f"recipe {provenance.recipe}{seed}{note} ({provenance.software})."
     )
 
 
@@ -111,7 +113,8 @@ def png_info(provenance: Provenance) -> PngInfo:
 
     The same provenance gives the same bytes: there is no date in it.
     """
-    facts = {"generated_by": _GENERATED_BY, "software": provenance.software, **vars(provenance)}
+    known = {name: value for name, value in vars(provenance).items() if (name, value) != ("note", None)}
+    facts = {"generated_by": _GENERATED_BY, "software": provenance.software, **known}
     info = PngInfo()
     info.add_text(KEY, json.dumps(facts))  # ASCII, whatever the names: JSON escapes the rest.
     info.add_text("Software", provenance.software)
@@ -240,6 +243,13 @@ def read_provenance(path: Path) -> Provenance | None:
         raise StorageError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
     try:
         facts = json.loads(text or "null")
-        return Provenance(**{name: facts[name] for name in Provenance.__dataclass_fields__})
+        return Provenance(
+            **{"note": None}
+            | {
+                name: facts[name]
+                for name in Provenance.__dataclass_fields__
+                if name != "note" or name in facts
+            }
+        )
     except (ValueError, TypeError, KeyError):
         return None  # No mark, or another program's under our name.

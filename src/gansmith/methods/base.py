@@ -8,55 +8,15 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from torch import Tensor, nn
 
 from gansmith.core.noise import Noise
-from gansmith.core.normalization import Scale
 from gansmith.core.progress import Progress
-from gansmith.core.tensors import Images, Latents, Scalar, Scores
+from gansmith.core.spec import DataSpec
+from gansmith.core.tensors import Batch, Images, Scalar, Scores
+from gansmith.networks.bundle import Networks
 
-__all__ = [
-    "Batch",
-    "ImageSpec",
-    "Loss",
-    "Method",
-    "Networks",
-    "Noise",
-    "NoiseToImage",
-    "Progress",
-    "Prompt",
-    "Turn",
-]
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """What networks must know of the pictures before they can be built."""
-
-    height: int
-    width: int
-    channels: int = 3
-    classes: int = 0  # 0: no labels.
-    scale: Scale | None = None  # What networks see is (picture - mean) / std; None: pictures in [-1, 1].
-
-    def to_network(self, images: Images) -> Images:
-        """Pictures in [-1, 1], such as tanh gives -> the range networks see. A generator ends with it."""
-        return images if self.scale is None else self.scale.to_network(images)
-
-    def to_pictures(self, images: Images) -> Images:
-        """What a generator made -> pictures in [-1, 1]."""
-        return images if self.scale is None else self.scale.to_picture(images)
-
-
-class Networks(nn.Module):
-    """The bundle of all networks of a method, each an attribute with a name.
-
-    What must survive a restart (a pool of past fakes, a running mean) is a buffer in here.
-    """
-
-
-Batch = tuple[Any, ...]
-"""What training sees: a NamedTuple of tensors whose first dimension is the batch."""
+__all__ = ["Batch", "DataSpec", "Loss", "Method", "Networks", "Noise", "Progress", "Prompt", "Turn"]
 
 Prompt = Any
-"""What a generator is given besides noise; None for noise to image."""
+"""What a generator is given besides noise: a NamedTuple of columns, as a batch is, or None."""
 
 N = TypeVar("N", bound=Networks)
 B = TypeVar("B", bound=Batch)
@@ -67,35 +27,47 @@ P = TypeVar("P")
 class Loss:
     """What a turn returns.
 
-    ``total`` is differentiated. ``parts`` are reported, averaged over the interval between two log
-    lines; a part is a scalar tensor and needs no gradient.
+    Args:
+        total: a scalar, which is differentiated.
+        parts: scalars that are reported, averaged between two log lines; they need no gradient.
+        signals: tensors of any shape that ``Method.after_step`` is given, averaged over the parts of the
+            batch, over the moves of a step and over all processes.
+        rows: tensors whose first dimension is the batch, such as fakes for a pool; ``Method.after_step`` is
+            given those of the whole batch, in order, whatever the number of parts and processes.
+
+    Example:
+        >>> Loss(game + penalty, {"penalty": penalty}, signals={"sign": real.sign().mean()})
     """
 
     total: Scalar
     parts: Mapping[str, Tensor] = field(default_factory=dict)
+    signals: Mapping[str, Tensor] = field(default_factory=dict)
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def _nothing(networks: Any) -> None:
-    """What a player without a ``post_step`` does."""
+    """What a player that is not bound to anything does after its step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Turn(Generic[N, B]):
     """One move of one player.
 
-    ``loss`` is a function of (networks, batch, noise, progress) and of nothing else: the noise of a
-    step is an input, so a loss can be tested against a closed form.
+    ``loss`` is a function of (networks, batch, noise, progress) and of nothing else: the noise of a step is
+    an input, so a loss can be tested against a closed form. A loss writes no buffer: what it wants to
+    remember it returns as ``Loss.signals`` or ``Loss.rows``.
+
+    Example:
+        >>> Turn(name="critic", player="critic", loss=self.critic_loss, repeats=5)
     """
 
     name: str
     player: str
     loss: Callable[[N, B, Noise, Progress], Loss]
     every: int = 1  # Lazy regularisation: played each n-th step, scaled by n (Karras 2020, section 3.1).
-    repeats: int = 1  # Critic moves; each after the first sees fresh pictures.
-    new_batch: bool = False  # Whether the first move, too, sees pictures no earlier turn of the step saw.
-    reuse_fakes: bool = (
-        False  # Whether the first move sees the noise of the move before it: see Noise.cached.
-    )
+    repeats: int = 1  # Critic moves; each after the first sees a new batch.
+    new_batch: bool = False  # Whether the first move, too, sees images no earlier turn of the step saw.
+    reuse_fakes: bool = False  # Whether the first move sees the noise of the one before: see Noise.cached.
     post_step: Callable[[N], None] = _nothing  # Applied after each move: weight clipping, a projection.
 
 
@@ -103,20 +75,30 @@ class Method(ABC, Generic[N, B, P]):
     """A paper as a value: hyper-parameters are fields, equations are methods, no state.
 
     Subclasses are frozen dataclasses, so a method can be compared, printed, saved and overridden.
+    docs/adding-a-method.md writes one from an empty file.
+
+    Attributes:
+        batch_type: the NamedTuple a batch is; its field names are columns of the data (`methods.batches`).
+        prompt_type: the NamedTuple a prompt is, with some of the same columns; None where images are made of
+            noise alone.
     """
 
     batch_type: ClassVar[type[NamedTuple]]
+    prompt_type: ClassVar[type[NamedTuple] | None] = None
 
     @abstractmethod
-    def build(self, spec: ImageSpec) -> N:
-        """Fresh networks with the paper's initialization, drawn from torch's global generator.
+    def build(self, spec: DataSpec) -> N:
+        """Fresh networks with the paper's initialisation, drawn from torch's global generator.
 
         It must also work under ``torch.device("meta")``: sizes are tried there before a run is made.
         """
 
     @abstractmethod
     def players(self) -> Mapping[str, tuple[str, ...]]:
-        """Player -> names of the networks it owns. A network nobody owns is frozen, in eval mode."""
+        """Player -> names of the networks, or parts of networks (``discriminator.head``), it owns.
+
+        What nobody owns is frozen, in eval mode.
+        """
 
     @abstractmethod
     def turns(self) -> Sequence[Turn[N, B]]:
@@ -124,39 +106,58 @@ class Method(ABC, Generic[N, B, P]):
 
     @abstractmethod
     def generate(self, networks: N, prompt: P, noise: Noise) -> Images:
-        """Pictures in [-1, 1], one for each seed of ``noise``; no picture depends on its batch."""
+        """Images in [-1, 1], one for each seed of ``noise``; no image depends on its batch."""
 
     def prompt(self, batch: B) -> P:
-        """What the generator would be given for this training batch; None for noise to image."""
-        return None  # type: ignore[return-value]
+        """What the generator would be given for this training batch: the columns of ``prompt_type``."""
+        if self.prompt_type is None:
+            return None  # type: ignore[return-value]
+        columns = (getattr(batch, name) for name in self.prompt_type._fields)
+        return self.prompt_type(*columns)  # type: ignore[return-value]
+
+    def real_images(self, batch: B) -> Images:
+        """The images of a batch that results are compared with: ``target``, ``b`` or ``images``."""
+        for name in ("target", "b", "images"):
+            if hasattr(batch, name):
+                found: Images = getattr(batch, name)
+                return found
+        raise NotImplementedError(f"{type(self).__name__}.real_images: which column are results like?")
 
     def validation_metrics(self, networks: N, batch: B, noise: Noise) -> Mapping[str, Tensor]:
-        """Numbers about pictures no player moves on, such as accuracy on held-out pictures.
+        """Numbers about images no player moves on, such as accuracy on held-out images.
 
         Called now and then on a copy of the networks, without gradients; it cannot disturb training.
         """
         return {}
 
-    def critic_scores(self, networks: N, images: Images) -> Scores | None:
-        """The critic's scores of pictures, higher is more real; None for a method without a critic."""
+    def critic_scores(self, networks: N, images: Images, prompt: P) -> Scores | None:
+        """How real the method's own critic finds images (for their prompts): [batch] or [batch, patches...].
+
+        None where there is no critic.
+        """
         return None
 
-    def size_at(self, spec: ImageSpec, progress: Progress) -> tuple[int, int]:
-        """(height, width) of the pictures to train on now; smaller than the spec while a method grows."""
+    def instruments(self, spec: DataSpec) -> Mapping[str, nn.Module]:
+        """Frozen networks that training looks through, such as a VGG for a perceptual loss, by name.
+
+        A loss reaches them as ``networks.instruments["vgg"]``. They are made once by the trainer, and are in
+        no checkpoint, no average and no generator.
+        """
+        return {}
+
+    def after_step(self, networks: N, signals: Mapping[str, Tensor], progress: Progress) -> None:
+        """Write the memory of the method, its buffers in the bundle, once at the end of each step.
+
+        Args:
+            signals: what the losses of this step returned as ``signals`` and ``rows``, the same on every
+                process; a turn that was not due has left nothing.
+            progress: of the step that ends.
+        """
+
+    def size_at(self, spec: DataSpec, progress: Progress) -> tuple[int, int]:
+        """(height, width) of the images to train on now; smaller than the spec while a method grows."""
         return spec.height, spec.width
 
-
-class NoiseToImage(Method[N, B, None]):
-    """A method whose pictures come from a latent alone, so that one can walk between them."""
-
-    @abstractmethod
-    def latents(self, noise: Noise) -> Latents:
-        """The latent of each seed, [batch, latent]."""
-
-    @abstractmethod
-    def decode(self, networks: N, latents: Latents) -> Images:
-        """The pictures of these latents, in [-1, 1]."""
-
-    def generate(self, networks: N, prompt: None, noise: Noise) -> Images:
-        """``decode`` of ``latents``."""
-        return self.decode(networks, self.latents(noise))
+    def tiny(self) -> "Method[N, B, P]":
+        """The same game with networks as small as they go, for tests and trials."""
+        return self

@@ -9,18 +9,21 @@ from torch import Tensor
 
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
-from gansmith.core.tensors import Images, Latents, Scores
+from gansmith.core.spec import DataSpec
+from gansmith.core.tensors import Images, Latents
 from gansmith.errors import at_least
 from gansmith.losses.adversarial import Adversarial, Logistic, accuracy
-from gansmith.methods.base import ImageSpec, Loss, NoiseToImage, Turn
+from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import ImageBatch
-from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
+from gansmith.methods.pair import PairMethod
+from gansmith.networks.bundle import Pair
+from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
 Prior = Literal["normal", "uniform", "unit"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DCGAN(NoiseToImage[Pair, ImageBatch]):
+class DCGAN(PairMethod[ImageBatch, None]):
     """The paper's networks and game; every option is one that is met in the wild.
 
     G: max E[log D(G(z))]; D: max E[log D(x)] + E[log(1 - D(G(z)))].
@@ -44,7 +47,7 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
         at_least(self, 1, "latent", "generator_width", "discriminator_width", "max_channels")
         at_least(self, 1, "generator_moves", "discriminator_moves")
 
-    def build(self, spec: ImageSpec) -> Pair:
+    def build(self, spec: DataSpec) -> Pair:
         generator = DCGANGenerator(
             spec, self.latent, self.generator_width, max_channels=self.max_channels, momentum=self.momentum
         )
@@ -57,9 +60,6 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
             softmax=self.head == "softmax",
         )
         return Pair(generator, discriminator)
-
-    def players(self) -> Mapping[str, tuple[str, ...]]:
-        return {"discriminator": ("discriminator",), "generator": ("generator",)}
 
     def turns(self) -> Sequence[Turn[Pair, ImageBatch]]:
         return (
@@ -105,16 +105,8 @@ class DCGAN(NoiseToImage[Pair, ImageBatch]):
         scores = networks.discriminator(batch.images)
         return {"accuracy": accuracy(scores, real=True), "D(x)": scores.sigmoid().mean()}
 
-    def critic_scores(self, networks: Pair, images: Images) -> Scores:
-        found: Scores = networks.discriminator(images)
-        return found
-
     def latents(self, noise: Noise) -> Latents:
         return draw_latents(noise, self.latent, self.prior)
-
-    def decode(self, networks: Pair, latents: Latents) -> Images:
-        images: Tensor = networks.generator(latents)
-        return images
 
 
 def draw_latents(noise: Noise, count: int, prior: Prior) -> Latents:

@@ -15,17 +15,20 @@ from torch import Tensor, nn
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.schedules import Cosine, Schedule
-from gansmith.core.tensors import Images, Latents, Scores
+from gansmith.core.spec import DataSpec
+from gansmith.core.tensors import Images, Scores
 from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import accuracy, relativistic
 from gansmith.losses.penalties import directional
-from gansmith.methods.base import ImageSpec, Loss, NoiseToImage, Turn
+from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import ImageBatch
-from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
+from gansmith.methods.pair import PairMethod
+from gansmith.networks.bundle import Pair
+from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
 
 @dataclass(frozen=True, kw_only=True)
-class RpGAN(NoiseToImage[Pair, ImageBatch]):
+class RpGAN(PairMethod[ImageBatch, None]):
     """D: min E[softplus(D(G(z)) - D(x))] + gamma (R1 + R2); G: min E[softplus(D(x) - D(G(z)))].
 
     R1 + R2 are taken by finite differences over a step that is not small: 0.05 in every pixel is 5.5 in
@@ -55,7 +58,7 @@ class RpGAN(NoiseToImage[Pair, ImageBatch]):
                 f"method.penalized is a share in (0, 1]. Received: penalized={self.penalized}."
             )
 
-    def build(self, spec: ImageSpec) -> Pair:
+    def build(self, spec: DataSpec) -> Pair:
         generator = DCGANGenerator(spec, self.latent, self.generator_width, max_channels=self.max_channels)
         critic = DCGANDiscriminator(
             spec, self.discriminator_width, max_channels=self.max_channels, momentum=None
@@ -64,9 +67,6 @@ class RpGAN(NoiseToImage[Pair, ImageBatch]):
             if isinstance(module, nn.Conv2d):  # Without normalization the scale has to be right itself.
                 nn.init.kaiming_normal_(module.weight, a=0.2)
         return Pair(generator, critic)
-
-    def players(self) -> Mapping[str, tuple[str, ...]]:
-        return {"discriminator": ("discriminator",), "generator": ("generator",)}
 
     def turns(self) -> Sequence[Turn[Pair, ImageBatch]]:
         return (
@@ -118,14 +118,3 @@ class RpGAN(NoiseToImage[Pair, ImageBatch]):
         real = networks.discriminator(batch.images)
         fake = networks.discriminator(networks.generator(self.latents(noise)))
         return {"accuracy": accuracy(real - fake.mean(), real=True), "margin": (real - fake).mean()}
-
-    def critic_scores(self, networks: Pair, images: Images) -> Scores:
-        found: Scores = networks.discriminator(images)
-        return found
-
-    def latents(self, noise: Noise) -> Latents:
-        return noise.normal(self.latent)
-
-    def decode(self, networks: Pair, latents: Latents) -> Images:
-        images: Tensor = networks.generator(latents)
-        return images

@@ -9,16 +9,18 @@ from torch import Tensor
 
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
-from gansmith.core.tensors import Images, Latents, Scores
+from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import Wasserstein
-from gansmith.methods.base import ImageSpec, Loss, NoiseToImage, Turn
+from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import ImageBatch
-from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Pair
+from gansmith.methods.pair import PairMethod
+from gansmith.networks.bundle import Pair
+from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
 
 @dataclass(frozen=True, kw_only=True)
-class WGAN(NoiseToImage[Pair, ImageBatch]):
+class WGAN(PairMethod[ImageBatch, None]):
     """Algorithm 1 of the paper on DCGAN's networks: n_critic moves, then one of the generator."""
 
     batch_type: ClassVar[type[ImageBatch]] = ImageBatch
@@ -34,7 +36,7 @@ class WGAN(NoiseToImage[Pair, ImageBatch]):
         if not self.clip > 0:
             raise SettingError(f"method.clip must be positive. Received: clip={self.clip}.")
 
-    def build(self, spec: ImageSpec) -> Pair:
+    def build(self, spec: DataSpec) -> Pair:
         return Pair(
             DCGANGenerator(spec, self.latent, self.generator_width),
             DCGANDiscriminator(spec, self.critic_width),
@@ -74,14 +76,3 @@ class WGAN(NoiseToImage[Pair, ImageBatch]):
         real = networks.discriminator(batch.images)
         fake = networks.discriminator(networks.generator(self.latents(noise)))
         return {"distance": real.mean() - fake.mean()}
-
-    def critic_scores(self, networks: Pair, images: Images) -> Scores:
-        found: Scores = networks.discriminator(images)
-        return found
-
-    def latents(self, noise: Noise) -> Latents:
-        return noise.normal(self.latent)
-
-    def decode(self, networks: Pair, latents: Latents) -> Images:
-        images: Tensor = networks.generator(latents)
-        return images

@@ -11,19 +11,22 @@ from torch import Tensor, nn
 
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
+from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores, full
 from gansmith.errors import at_least
 from gansmith.losses.adversarial import Wasserstein
 from gansmith.losses.penalties import lipschitz
-from gansmith.methods.base import ImageSpec, Loss, NoiseToImage, Turn
+from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import ImageBatch
-from gansmith.networks.dcgan import Pair, resolution_steps
+from gansmith.methods.pair import PairMethod
+from gansmith.networks.bundle import Pair
+from gansmith.networks.dcgan import resolution_steps
 
 Norm = Literal["none", "layer"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WGANGP(NoiseToImage[Pair, ImageBatch]):
+class WGANGP(PairMethod[ImageBatch, None]):
     """D: min E[D(G(z))] - E[D(x)] + lambda E[(|grad D(x')| - 1)^2]; G: min -E[D(G(z))] (equation 3)."""
 
     batch_type: ClassVar[type[ImageBatch]] = ImageBatch
@@ -39,7 +42,7 @@ class WGANGP(NoiseToImage[Pair, ImageBatch]):
         at_least(self, 1, "latent", "width", "max_channels", "critic_moves")
         at_least(self, 0, "penalty")
 
-    def build(self, spec: ImageSpec) -> Pair:
+    def build(self, spec: DataSpec) -> Pair:
         return Pair(
             ResidualGenerator(spec, self.latent, self.width, self.max_channels),
             ResidualCritic(spec, self.width, self.max_channels, self.norm),
@@ -71,17 +74,6 @@ class WGANGP(NoiseToImage[Pair, ImageBatch]):
         real = networks.discriminator(batch.images)
         fake = networks.discriminator(networks.generator(self.latents(noise)))
         return {"distance": real.mean() - fake.mean()}
-
-    def critic_scores(self, networks: Pair, images: Images) -> Scores:
-        found: Scores = networks.discriminator(images)
-        return found
-
-    def latents(self, noise: Noise) -> Latents:
-        return noise.normal(self.latent)
-
-    def decode(self, networks: Pair, latents: Latents) -> Images:
-        images: Tensor = networks.generator(latents)
-        return images
 
 
 def _widths(width: int, max_channels: int, num_upsamplings: int) -> list[int]:
@@ -131,7 +123,7 @@ def _layer_norm(channels: int, norm: Norm) -> nn.Module:
 class ResidualGenerator(nn.Module):
     """Latents -> pictures by residual blocks that double the size (appendix F)."""
 
-    def __init__(self, spec: ImageSpec, latent: int, width: int, max_channels: int) -> None:
+    def __init__(self, spec: DataSpec, latent: int, width: int, max_channels: int) -> None:
         super().__init__()
         height, base_width, num_upsamplings = resolution_steps(spec.height, spec.width)
         widths = _widths(width, max_channels, num_upsamplings)[::-1]
@@ -152,7 +144,7 @@ class ResidualGenerator(nn.Module):
 class ResidualCritic(nn.Module):
     """Pictures -> scores by residual blocks that halve the size (appendix F)."""
 
-    def __init__(self, spec: ImageSpec, width: int, max_channels: int, norm: Norm) -> None:
+    def __init__(self, spec: DataSpec, width: int, max_channels: int, norm: Norm) -> None:
         super().__init__()
         height, base_width, num_upsamplings = resolution_steps(spec.height, spec.width)
         widths = _widths(width, max_channels, num_upsamplings)

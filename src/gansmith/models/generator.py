@@ -9,8 +9,9 @@ and device a seed then has one picture, bit for bit. Another machine may differ 
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from torch import Tensor
 from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.core.noise import Noise
 from gansmith.core.seeds import check_no_repeats
+from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import BytePictures, Images, Latents
 from gansmith.errors import SettingError, StorageError
-from gansmith.images.grid import Canvas, to_bytes
+from gansmith.images.grid import Canvas, to_bytes, with_caption
 from gansmith.images.provenance import (
     Named,
     Provenance,
@@ -32,7 +34,10 @@ from gansmith.images.provenance import (
     write_pngs,
     write_zip,
 )
-from gansmith.methods.base import ImageSpec, Method, Networks, NoiseToImage
+from gansmith.methods.base import Method
+from gansmith.methods.latent import LatentMethod, Way
+from gansmith.models.prompts import Prompts, Wish, check_no_wish
+from gansmith.networks.bundle import Networks
 
 RUN = 16  # Larger: a single picture costs more. Smaller: a graphics card has too little to do.
 """How many pictures networks make at a time, whatever was asked for."""
@@ -44,43 +49,190 @@ FLAT_FOLDER = 10_000  # Pictures; more go into sub-folders of a thousand seeds.
 _PREVIEW = 64  # Pictures in the grid.png of a folder.
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Generator:
-    """A trained generator and where it came from, ready to make pictures.
+    """A trained generator and where it came from, ready to make images.
 
-    Build one with ``from_method`` or wrap its functions in ``steadily``: ``make`` and ``decode`` must
-    give the same bits for a picture whatever is in the batch beside it.
+    Args:
+        name: for marks and messages.
+        recipe_name: of the recipe it was trained by.
+        spec: the form of its images, and the names of classes and attributes.
+        method: the paper.
+        networks: trained, in eval mode.
+        images_seen: how long it was trained; None where that is not known.
+        table: prompts of some training rows by column, for a conditional method.
+        device: where the networks are.
+
+    Example:
+        >>> generator = open_generator("runs/digits")
+        >>> images = generator.make(Noise.of(0, 1, 2), generator.prompts([0, 1, 2], Wish(label="7")))
     """
 
-    name: str  # For marks and messages.
+    name: str
     recipe_name: str
-    spec: ImageSpec
-    images_seen: int | None  # None: not known.
-    latents: Callable[[Noise], Latents] | None  # None: there is no latent to walk through.
-    decode: Callable[[Latents], Images] | None
-    make: Callable[[Noise], Images]  # One picture for each seed of a fresh noise.
-    device: torch.device
+    spec: DataSpec
+    method: Method[Any, Any, Any]
+    networks: Networks
+    images_seen: int | None = None
+    table: Mapping[str, Tensor] = field(default_factory=dict)
+    device: torch.device = torch.device("cpu")
 
-    def provenance(self, seed: int | None = None) -> Provenance:
-        """What a picture of this generator is marked with; no seed for a picture of several."""
-        return Provenance(self.name, self.recipe_name, seed, self.images_seen, software_version())
+    def provenance(self, seed: int | None = None, note: str | None = None) -> Provenance:
+        """What an image of this generator is marked with; no seed for an image of several."""
+        return Provenance(self.name, self.recipe_name, seed, self.images_seen, software_version(), note)
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """Names of the latent spaces, from noise to image; none where images are not made of a latent."""
+        return self.method.spaces if isinstance(self.method, LatentMethod) else ()
+
+    def way(self, space: str) -> Way:
+        """How to go from one latent of a space to another: on a sphere, or along a line."""
+        return self._latent_method(space).way(space)
+
+    @property
+    def asks(self) -> Prompts | None:
+        """What prompts there are; None for a method that makes images of noise alone."""
+        kind = self.method.prompt_type
+        return None if kind is None else Prompts(kind, self.spec, self.table)
+
+    def prompts(self, seeds: Sequence[int], wish: Wish | None = None) -> Any:
+        """The prompt of each seed, what ``wish`` leaves open drawn as the training data are; None for none.
+
+        Raises:
+            SettingError: something is wished for that this model does not know.
+        """
+        if self.asks is None:
+            check_no_wish(wish, self.name)
+            return None
+        return self.asks.choose(seeds, wish)
+
+    def make(self, noise: Noise, prompt: Any = None, truncation: float | None = None) -> Images:
+        """Images in [-1, 1], one for each seed of a fresh noise, to the last bit whatever the batch.
+
+        Args:
+            noise: its seeds say which images.
+            prompt: a row for each, such as ``prompts`` gives; None: drawn as the training data are.
+            truncation: psi, 0 for the average image, 1 (as None) for all variety there is.
+
+        Raises:
+            SettingError: the method has no truncation, or needs a prompt of images.
+        """
+        if prompt is None:
+            prompt = self.prompts(noise.seeds.tolist())
+        # Once for all, so that a method without truncation says so before any work.
+        make = (
+            self._make if truncation is None else partial(self._truncated, self._latent_method(), truncation)
+        )
+        return steadily(self._rows(make))(noise.seeds.to(self.device), *self._columns(prompt))
+
+    def latents(
+        self, noise: Noise, prompt: Any = None, space: str = "z", truncation: float | None = None
+    ) -> Latents:
+        """The latent of each seed, [batch, *latent], on the device, without gradients.
+
+        Raises:
+            SettingError: images are not made of a latent, or there is no such space or no truncation in it.
+        """
+        method = self._latent_method(space)
+        if prompt is None:
+            prompt = self.prompts(noise.seeds.tolist())
+
+        def latent(noise: Noise, prompt: Any) -> Tensor:
+            found: Tensor = method.to_latent(self.networks, noise, prompt, space)
+            if truncation is not None:
+                found = method.truncate(self.networks, found, truncation, space)
+            return found
+
+        return steadily(self._rows(latent))(noise.seeds.to(self.device), *self._columns(prompt))
+
+    def synthesize(self, latents: Latents, noise: Noise, prompt: Any = None, space: str = "z") -> Images:
+        """The images of latents, in [-1, 1], without gradients and to the last bit whatever the batch.
+
+        Args:
+            latents: of ``space``, [batch, *latent].
+            noise: a seed for each: what is drawn besides the latent, and the prompt where none is given.
+            prompt: a row for each.
+            space: where the latents lie.
+        """
+        method = self._latent_method(space)
+        if prompt is None:
+            prompt = self.prompts(noise.seeds.tolist())
+
+        def decode(seeds: Tensor, latents: Tensor, *columns: Tensor) -> Tensor:
+            images = method.synthesize(self.networks, latents, Noise(seeds), self._prompt(columns), space)
+            return self.spec.to_pictures(images)
+
+        rows = noise.seeds.to(self.device), latents.to(self.device), *self._columns(prompt)
+        return steadily(decode)(*rows)
+
+    def differentiable(
+        self, noise: Noise, prompt: Any = None, space: str = "z"
+    ) -> Callable[[Latents], Images]:
+        """Latents -> images in [-1, 1] with gradients, for finding the latent of a photo.
+
+        Example:
+            >>> decode = generator.differentiable(Noise.of(0))
+            >>> z = generator.latents(Noise.of(0)).clone().requires_grad_(True)
+            >>> (decode(z) - photo).square().mean().backward()
+        """
+        method = self._latent_method(space)
+        prompt = self._prompt(self._columns(self.prompts(noise.seeds.tolist()) if prompt is None else prompt))
+        seeds = noise.seeds.to(self.device)
+        return lambda latents: self.spec.to_pictures(
+            method.synthesize(self.networks, latents, Noise(seeds), prompt, space)
+        )
+
+    def _latent_method(self, space: str | None = None) -> LatentMethod[Any, Any, Any]:
+        if not isinstance(self.method, LatentMethod):
+            raise SettingError(
+                f"This needs a generator that makes images from a latent. {self.name} ({self.recipe_name}) "
+                "makes them from something else."
+            )
+        if space is not None and space not in self.spaces:
+            spaces = ", ".join(self.spaces)
+            raise SettingError(f"{self.recipe_name} has the latent spaces {spaces}. Received: {space!r}.")
+        return self.method
+
+    def _make(self, noise: Noise, prompt: Any) -> Tensor:
+        return self.spec.to_pictures(self.method.generate(self.networks, prompt, noise))
+
+    def _truncated(
+        self, method: LatentMethod[Any, Any, Any], psi: float, noise: Noise, prompt: Any
+    ) -> Tensor:
+        space = method.spaces[-1]
+        latents = method.to_latent(self.networks, noise, prompt, space)
+        latents = method.truncate(self.networks, latents, psi, space)
+        return self.spec.to_pictures(method.synthesize(self.networks, latents, noise, prompt, space))
+
+    def _rows(self, function: Callable[[Noise, Any], Tensor]) -> Callable[..., Tensor]:
+        """A function of noise and prompt as one of rows: seeds, and the columns of the prompt."""
+        return lambda seeds, *columns: function(Noise(seeds), self._prompt(columns))
+
+    def _columns(self, prompt: Any) -> tuple[Tensor, ...]:
+        return () if prompt is None else tuple(column.to(self.device) for column in prompt)
+
+    def _prompt(self, columns: Sequence[Tensor]) -> Any:
+        kind: Any = self.method.prompt_type
+        return None if kind is None else kind(*columns)
 
 
-def steadily(function: Callable[[Tensor], Images]) -> Callable[[Tensor], Images]:
-    """A network function that always runs on ``RUN`` rows, so that no picture depends on its batch.
+def steadily(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A network function that always runs on ``RUN`` rows, so that no image depends on its batch.
 
-    ``function`` and the result take [batch, ...] and give [batch, channels, height, width], the result
-    without gradients, for any batch of at least one.
+    ``function`` and the result take tensors of [batch, ...] and give one, the result without gradients, for
+    any batch of at least one.
     """
 
-    def in_runs(rows: Tensor) -> Images:
-        surplus = -len(rows) % RUN
+    def in_runs(*rows: Tensor) -> Tensor:
+        count = len(rows[0])
+        surplus = -count % RUN
         # With other flags cuDNN may pick another algorithm in another process, or round to ten bits.
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
-            full = torch.cat([rows, rows[:1].expand(surplus, *rows.shape[1:])])
-            made = [function(full[at : at + RUN]) for at in range(0, len(full), RUN)]
-            return torch.cat(made)[: len(rows)]
+            full = [torch.cat([row, row[:1].expand(surplus, *row.shape[1:])]) for row in rows]
+            runs = (function(*(row[at : at + RUN] for row in full)) for at in range(0, len(full[0]), RUN))
+            return torch.cat(list(runs))[:count]
 
     return in_runs
 
@@ -88,43 +240,41 @@ def steadily(function: Callable[[Tensor], Images]) -> Callable[[Tensor], Images]
 def from_method(
     method: Method[Any, Any, Any],
     networks: Networks,
-    spec: ImageSpec,
+    spec: DataSpec,
     *,
     name: str,
     recipe_name: str,
     images_seen: int | None = None,
     device: torch.device | str = "cpu",
 ) -> Generator:
-    """The generator of a method and its trained networks, for methods whose pictures need no prompt.
+    """The generator of a method and its trained networks.
 
-    The networks are moved to ``device`` and put in eval mode; they run in inference mode.
+    The networks are moved to ``device``, put in eval mode and take no gradients of their own.
     """
     where = torch.device(device)
     order = torch.contiguous_format if where.type == "mps" else torch.channels_last
-    networks.to(where, memory_format=order).eval()  # type: ignore[call-overload]
-    make = steadily(lambda seeds: spec.to_pictures(method.generate(networks, None, Noise(seeds))))
-    latents = decode = None
-    if isinstance(method, NoiseToImage):
-        walkable: NoiseToImage[Any, Any] = method
-
-        def latents(noise: Noise) -> Latents:
-            return walkable.latents(Noise(noise.seeds.to(where)))
-
-        decode = steadily(lambda rows: spec.to_pictures(walkable.decode(networks, rows.to(where))))
+    networks.to(where, memory_format=order).eval().requires_grad_(False)  # type: ignore[call-overload]
     return Generator(
-        name,
-        recipe_name,
-        spec,
-        images_seen,
-        latents,
-        decode,
-        lambda noise: make(noise.seeds.to(where)),
-        where,
+        name=name,
+        recipe_name=recipe_name,
+        spec=spec,
+        method=method,
+        networks=networks,
+        images_seen=images_seen,
+        device=where,
     )
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Which images of a generator are wanted besides their seeds."""
+
+    wish: Wish | None = None  # Of a conditional model.
+    truncation: float | None = None  # psi in [0, 1]; None for none.
+
+
 def pictures(
-    generator: Generator, seeds: Iterable[int], batch: int = 64
+    generator: Generator, seeds: Iterable[int], batch: int = 64, choice: Choice | None = None
 ) -> Iterator[tuple[list[int], BytePictures]]:
     """The pictures of these seeds, in order, a few at a time, in constant memory.
 
@@ -133,9 +283,10 @@ def pictures(
     """
     if batch < 1:
         raise SettingError(f"batch is a number of pictures, at least 1. Received: batch={batch}.")
-    rest = iter(seeds)
+    rest, chosen = iter(seeds), choice or Choice()
     while chunk := list(itertools.islice(rest, batch + -batch % RUN)):
-        yield chunk, to_bytes(generator.make(Noise.of(*chunk)))
+        prompts = generator.prompts(chunk, chosen.wish)
+        yield chunk, to_bytes(generator.make(Noise.of(*chunk), prompts, chosen.truncation))
 
 
 @dataclass(frozen=True)
@@ -154,6 +305,26 @@ class _Job:
     batch: int
     progress: Callable[[int], object]
     world: World
+    choice: Choice
+
+    def arranged(self, seeds: Sequence[int]) -> tuple[list[int], str | None]:
+        """The place of each seed in a grid of these, by class where there are classes, and what says so."""
+        prompts, asks = self.generator.prompts(seeds, self.choice.wish), self.generator.asks
+        if prompts is None or asks is None:
+            return list(range(len(seeds))), None
+        order, note = asks.arrange(prompts)
+        places = [0] * len(order)
+        for place, row in enumerate(order):
+            places[row] = place
+        return places, note
+
+    def note(self, seed: int) -> str | None:
+        """What an image was made of besides its seed, in words."""
+        asks = self.generator.asks
+        parts = [] if asks is None else [asks.describe(self.generator.prompts([seed], self.choice.wish), 0)]
+        if self.choice.truncation is not None:
+            parts.append(f"truncation {self.choice.truncation:g}")
+        return "; ".join(filter(None, parts)) or None
 
     @property
     def beside(self) -> bool:
@@ -170,9 +341,9 @@ class _Job:
     def stream(self) -> Iterator[Named]:
         """The pictures of this process."""
         mine = itertools.chain.from_iterable(mine for _, mine in self.rounds())
-        for seeds, made in pictures(self.generator, mine, self.batch):
+        for seeds, made in pictures(self.generator, mine, self.batch, self.choice):
             for seed, picture in zip(seeds, made, strict=True):
-                yield self.name(seed), picture, self.generator.provenance(seed)
+                yield self.name(seed), picture, self.generator.provenance(seed, self.note(seed))
 
     def brought(self, contents: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
         """Each seed with what its process made of it, in order, at the first process; at others nothing.
@@ -200,8 +371,10 @@ class _Job:
         spec = self.generator.spec
         return spec.channels, spec.height, spec.width
 
-    def grid_provenance(self) -> Provenance:
-        return self.generator.provenance(self.seeds[0] if len(self.seeds) == 1 else None)
+    def write_canvas(self, canvas: Canvas, path: Path, note: str | None) -> None:
+        """A grid with what it is sorted by below it."""
+        seed = self.seeds[0] if len(self.seeds) == 1 else None
+        write_png(with_caption(canvas.picture, note), path, self.generator.provenance(seed, note))
 
 
 def write(
@@ -212,6 +385,7 @@ def write(
     batch: int = 64,
     progress: Callable[[int], object] | None = None,
     world: World = SINGLE_PROCESS,
+    choice: Choice | None = None,
 ) -> Written:
     """Write the pictures of these seeds; the name ``out`` says in which form.
 
@@ -233,7 +407,9 @@ def write(
     """
     if not seeds:
         raise SettingError("There is nothing to make: no seeds were given. Write, for example, 0-63.")
-    _writer(out)(_Job(generator, seeds, out, batch, progress or (lambda count: None), world))
+    _writer(out)(
+        _Job(generator, seeds, out, batch, progress or (lambda count: None), world, choice or Choice())
+    )
     return Written(len(seeds), out)
 
 
@@ -254,13 +430,13 @@ def _write_grid(job: _Job) -> None:
             f"One .png holds at most {GRID_PICTURES} pictures and {GRID_PIXELS // 10**6} million pixels. "
             f"Received: {count} pictures of {spec.width}x{spec.height}. Write to a folder or a .zip instead."
         )
-    canvas = job.canvas(count)
+    canvas, (places, note) = job.canvas(count), job.arranged(job.seeds)
     raw = (picture.numpy().tobytes() for _, picture, _ in job.stream())
-    for place, (_, content) in enumerate(job.brought(raw)):
+    for place, (_, content) in zip(places, job.brought(raw), strict=False):
         canvas.put(place, torch.frombuffer(bytearray(content), dtype=torch.uint8).view(job.shape))
         job.progress(1)
     if job.world.is_main:
-        write_png(canvas.picture, job.out, job.grid_provenance())
+        job.write_canvas(canvas, job.out, note)
 
 
 def _write_zip(job: _Job) -> None:
@@ -276,7 +452,9 @@ def _write_zip(job: _Job) -> None:
 def _write_folder(job: _Job) -> None:
     check_no_repeats(job.seeds)
     done, total, world = 0, len(job.seeds), job.world
-    places = {seed: place for place, seed in enumerate(itertools.islice(job.seeds, _PREVIEW))}
+    shown = job.seeds[:_PREVIEW]
+    order, note = job.arranged(shown)
+    places = dict(zip(shown, order, strict=True))
     canvas = job.canvas(len(places))
     try:
         for _, picture, provenance in write_pngs(job.stream(), job.out, job.batch, job.beside):
@@ -285,7 +463,7 @@ def _write_folder(job: _Job) -> None:
             done += 1
             job.progress(world.size)  # The others are as far, but for some of the last round.
         if world.is_main:
-            _write_preview(job, canvas, places)
+            _write_preview(job, canvas, places, note)
     except StorageError as problem:
         so_far = (
             f"The first {done} of {total} pictures are whole" if world.size == 1 else "What is there is whole"
@@ -295,12 +473,12 @@ def _write_folder(job: _Job) -> None:
     world.barrier()
 
 
-def _write_preview(job: _Job, canvas: Canvas, places: dict[int, int]) -> None:
+def _write_preview(job: _Job, canvas: Canvas, places: dict[int, int], note: str | None) -> None:
     """The grid of a folder, once what other processes made of it is made here, too."""
-    for seeds, made in pictures(job.generator, list(places), job.batch):
+    for seeds, made in pictures(job.generator, list(places), job.batch, job.choice):
         for seed, picture in zip(seeds, made, strict=True):
             canvas.put(places[seed], picture)
-    write_png(canvas.picture, job.out / "grid.png", job.grid_provenance())
+    job.write_canvas(canvas, job.out / "grid.png", note)
 
 
 def _collected(world: World, contents: list[bytes]) -> list[bytes]:

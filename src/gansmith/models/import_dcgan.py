@@ -11,20 +11,24 @@ import itertools
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gansmith.core.noise import Noise
+from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents
-from gansmith.errors import CheckpointError, StorageError
-from gansmith.methods.base import ImageSpec
-from gansmith.models.generator import Generator, steadily
+from gansmith.errors import CheckpointError, SettingError, StorageError
+from gansmith.methods.base import Turn
+from gansmith.methods.batches import ImageBatch
+from gansmith.methods.latent import NoiseToImage
+from gansmith.models.generator import Generator
+from gansmith.networks.bundle import Networks
 
 Weights = Mapping[str, Tensor]
 
@@ -47,7 +51,7 @@ class ForeignDCGAN:
 
     network: nn.Sequential
     latent: int
-    spec: ImageSpec
+    spec: DataSpec
     found_under: str
     path: Path
 
@@ -81,21 +85,56 @@ def read_foreign(path: Path) -> ForeignDCGAN:
     raise CheckpointError(f"{rule} Found: {' '.join(refusals[: len(bundles)][:3])}")
 
 
+class _Imported(Networks):
+    """A bundle with nothing but the generator that was found."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedDCGAN(NoiseToImage[_Imported, ImageBatch]):
+    """A DCGAN made elsewhere, of which only the generator is here: for making images, not for training."""
+
+    batch_type: ClassVar[type[ImageBatch]] = ImageBatch
+
+    latent: int
+
+    def build(self, spec: DataSpec) -> _Imported:
+        """Raise SettingError: its layers are those of the file, and follow from no setting."""
+        raise SettingError("A DCGAN made elsewhere is read from its file and cannot be built anew.")
+
+    def players(self) -> Mapping[str, tuple[str, ...]]:
+        """None: nobody trains it."""
+        return {}
+
+    def turns(self) -> Sequence[Turn[_Imported, ImageBatch]]:
+        """None."""
+        return ()
+
+    def latents(self, noise: Noise) -> Latents:
+        """Z from N(0, 1)."""
+        return noise.normal(self.latent)
+
+    def decode(self, networks: _Imported, latents: Latents) -> Images:
+        """The images of these latents, in [-1, 1]."""
+        images: Images = networks.generator(latents[:, :, None, None])
+        return images
+
+
 def foreign_generator(path: Path, device: torch.device | str = "cpu") -> Generator:
-    """A DCGAN generator trained elsewhere, ready to make pictures; raises as ``read_foreign`` does."""
-    where = torch.device(device)
+    """A DCGAN generator trained elsewhere, ready to make images; raises as ``read_foreign`` does."""
     found = read_foreign(path)
-    network = found.network.to(where)
-
-    def latents(noise: Noise) -> Latents:
-        return Noise(noise.seeds.to(where)).normal(found.latent)
-
-    decode = steadily(lambda rows: network(rows.to(where)[:, :, None, None]))
-
-    def make(noise: Noise) -> Images:
-        return decode(latents(noise))
-
-    return Generator(path.stem, "DCGAN made elsewhere", found.spec, None, latents, decode, make, where)
+    where = torch.device(device)
+    return Generator(
+        name=path.stem,
+        recipe_name="DCGAN made elsewhere",
+        spec=found.spec,
+        method=ImportedDCGAN(latent=found.latent),
+        networks=_Imported(found.network.to(where)).eval().requires_grad_(False),
+        device=where,
+    )
 
 
 def _read(path: Path) -> Any:
@@ -292,5 +331,5 @@ def _described(network: nn.Sequential, name: str, path: Path) -> ForeignDCGAN:
         raise CheckpointError(
             f"{path} makes pictures of {side} pixels a side; {_LARGEST} are possible at most."
         )
-    spec = ImageSpec(height=side, width=side, channels=convolutions[-1].out_channels)
+    spec = DataSpec(height=side, width=side, channels=convolutions[-1].out_channels)
     return ForeignDCGAN(network, convolutions[0].in_channels, spec, name, path)

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ from torch import Tensor
 
 from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import from_json, know
-from gansmith.core.tensors import BytePictures, Scores
+from gansmith.core.tensors import BytePictures, Scores, per_image
 from gansmith.data.loading.loader import to_float
 from gansmith.engine.device import pick_device
 from gansmith.engine.ema import EMA, bundle_for_pictures
+from gansmith.engine.state import under
 from gansmith.errors import CheckpointError, GansmithError, RunError, SettingError, nearest
-from gansmith.methods.base import Networks
 from gansmith.models.generator import Generator, from_method
 from gansmith.models.import_dcgan import foreign_generator
+from gansmith.networks.bundle import Networks
 from gansmith.runs.checkpoint import Checkpoint
 from gansmith.runs.run import Run
 
@@ -38,7 +40,7 @@ def open_generator(model: str, device: str = "auto") -> Generator:
     checkpoint = _checkpoint(path)
     recipe: Recipe = from_json(checkpoint.facts["recipe"], Recipe)
     networks = build_networks(recipe, checkpoint.tensors)
-    return from_method(
+    generator = from_method(
         recipe.method,
         networks,
         recipe.spec(),
@@ -47,6 +49,7 @@ def open_generator(model: str, device: str = "auto") -> Generator:
         images_seen=int(checkpoint.facts["images"]),
         device=where,
     )
+    return replace(generator, table=under(checkpoint.tensors, "prompts."))
 
 
 def build_networks(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Networks:
@@ -68,8 +71,10 @@ def build_networks(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Networks:
     return bundle_for_pictures(networks, average)
 
 
-def open_judge(model: str, device: str = "auto") -> Callable[[BytePictures], Scores]:
-    """What a MODEL's own critic says of pictures: uint8 [n, c, h, w] -> one score each, more for more real.
+def open_judge(model: str, device: str = "auto") -> Callable[[BytePictures, Any], Scores]:
+    """What a MODEL's own critic says of images and their prompts: uint8 [n, c, h, w] -> [n].
+
+    More is more real; a critic of patches is averaged over them.
 
     Raises:
         CheckpointError, RunError: there is no such model.
@@ -81,26 +86,33 @@ def open_judge(model: str, device: str = "auto") -> Callable[[BytePictures], Sco
     networks = build_networks(recipe, checkpoint.tensors).to(where).eval()
     spec = recipe.spec()
 
-    def judge(pictures: BytePictures) -> Scores:
+    def judge(images: BytePictures, prompt: Any) -> Scores:
+        if prompt is not None:
+            prompt = type(prompt)(*(column.to(where) for column in prompt))
         with torch.inference_mode():
-            scores = recipe.method.critic_scores(networks, spec.to_network(to_float(pictures.to(where))))
+            shown = spec.to_network(to_float(images.to(where)))
+            scores = recipe.method.critic_scores(networks, shown, prompt)
         if scores is None:
             raise SettingError(f"{recipe.name} has no critic whose scores could be measured.")
-        return scores.cpu()
+        return per_image(scores).cpu()
 
     return judge
 
 
 def borrowed_weights(borrow: Mapping[str, str]) -> dict[str, Tensor]:
-    """Weights of networks taken from finished runs: ``{"sketcher": "runs/one"}`` -> tensors by name.
+    """Weights of networks taken from finished runs, as tensors by name.
+
+    ``{"sketcher": "runs/one"}`` takes the network of the same name, and
+    ``{"sketcher": "runs/one:generator"}`` another one.
 
     Averaged weights are taken where the other run has them.
     """
     weights: dict[str, Tensor] = {}
-    for name, model in borrow.items():
+    for name, place in borrow.items():
+        model, theirs = _network_of(place, name)
         tensors = _checkpoint(Path(model)).tensors
         found: dict[str, Tensor] = {}
-        for prefix in (f"average.{name}.", f"networks.{name}."):
+        for prefix in (f"average.{theirs}.", f"networks.{theirs}."):
             found = found or {
                 f"{name}.{key.removeprefix(prefix)}": value
                 for key, value in tensors.items()
@@ -108,9 +120,15 @@ def borrowed_weights(borrow: Mapping[str, str]) -> dict[str, Tensor]:
             }
         if not found:
             known = {key.split(".")[1] for key in tensors if key.startswith("networks.")}
-            raise SettingError(f"{model} has no network '{name}' to borrow.{nearest(name, known)}")
+            raise SettingError(f"{model} has no network '{theirs}' to borrow.{nearest(theirs, known)}")
         weights |= found
     return weights
+
+
+def _network_of(place: str, name: str) -> tuple[str, str]:
+    """``RUN`` or ``RUN:network`` -> the run, and the network that is wanted of it."""
+    model, colon, network = place.rpartition(":")
+    return (model, network) if colon and model and not Path(place).exists() else (place, name)
 
 
 def import_code(file: str) -> None:

@@ -2,21 +2,12 @@
 
 from torch import Tensor, nn
 
+from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores, full
 from gansmith.errors import SettingError
-from gansmith.methods.base import ImageSpec, Networks
 from gansmith.networks.conv import DownConv, ProjectLatent, ScoreHead, UpConv
 
 MAX_BASE = 32  # The smallest grid of a network is 3 to 32 cells a side.
-
-
-class Pair(Networks):
-    """One generator against one discriminator."""
-
-    def __init__(self, generator: nn.Module, discriminator: nn.Module) -> None:
-        super().__init__()
-        self.generator = generator
-        self.discriminator = discriminator
 
 
 def resolution_steps(height: int, width: int) -> tuple[int, int, int]:
@@ -76,7 +67,7 @@ class DCGANGenerator(nn.Module):
     """
 
     def __init__(
-        self, spec: ImageSpec, latent: int, width: int, *, max_channels: int = 1024, momentum: float = 0.1
+        self, spec: DataSpec, latent: int, width: int, *, max_channels: int = 1024, momentum: float = 0.1
     ) -> None:
         super().__init__()
         base_height, base_width, num_upsamplings = resolution_steps(spec.height, spec.width)
@@ -117,7 +108,7 @@ class DCGANDiscriminator(nn.Module):
 
     def __init__(
         self,
-        spec: ImageSpec,
+        spec: DataSpec,
         width: int,
         *,
         max_channels: int = 1024,

@@ -9,7 +9,7 @@ from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import SettingError
-from gansmith.methods.base import NoiseToImage
+from gansmith.methods.latent import NoiseToImage
 from gansmith.metrics.evaluate import Evaluation, contribute, evaluate
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures, ModelPictures

@@ -15,14 +15,13 @@ from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import flat
 from gansmith.core.console import Console, Silent, Stopwatch
 from gansmith.core.distributed import SINGLE_PROCESS, World, my_device, share_tensors
-from gansmith.core.tensors import BytePictures
 from gansmith.core.text import plural
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.device import pick_device
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import StorageError, TrainingError
-from gansmith.images import grid, provenance
+from gansmith.images import provenance
 from gansmith.images.provenance import Provenance
 from gansmith.models.load import borrowed_weights
 from gansmith.runs.checkpoint import copied
@@ -31,7 +30,7 @@ from gansmith.runs.run import Run
 from gansmith.training.background import Background
 from gansmith.training.health.monitor import Alarm, HealthMonitor
 from gansmith.training.memory import fit_memory
-from gansmith.training.samples import finish, samples, vital_signs
+from gansmith.training.samples import Samples, finish, samples, vital_signs
 from gansmith.training.setup import ready, repeats
 from gansmith.training.signals import Interruption, interruptible
 
@@ -140,7 +139,7 @@ class _Session:
         self.data, self.loader, self.device = data, loader, device
         self.refused = len(data.refused)
         self.background, self.parent = Background(), os.getppid()
-        self.made: BytePictures | None = None  # Samples of the last look.
+        self.made: Samples | None = None  # Samples of the last look.
         if line := repeats(self.recipe.train.batch, len(loader.training)):
             console.say(line)
         self.trainer = self._trainer()
@@ -382,12 +381,12 @@ class _Session:
             self.refused = len(self.data.refused)
             self.run.note_data(facts_of(self.data))
 
-    def _picture(self, made: BytePictures) -> None:
+    def _picture(self, made: Samples) -> None:
         file = self.run.picture(self.trainer.images)
         mark = Provenance(
             self.run.path.name, self.recipe.name, None, self.trainer.images, provenance.software_version()
         )
-        self.background.do(lambda: provenance.write_png(grid.grid(made), file, mark))
+        self.background.do(lambda: provenance.write_png(made.grid, file, mark))
 
 
 def _check_finite(row: Mapping[str, float]) -> None:

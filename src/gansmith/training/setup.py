@@ -19,12 +19,38 @@ LARGE_BATCH = 8192  # From here on a batch larger than the data is a slip, not a
 
 
 def resolve(recipe: Recipe, data: DataSet) -> Recipe:
-    """The recipe with everything filled in that the data decides."""
+    """The recipe with everything filled in that the data decide: channels, and the names of its columns."""
+    return replace(recipe, data=replace(recipe.data, **_channels(recipe, data), **_names(recipe, data)))
+
+
+def _channels(recipe: Recipe, data: DataSet) -> dict[str, Any]:
     if recipe.data.channels is not None:
-        return recipe
+        return {}
     first = data.fetch(torch.zeros(1, dtype=torch.int64))
-    channels = next(int(first[name].shape[1]) for name in PICTURE_COLUMNS if name in first)
-    return replace(recipe, data=replace(recipe.data, channels=channels))
+    return {"channels": next(int(first[name].shape[1]) for name in PICTURE_COLUMNS if name in first)}
+
+
+def _names(recipe: Recipe, data: DataSet) -> dict[str, Any]:
+    """Names and lengths of the columns that the method trains on."""
+    fields = [name for name in recipe.method.batch_type._fields if name in data.columns]
+    found: dict[str, Any] = {}
+    if "labels" in fields:
+        found["classes"] = data.info.label_names or _numbers(data)
+    first = data.fetch(torch.zeros(1, dtype=torch.int64), fields) if fields else {}
+    if "attributes" in fields:
+        count = first["attributes"].shape[1]
+        found["attributes"] = data.info.attribute_names or tuple(f"attribute{i}" for i in range(count))
+    if "landmarks" in fields:
+        found["landmarks"] = first["landmarks"].shape[1]
+    if "captions" in fields:
+        found["caption_length"] = first["captions"].shape[1]
+    return found
+
+
+def _numbers(data: DataSet) -> tuple[str, ...]:
+    """Names of classes that have none: their numbers."""
+    labels = data.fetch(torch.arange(len(data)), ("labels",))["labels"]
+    return tuple(str(number) for number in range(int(labels.max()) + 1))
 
 
 def ready(

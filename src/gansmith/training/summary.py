@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import to_json
 from gansmith.core.noise import Noise
-from gansmith.methods.base import Networks, Turn
+from gansmith.methods.base import Turn
+from gansmith.methods.batches import example_batch
+from gansmith.networks.bundle import Networks
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,7 @@ def _watch(networks: Networks) -> tuple[dict[str, list[Layer]], list[Any]]:
 def _saved_bytes(recipe: Recipe, networks: Networks, turn: Turn[Any, Any]) -> int:
     """Bytes autograd keeps for a turn's backward pass on two pictures, weights left out."""
     spec, weights = recipe.spec(), {p.data_ptr() for p in networks.parameters()}
-    fields = recipe.method.batch_type._fields
-    shapes = {"labels": (2,), "attributes": (2, 1), "landmarks": (2, 5, 2)}
-    columns = [
-        torch.zeros(shapes[name], dtype=torch.int64)
-        if name in shapes
-        else torch.rand(2, spec.channels, spec.height, spec.width) * 2 - 1
-        for name in fields
-    ]
-    batch = recipe.method.batch_type(*columns)  # type: ignore[call-overload]
+    batch = example_batch(recipe.method.batch_type, spec, 2)
     owned = recipe.method.players()[turn.player]
     for name, network in networks.named_children():
         network.requires_grad_(name in owned)

@@ -5,14 +5,15 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
+from helpers import generator_of
+from toys import Cycle
 
+from gansmith.core.spec import DataSpec
 from gansmith.errors import DataError, SettingError
-from gansmith.methods.base import ImageSpec
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.features.user import open_own
 from gansmith.metrics.scores.lpips import FeatureDistance, PictureDistance
 from gansmith.metrics.scores.ppl import ppl
-from gansmith.models.generator import Generator, steadily
 
 SIDE = 16
 LENGTH = SIDE * SIDE
@@ -33,10 +34,9 @@ class Sphere:
         return rows
 
     def generator(self):
-        decode = steadily(lambda rows: self.scale * rows.view(-1, 1, SIDE, SIDE))
-        device = torch.device("cpu")
-        make = lambda noise: decode(self.latents(noise))  # noqa: E731
-        return Generator("toy", "toys", ImageSpec(1, SIDE, SIDE), 0, self.latents, decode, make, device)
+        return generator_of(
+            self.latents, lambda rows: self.scale * rows.view(-1, 1, SIDE, SIDE), DataSpec(SIDE, SIDE, 1)
+        )
 
     def pairs(self):
         rows = torch.cat(self.seen).double()
@@ -61,9 +61,9 @@ class Euclid:
 def test_along_a_great_circle_the_speed_is_the_angle():
     toy = Sphere()
     assert isinstance(Euclid(), PictureDistance)
-    found = ppl(toy.generator(), Euclid(), samples=50)
+    found = ppl(toy.generator(), Euclid(), samples=48)
     wanted = (toy.scale * toy.radius * toy.angles()).square().mean()
-    assert len(toy.angles()) == 50
+    assert len(toy.angles()) == 48
     assert found.value == pytest.approx(float(wanted), rel=1e-3)
     assert found.low < found.value < found.high
 
@@ -89,12 +89,12 @@ def test_paths_follow_from_the_seed():
 
 def test_a_feature_network_stands_in_for_lpips_and_is_named():
     toy = Sphere()
-    found = ppl(toy.generator(), FeatureDistance(open_features("pixels")), samples=20)
+    found = ppl(toy.generator(), FeatureDistance(open_features("pixels")), samples=16)
     # Three channels, and [-1, 1] becomes [0, 1]: the length of the pixels times 3 / 4.
     wanted = 0.75 * (toy.scale * toy.radius * toy.angles()).square().mean()
     assert found.value == pytest.approx(float(wanted), rel=0.02)
     assert "features pixels, not LPIPS" in found.note
-    assert "Few paths: 20" in found.note
+    assert "Few paths: 16" in found.note
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,11 @@ def test_the_note_says_which_distance_it_was(name, words):
 
 def test_large_pictures_are_averaged_down():
     toy = Sphere(scale=1.0)
-    decode = lambda rows: (  # noqa: E731
-        rows.view(-1, 1, SIDE, SIDE).repeat_interleave(32, 2).repeat_interleave(32, 3)
+    large = generator_of(
+        toy.latents,
+        lambda rows: rows.view(-1, 1, SIDE, SIDE).repeat_interleave(32, 2).repeat_interleave(32, 3),
+        DataSpec(32 * SIDE, 32 * SIDE, 1),
     )
-    large = replace(toy.generator(), decode=decode)
     seen = []
 
     class Watching(Euclid):
@@ -142,12 +143,14 @@ def test_numbers_out_of_range_are_refused(options):
 
 def test_a_generator_without_a_latent_has_no_paths():
     with pytest.raises(SettingError, match=r"toy \(toys\) makes them from something else"):
-        ppl(replace(Sphere().generator(), latents=None, decode=None), Euclid())
+        ppl(replace(Sphere().generator(), method=Cycle()), Euclid())
 
 
 def test_pictures_that_are_not_numbers_are_refused():
-    broken = replace(
-        Sphere().generator(), decode=lambda rows: torch.full((len(rows), 1, SIDE, SIDE), torch.nan)
+    broken = generator_of(
+        Sphere().latents,
+        lambda rows: torch.full((len(rows), 1, SIDE, SIDE), torch.nan),
+        DataSpec(SIDE, SIDE, 1),
     )
     with pytest.raises(DataError, match="nan or inf from toy"):
         ppl(broken, Euclid(), samples=4)

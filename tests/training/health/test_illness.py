@@ -16,10 +16,11 @@ from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import override
 from gansmith.core.console import Silent
 from gansmith.core.noise import Noise
+from gansmith.core.spec import DataSpec
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.open import open_data
 from gansmith.errors import TrainingError
-from gansmith.methods.base import ImageSpec, Loss
+from gansmith.methods.base import Loss
 from gansmith.recipes import named
 from gansmith.reporting.page import build
 from gansmith.reporting.run_files import read
@@ -107,7 +108,7 @@ class Numb(Lazy):
 class Echo(nn.Module):
     """Pictures that are the latent itself, times one number that can be learnt."""
 
-    def __init__(self, spec: ImageSpec) -> None:
+    def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.shape, self.gain = (spec.channels, spec.height, spec.width), nn.Parameter(torch.ones(()))
 
@@ -116,7 +117,7 @@ class Echo(nn.Module):
 
 
 class BigCritic(Pair):
-    def __init__(self, spec: ImageSpec) -> None:
+    def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
         pixels = spec.channels * spec.height * spec.width
         self.generator = Echo(spec)  # type: ignore[assignment]
@@ -131,7 +132,7 @@ class Rote(Lazy):
 
     pixels: int = 3 * 16 * 16
 
-    def build(self, spec: ImageSpec) -> Any:
+    def build(self, spec: DataSpec) -> Any:
         return BigCritic(spec)
 
     def turns(self) -> Any:
@@ -140,7 +141,7 @@ class Rote(Lazy):
     def latents(self, noise: Noise) -> Tensor:
         return noise.uniform(self.pixels) * 2 - 1
 
-    def critic_scores(self, networks: Any, images: Tensor) -> Tensor:
+    def critic_scores(self, networks: Any, images: Tensor, prompt: None) -> Tensor:
         found: Tensor = networks.discriminator(images)
         return found
 

@@ -12,12 +12,11 @@ from gansmith.config.recipe import DataConfig
 from gansmith.core.noise import Noise, mix_seeds
 from gansmith.core.normalization import Scale
 from gansmith.core.normalization import measure as measure_scale
-from gansmith.core.tensors import BytePictures, Images
+from gansmith.core.tensors import Batch, BytePictures, Images
 from gansmith.data.dataset import DataSet
 from gansmith.data.device import on_device
 from gansmith.data.loading.augment import augment
 from gansmith.data.loading.streams import Stream, streams
-from gansmith.methods.base import Batch
 
 B = TypeVar("B", bound=Batch)
 _CHANCE = 3  # Keeps the stream of augmentation apart from others of the same seed.
@@ -105,6 +104,12 @@ class Loader(Generic[B]):
         """Training rows for looking at, not for training: a fixed choice by ``seed``."""
         fewest = min(count, *(len(stream.training) for stream in self._streams))
         return self._rows([stream.sample(fewest, seed) for stream in self._streams])
+
+    def columns(self, names: tuple[str, ...], count: int) -> dict[str, Tensor]:
+        """Some columns of up to ``count`` training rows, on the CPU: a fixed choice of fair chance."""
+        stream = self._streams[0]
+        rows = stream.sample(min(count, len(stream.training)), 0)
+        return {name: column.cpu() for name, column in stream.fetch(rows, names).items()}
 
     def measure_scale(self) -> Scale:
         """Mean and standard deviation of each channel over the training pictures, up to 20,000 of them."""

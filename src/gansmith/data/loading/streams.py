@@ -43,10 +43,11 @@ class Stream:
         order = torch.randperm(len(self.training), generator=torch.Generator().manual_seed(seed))
         return self.training[order[:count]]
 
-    def fetch(self, rows: Tensor) -> dict[str, Tensor]:
-        """Those rows by field."""
-        fetched = self._data.fetch(rows, tuple(dict.fromkeys(self._columns.values())))
-        return {field: fetched[column] for field, column in self._columns.items()}
+    def fetch(self, rows: Tensor, fields: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Those rows of some fields (None: of all), by field."""
+        columns = {field: self._columns[field] for field in fields or self._columns}
+        fetched = self._data.fetch(rows, tuple(dict.fromkeys(columns.values())))
+        return {field: fetched[column] for field, column in columns.items()}
 
 
 def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int) -> tuple[Stream, ...]:

@@ -50,7 +50,7 @@ def ppl(
         SettingError: a generator without a latent, or a number out of its range.
         DataError: pictures that are not numbers, or that the distance cannot compare.
     """
-    if generator.latents is None or generator.decode is None:
+    if not generator.spaces:
         raise SettingError(
             "Path length needs a generator that makes pictures from a latent alone. "
             f"{generator.name} ({generator.recipe_name}) makes them from something else."
@@ -72,26 +72,23 @@ class _Paths:
         self._places = torch.rand(samples, generator=draws, dtype=torch.float64) * (1 - epsilon)
         self._between = {"linear": linear, "spherical": slerp}[mode]
 
-    def points(self, generator: Generator) -> Iterator[Latents]:
-        """Both ends of some steps, [2 k, latent]: k starts, then k ends."""
-        assert generator.latents is not None
+    def points(self, generator: Generator) -> Iterator[tuple[Latents, list[int]]]:
+        """Both ends of some steps, [2 k, latent]: k starts, then k ends; and the seeds of prompts."""
         for first in range(0, len(self._places), RUN):
             places = self._places[first : first + RUN].tolist()
             seeds = range(self._first + 2 * first, self._first + 2 * (first + len(places)))
             ends = generator.latents(Noise.of(*seeds)).cpu()
-            yield torch.stack(
-                [
-                    self._between(a, b, place + step)
-                    for step in (0.0, self.epsilon)
-                    for a, b, place in zip(ends[::2], ends[1::2], places, strict=True)
-                ]
-            )
+            points = [
+                self._between(a, b, place + step)
+                for step in (0.0, self.epsilon)
+                for a, b, place in zip(ends[::2], ends[1::2], places, strict=True)
+            ]
+            yield torch.stack(points), [*seeds[::2], *seeds[::2]]
 
 
 def _lengths(generator: Generator, distance: PictureDistance, paths: _Paths) -> Iterator[Scores]:
-    assert generator.decode is not None
-    for points in paths.points(generator):
-        images = generator.decode(points.to(generator.device))
+    for points, seeds in paths.points(generator):
+        images = generator.synthesize(points, Noise.of(*seeds))
         if not bool(images.isfinite().all()):
             raise DataError(f"Pictures must be numbers. Received: nan or inf from {generator.name}.")
         start, end = _shrunk(images).chunk(2)

@@ -1,0 +1,74 @@
+"""Methods whose images come from a latent, so that one can walk, mix, truncate and invert."""
+
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+from gansmith.core.noise import Noise
+from gansmith.core.tensors import Images, Latents
+from gansmith.errors import SettingError
+from gansmith.methods.base import B, Method, N, P
+
+Way = Literal["spherical", "linear"]
+
+
+class LatentMethod(Method[N, B, P]):
+    """A method with one latent space or several, each a way from noise to an image.
+
+    ``spaces`` goes from the noise to the image: ("z",) for DCGAN, ("z", "w", "w+") for StyleGAN2. What the
+    synthesis draws besides the latent comes from ``noise.fork("synthesis")``, so that a film can hold it.
+
+    Example:
+        >>> noise = Noise.of(0, 1)
+        >>> w = method.truncate(networks, method.to_latent(networks, noise, None, "w"), 0.7, "w")
+        >>> images = method.synthesize(networks, w, noise, None, "w")
+    """
+
+    spaces: ClassVar[tuple[str, ...]] = ("z",)
+
+    @abstractmethod
+    def to_latent(self, networks: N, noise: Noise, prompt: P, space: str = "z") -> Latents:
+        """The latent of each seed in a space, [batch, *latent]."""
+
+    @abstractmethod
+    def synthesize(self, networks: N, latents: Latents, noise: Noise, prompt: P, space: str = "z") -> Images:
+        """The images of latents of a space, in [-1, 1]; differentiable with respect to the latents."""
+
+    def truncate(self, networks: N, latents: Latents, psi: float, space: str = "z") -> Latents:
+        """Latents drawn towards the average by 1 - psi, for fewer odd images and less variety.
+
+        Raises:
+            SettingError: the method has no truncation.
+        """
+        raise SettingError(
+            f"Truncation is for methods that define it. Received: {psi} for {type(self).__name__}, which "
+            "does not. Leave --truncation out."
+        )
+
+    def way(self, space: str) -> Way:
+        """How to go from one latent to another: z lies near a sphere, later spaces are flat."""
+        return "spherical" if space == "z" else "linear"
+
+    def generate(self, networks: N, prompt: P, noise: Noise) -> Images:
+        """``synthesize`` of ``to_latent``, by way of the last space."""
+        space = self.spaces[-1]
+        return self.synthesize(networks, self.to_latent(networks, noise, prompt, space), noise, prompt, space)
+
+
+class NoiseToImage(LatentMethod[N, B, None]):
+    """The short form for one space and no prompt: ``latents`` of noise, ``decode`` of latents."""
+
+    @abstractmethod
+    def latents(self, noise: Noise) -> Latents:
+        """The latent of each seed, [batch, latent]."""
+
+    @abstractmethod
+    def decode(self, networks: N, latents: Latents) -> Images:
+        """The images of these latents, in [-1, 1]."""
+
+    def to_latent(self, networks: N, noise: Noise, prompt: None, space: str = "z") -> Latents:
+        return self.latents(noise)
+
+    def synthesize(
+        self, networks: N, latents: Latents, noise: Noise, prompt: None, space: str = "z"
+    ) -> Images:
+        return self.decode(networks, latents)

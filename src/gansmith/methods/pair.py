@@ -1,0 +1,51 @@
+"""The common form of a game: one generator against one discriminator, with or without a prompt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gansmith.core.noise import Noise
+from gansmith.core.tensors import Images, Latents, Scores
+from gansmith.methods.base import B, P
+from gansmith.methods.latent import LatentMethod
+from gansmith.networks.bundle import Pair
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairMethod(LatentMethod[Pair, B, P]):
+    """A generator of z against a discriminator; a paper adds ``build``, ``turns`` and its losses.
+
+    Each network is given the columns of the prompt as further arguments: ``generator(z, labels)`` and
+    ``discriminator(images, labels)``, or ``generator(z)`` and ``discriminator(images)`` without a prompt.
+
+    Example:
+        >>> class Mine(PairMethod[ImageBatch, None]):
+        ...     batch_type: ClassVar[type[ImageBatch]] = ImageBatch
+    """
+
+    latent: int = 100  # Numbers in z.
+
+    def players(self) -> Mapping[str, tuple[str, ...]]:
+        return {"discriminator": ("discriminator",), "generator": ("generator",)}
+
+    def latents(self, noise: Noise) -> Latents:
+        """Z of each seed, from N(0, 1): [batch, latent]."""
+        return noise.normal(self.latent)
+
+    def to_latent(self, networks: Pair, noise: Noise, prompt: P, space: str = "z") -> Latents:
+        return self.latents(noise)
+
+    def synthesize(
+        self, networks: Pair, latents: Latents, noise: Noise, prompt: P, space: str = "z"
+    ) -> Images:
+        images: Images = networks.generator(latents, *condition(prompt))
+        return images
+
+    def critic_scores(self, networks: Pair, images: Images, prompt: P) -> Scores:
+        scores: Scores = networks.discriminator(images, *condition(prompt))
+        return scores
+
+
+def condition(prompt: Any) -> tuple[Any, ...]:
+    """The columns of a prompt as arguments of a network; none where there is no prompt."""
+    return () if prompt is None else tuple(prompt)

@@ -1,0 +1,202 @@
+"""What a trained model is asked for besides a seed: prompts by name, or drawn as the training data are."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gansmith.core.noise import Noise
+from gansmith.core.spec import DataSpec
+from gansmith.data.metadata.captions import to_texts
+from gansmith.errors import SettingError, nearest
+from gansmith.methods.batches import IMAGE_COLUMNS
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks of a conditional model; what is left open follows the training data.
+
+    Example:
+        >>> generator.prompts([0, 1, 2], Wish(attributes={"smiling": 1}))
+    """
+
+    label: str | None = None  # The name of a class, or its number.
+    attributes: Mapping[str, int] = field(default_factory=dict)  # Name -> 0 or 1.
+    caption: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.label is not None or bool(self.attributes) or self.caption is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Prompts:
+    """The prompts a model takes: what each column means, and what the training data had in them.
+
+    Args:
+        kind: the NamedTuple of the method.
+        spec: the names of classes and attributes.
+        table: column -> its values in some training rows, [rows, ...]; a checkpoint keeps them.
+    """
+
+    kind: type[Any]
+    spec: DataSpec
+    table: Mapping[str, Tensor]
+
+    def choose(self, seeds: Sequence[int], wish: Wish | None = None) -> Any:
+        """A prompt for each seed: a training row drawn by the seed, with what ``wish`` says put in its place.
+
+        A seed has the same prompt whatever other seeds are asked for.
+
+        Returns: the NamedTuple, its columns [batch, ...] on the CPU.
+
+        Raises:
+            SettingError: the wish names what this model does not know, or its prompts are images.
+        """
+        images = [name for name in self.kind._fields if name in IMAGE_COLUMNS]
+        if images:
+            raise SettingError(
+                f"This model makes images out of images ({', '.join(images)}), which seeds alone do not "
+                "give. Compare it with its data (gansmith evaluate RUN DATA), or look at its run's grids."
+            )
+        self.check(wish or Wish())
+        count = len(next(iter(self.table.values())))
+        chance = Noise.of(*seeds).fork("prompt").uniform(1)[:, 0].double()
+        rows = (chance * count).long().clamp(max=count - 1)
+        columns = {name: self.table[name][rows].clone() for name in self.kind._fields}
+        for name, fill in _FILLERS.items():
+            if name in columns:
+                fill(columns[name], self.spec, wish or Wish())
+        kind: Any = self.kind
+        return kind(*columns.values())
+
+    def check(self, wish: Wish) -> None:
+        """Raise SettingError where a wish is for a column the model does not take, or an unknown name."""
+        asked = {
+            "labels": ("--label", wish.label is not None),
+            "attributes": ("--attribute", bool(wish.attributes)),
+            "captions": ("--caption", wish.caption is not None),
+        }
+        for column, (option, there) in asked.items():
+            if there and column not in self.kind._fields:
+                takes = ", ".join(self.kind._fields)
+                raise SettingError(
+                    f"{option} is for models that were trained on {column}. This one takes {takes}. "
+                    f"Leave {option} out."
+                )
+        if wish.label is not None:
+            label_number(wish.label, self.spec.class_names)
+        for name, value in wish.attributes.items():
+            _attribute_number(name, value, self.spec.attribute_names)
+
+    def arrange(self, prompt: Any) -> tuple[list[int], str | None]:
+        """In which order rows belong in a grid, by class or by attributes, and a sentence that says so.
+
+        Returns: the rows in order, and the sentence; rows as they are and None where nothing orders them.
+        """
+        columns = dict(zip(self.kind._fields, prompt, strict=True))
+        if "labels" in columns:
+            labels = columns["labels"].tolist()
+            counts = Counter(labels)
+            classes = (f"{self.spec.class_names[label]} ({counts[label]})" for label in sorted(counts))
+            return sorted(
+                range(len(labels)), key=labels.__getitem__
+            ), f"sorted by class: {', '.join(classes)}"
+        if "attributes" in columns:
+            rows = columns["attributes"].tolist()
+            names = ", ".join(self.spec.attribute_names)
+            return sorted(range(len(rows)), key=rows.__getitem__), f"sorted by {names}"
+        return list(range(len(prompt[0]))), None
+
+    def describe(self, prompt: Any, row: int) -> str:
+        """One prompt of a batch in words, for the marks of an image: ``label: 3``."""
+        parts = []
+        for name, column in zip(self.kind._fields, prompt, strict=True):
+            words = _DESCRIBERS.get(name)
+            if words is not None:
+                parts.append(words(column[row], self.spec))
+        return "; ".join(parts)
+
+
+def check_no_wish(wish: Wish | None, name: str) -> None:
+    """Raise SettingError where something is asked of a model that takes no prompt."""
+    if wish:
+        raise SettingError(
+            f"--label, --attribute and --caption are for models trained on them. {name} makes images from "
+            "seeds alone. Leave them out."
+        )
+
+
+def label_number(label: str, names: Sequence[str]) -> int:
+    """The class of a name or a number.
+
+    Raises:
+        SettingError: there is none; the nearest is named.
+    """
+    if label in names:
+        return names.index(label)
+    if label.isdigit() and int(label) < len(names):
+        return int(label)
+    rule = f"This model has {len(names)} classes. Received: '{label}', which is none of them."
+    raise SettingError(f"{rule}{nearest(label, names)}")
+
+
+def parse_attributes(text: str) -> dict[str, int]:
+    """``smiling=1,glasses=0`` -> values by name; a name alone is 1.
+
+    Raises:
+        SettingError: a value that is neither 0 nor 1.
+    """
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = part.partition("=")
+        if value.strip() not in ("", "0", "1"):
+            raise SettingError(f"An attribute is 0 or 1, as in smiling=1,glasses=0. Received: {part!r}.")
+        found[name.strip()] = int(value.strip() or "1")
+    return found
+
+
+def _attribute_number(name: str, value: int, names: Sequence[str]) -> int:
+    if name not in names:
+        raise SettingError(f"There is no attribute '{name}'.{nearest(name, names)}")
+    return names.index(name)
+
+
+def _fill_labels(column: Tensor, spec: DataSpec, wish: Wish) -> None:
+    if wish.label is not None:
+        column.fill_(label_number(wish.label, spec.class_names))
+
+
+def _fill_attributes(column: Tensor, spec: DataSpec, wish: Wish) -> None:
+    for name, value in wish.attributes.items():
+        column[:, _attribute_number(name, value, spec.attribute_names)] = value
+
+
+def _fill_captions(column: Tensor, spec: DataSpec, wish: Wish) -> None:
+    if wish.caption is None:
+        return
+    content = wish.caption.encode()
+    if len(content) > spec.caption_length:
+        raise SettingError(
+            f"A caption of this model has at most {spec.caption_length} bytes. Received: {len(content)}. "
+            "Write a shorter one."
+        )
+    column.zero_()
+    column[:, : len(content)] = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+
+
+_FILLERS: Mapping[str, Callable[[Tensor, DataSpec, Wish], None]] = {
+    "labels": _fill_labels,
+    "attributes": _fill_attributes,
+    "captions": _fill_captions,
+}
+
+_DESCRIBERS: Mapping[str, Callable[[Tensor, DataSpec], str]] = {
+    "labels": lambda value, spec: f"label: {spec.class_names[int(value)]}",
+    "attributes": lambda value, spec: (
+        "attributes: " + ", ".join(n for n, v in zip(spec.attribute_names, value.tolist(), strict=True) if v)
+    ),
+    "captions": lambda value, spec: f"caption: {to_texts(value[None])[0]}",
+}

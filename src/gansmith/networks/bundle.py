@@ -1,0 +1,52 @@
+"""The bundle of all networks of a method, and the pair that most games are played by."""
+
+from collections.abc import Mapping
+
+from torch import nn
+
+
+class _Instruments(dict[str, nn.Module]):
+    """Frozen networks by name; a copy of a bundle looks through the same ones."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "_Instruments":
+        return self
+
+
+class Networks(nn.Module):
+    """All networks of a method, each an attribute with a name.
+
+    What must survive a restart (a pool of past fakes, a running mean) is a buffer in here, written by
+    ``Method.after_step``. Frozen networks that are only looked through are ``instruments``: they are in no
+    checkpoint, no copy and no average.
+
+    Example:
+        >>> class Translators(Networks):
+        ...     def __init__(self) -> None:
+        ...         super().__init__()
+        ...         self.a_to_b, self.b_to_a = nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3)
+        ...         self.register_buffer("pool", torch.zeros(50, 3, 64, 64))
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._instruments = _Instruments()
+
+    @property
+    def instruments(self) -> Mapping[str, nn.Module]:
+        """The frozen networks of the method by name; empty outside training."""
+        return self._instruments
+
+    def attach(self, instruments: Mapping[str, nn.Module]) -> None:
+        """Look through these from now on: frozen, in eval mode, and no part of ``state_dict``."""
+        self._instruments = _Instruments(
+            {name: network.eval().requires_grad_(False) for name, network in instruments.items()}
+        )
+
+
+class Pair(Networks):
+    """One generator against one discriminator."""
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+        self.discriminator = discriminator
