@@ -20,7 +20,7 @@ import torch
 from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data.open import open_data
-from gansmith.metrics.evaluate import evaluate
+from gansmith.metrics.compute import compute
 from gansmith.metrics.features.inception import random_inception
 from gansmith.metrics.features.packages import start
 from gansmith.metrics.features.registry import open_features
@@ -70,7 +70,7 @@ def theirs(sides: list[torch.Tensor], weights: Path) -> dict[str, float]:
 def ours(sides: list[DataPictures]) -> dict[str, float]:
     """The numbers of gansmith."""
     network = open_features("inception", weights="random:0", resize="legacy")
-    found = evaluate(sides[0], sides[1], network, METRICS)
+    found = compute(sides[0], sides[1], network, METRICS)
     return {name: found.values[name].value for name in METRICS}
 
 

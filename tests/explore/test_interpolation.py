@@ -140,7 +140,9 @@ def test_a_film_of_a_tour_has_every_frame(tmp_path: Path, suffix: str) -> None:
 def test_a_film_shows_the_seeds_pictures_and_bears_the_mark(tmp_path: Path) -> None:
     maker = toy()
     frames = frames_of(
-        interpolation.walk(maker, [4, 9], tmp_path / "walk.webp", interpolation.Interpolation(frames_per_leg=5))
+        interpolation.walk(
+            maker, [4, 9], tmp_path / "walk.webp", interpolation.Interpolation(frames_per_leg=5)
+        )
     )
     for frame, made in zip((frames[0], frames[5]), grid.to_bytes(maker.make(Noise.of(4, 9))), strict=True):
         expected = made[:, 3, 3].tolist()
@@ -155,7 +157,9 @@ def test_a_film_shows_the_seeds_pictures_and_bears_the_mark(tmp_path: Path) -> N
 def test_walkers_and_sweeps_go_side_by_side(tmp_path: Path) -> None:
     tour = interpolation.Interpolation(frames_per_leg=3, side_by_side=3)
     frames = frames_of(
-        interpolation.walk(toy(), [1, 2, 3], tmp_path / "tour.gif", tour, interpolation.VideoOptions(columns=3))
+        interpolation.walk(
+            toy(), [1, 2, 3], tmp_path / "tour.gif", tour, interpolation.VideoOptions(columns=3)
+        )
     )
     assert len(frames) == 9
     assert frames[0].size == (3 * SIZE + 4, SIZE)

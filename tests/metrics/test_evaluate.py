@@ -21,7 +21,7 @@ from gansmith.core.image_size import Size
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.open import open_data
 from gansmith.errors import DataError, GansmithError, SettingError
-from gansmith.metrics.evaluate import evaluate
+from gansmith.metrics.compute import compute
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures, open_rows, training_and_held_out
 from gansmith.metrics.outputs import history, remember
@@ -71,7 +71,7 @@ def trained(tmp_path: Path, faces: Path) -> Path:
 
 def test_equal_sets_are_equal_by_every_metric() -> None:
     names = [name for name in METRICS if name in ("fid", "fid_infinity", "kid", "pr", "prdc", "prd", "swd")]
-    found = evaluate(noise(60), noise(60), PIXELS, names)
+    found = compute(noise(60), noise(60), PIXELS, names)
     assert found.values["fid"].value == pytest.approx(0.0, abs=1e-6)
     for name in ("precision", "recall", "density", "coverage"):
         assert found.values[name].value == pytest.approx(1.0)
@@ -81,10 +81,10 @@ def test_equal_sets_are_equal_by_every_metric() -> None:
 
 def test_the_batch_changes_no_number_and_other_pictures_do() -> None:
     made, real = noise(70, 1), noise(50, 2)
-    one = evaluate(made, real, PIXELS, ("fid", "kid"), options=EvaluationOptions(batch=7))
-    other = evaluate(made, real, PIXELS, ("fid", "kid"), options=EvaluationOptions(batch=64))
+    one = compute(made, real, PIXELS, ("fid", "kid"), options=EvaluationOptions(batch=7))
+    other = compute(made, real, PIXELS, ("fid", "kid"), options=EvaluationOptions(batch=64))
     assert one.values == other.values
-    worse = evaluate(noise(70, 1, level=60), real, PIXELS, ("fid",))
+    worse = compute(noise(70, 1, level=60), real, PIXELS, ("fid",))
     assert worse.values["fid"].value > 1.1 * one.values["fid"].value
 
 
@@ -122,12 +122,12 @@ def test_saved_statistics_stand_for_their_pictures(tmp_path: Path) -> None:
     kept = load(tmp_path / "real.safetensors")
     assert kept.about == {"channels": 3, "height": 16, "width": 16}
     made = noise(40, 1)
-    assert evaluate(made, kept, PIXELS, ("fid",)).values == evaluate(made, noise(40), PIXELS, ("fid",)).values
+    assert compute(made, kept, PIXELS, ("fid",)).values == compute(made, noise(40), PIXELS, ("fid",)).values
     with pytest.raises(DataError, match="holds only their mean and covariance"):
-        evaluate(made, kept, PIXELS, ("kid",))
+        compute(made, kept, PIXELS, ("kid",))
     other = replace(kept, network="another")
     with pytest.raises(DataError, match="of one feature network"):
-        evaluate(made, other, PIXELS, ("fid",))
+        compute(made, other, PIXELS, ("fid",))
 
 
 @pytest.mark.parametrize("raw", [b"", b"not this", b"\x10\0\0\0\0\0\0\0{}"])
@@ -140,10 +140,10 @@ def test_damaged_statistics_are_told(tmp_path: Path, raw: bytes) -> None:
 
 def test_one_picture_or_constant_pictures() -> None:
     with pytest.raises(DataError, match="Two pictures or more"):
-        evaluate(noise(1), noise(40), PIXELS, ("fid",))
+        compute(noise(1), noise(40), PIXELS, ("fid",))
     flat = MemoryDataSet("flat", {"images": torch.full((40, 3, 16, 16), 9, dtype=torch.uint8)})
     constant = DataPictures(flat, "flat", "flat", torch.arange(40))
-    found = evaluate(constant, noise(40), PIXELS, ("fid", "kid", "prdc"))
+    found = compute(constant, noise(40), PIXELS, ("fid", "kid", "prdc"))
     assert all(math.isfinite(value.value) for value in found.values.values())
     assert found.values["recall"].value == 0.0
 
@@ -198,7 +198,7 @@ def test_copies_are_told(faces: Path, tmp_path: Path) -> None:
         (tmp_path / "copies" / f"{row}.png").write_bytes((faces / f"{row:03d}.png").read_bytes())
     made = open_rows(str(tmp_path / "copies"), config)
     parts = training_and_held_out(str(faces), config, 0)
-    found = evaluate(made, open_rows(str(faces), config), PIXELS, ("memorization",), extra=ExtraInputs(parts))
+    found = compute(made, open_rows(str(faces), config), PIXELS, ("memorization",), extra=ExtraInputs(parts))
     assert found.values["copying_z"].value < -3 and "It copies" in found.values["copying_z"].note
     assert found.values["copying_ratio"].value == 0.0
     assert len(found.pairs) == 16 and all(np.array_equal(*pair) for pair in found.pairs)
@@ -309,9 +309,9 @@ def test_statistics_of_another_size_and_pairs_are_refused(faces: Path, tmp_path:
 
 
 def test_history_keeps_the_newest_numbers_of_each_position(tmp_path: Path) -> None:
-    first = evaluate(noise(40, 1), noise(40), PIXELS, ("fid",))
-    second = evaluate(noise(40, 2), noise(40), PIXELS, ("fid",))
-    other = evaluate(noise(40, 2), noise(40, 3), PIXELS, ("fid",))
+    first = compute(noise(40, 1), noise(40), PIXELS, ("fid",))
+    second = compute(noise(40, 2), noise(40), PIXELS, ("fid",))
+    other = compute(noise(40, 2), noise(40, 3), PIXELS, ("fid",))
     remember(tmp_path, 20, first)
     remember(tmp_path, 10, first)
     remember(tmp_path, 20, second)
@@ -353,7 +353,7 @@ def test_metrics_of_models_need_a_model(faces: Path, metric: str, message: str) 
 def test_metrics_of_pictures_need_pictures(tmp_path: Path, metric: str) -> None:
     statistics = gather(noise(40), PIXELS, keep=True)
     with pytest.raises(DataError, match="looks at pictures"):
-        evaluate(statistics, statistics, PIXELS, (metric,))
+        compute(statistics, statistics, PIXELS, (metric,))
 
 
 def test_metrics_of_version_0_1_are_still_known() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data.open import open_data
-from gansmith.metrics.evaluate import evaluate
+from gansmith.metrics.compute import compute
 from gansmith.metrics.features import extractor
 from gansmith.metrics.features.inception import random_inception
 from gansmith.metrics.features.registry import open_features
@@ -79,7 +79,7 @@ def compared(
     other = expected(folders, weights, min(made, real), metrics)
     sides: list[DataPictures] = [open_rows(str(place), CONFIG) for place in folders]
     network = open_features("inception", weights="random:0", resize="legacy")
-    values = evaluate(sides[0], sides[1], network, metrics).values
+    values = compute(sides[0], sides[1], network, metrics).values
     ours = {name: values[name].value for name in other}
     assert other["kid"] > 1e-3  # Near 0 their sums in float32 have no digits left.
     assert ours == pytest.approx(other, rel=1e-4)

@@ -15,6 +15,7 @@ from PIL import Image
 from gansmith.cli.report import report as verb
 from gansmith.errors import RunError, SettingError, StorageError
 from gansmith.images.provenance import Provenance, png_info
+from gansmith.metrics.descriptions import describe
 from gansmith.reporting import charts, html, images, page, scores
 from gansmith.reporting.page import build, report
 from gansmith.reporting.run_files import Point, read, read_log
@@ -499,7 +500,7 @@ def test_the_facts_show_the_main_scores_and_a_table_all(make_run):
     rows = [{"images": 500 * n, **{name: n * 0.5 for name in names}} for n in (1, 2)]
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     facts, rest = build(read(run)).split('<section id="scores">')
-    titles = [scores.score(name).title for name in names]
+    titles = [describe(name).title for name in names]
     assert [title for title in titles if f"<dt>{title}</dt>" in facts] == [
         "Sliced Wasserstein distance", "Recall", "FID", "KID", "Precision",
     ]  # fmt: skip

@@ -27,7 +27,7 @@ from gansmith.data.loading.loader import Loader
 from gansmith.data.open import open_data
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import StorageError
-from gansmith.metrics.evaluate import Evaluation, contribute, evaluate
+from gansmith.metrics.compute import Evaluation, compute, contribute
 from gansmith.metrics.features.base import Outputs
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures, ModelPictures
@@ -212,7 +212,7 @@ def test_several_processes_find_the_numbers_of_one(tmp_path: Path) -> None:
     def work(world: World) -> Evaluation | None:
         if world.is_main:
             metrics, options = ("fid", "memorization"), EvaluationOptions(batch=16, world=world)
-            return evaluate(made, real, PIXELS, metrics, extra=ExtraInputs(parts), options=options)
+            return compute(made, real, PIXELS, metrics, extra=ExtraInputs(parts), options=options)
         contribute([made, real, *parts], PIXELS, EvaluationOptions(batch=16, world=world))
         return None
 
@@ -235,7 +235,7 @@ def test_each_process_looks_at_its_share(monkeypatch: pytest.MonkeyPatch) -> Non
     def work(world: World) -> None:
         sides, options = (noise(64, 1), noise(64, 2)), EvaluationOptions(batch=16, world=world)
         if world.is_main:
-            evaluate(*sides, PIXELS, ("fid",), options=options)
+            compute(*sides, PIXELS, ("fid",), options=options)
         else:
             contribute(sides, PIXELS, options)
 

@@ -1,11 +1,15 @@
 """How words of the command line become values, for verbs of all modules."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gansmith.core.image_size import Box, Fit, Size
 from gansmith.errors import SettingError
+
+if TYPE_CHECKING:
+    from gansmith.models.prompts import Wish
 
 
 def with_lines(text: str | None) -> str:
@@ -71,3 +75,51 @@ on_device = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."
 )
 """Where networks run."""
+
+
+with_code = click.option(
+    "--code", metavar="FILE", callback=given, help="A Python file with methods or losses of your own."
+)
+
+
+def import_code(file: str | None) -> None:
+    """Make the classes of a user's file known; nothing for None.
+
+    Raises:
+        SettingError: not there, or it fails.
+    """
+    if file is not None:
+        from gansmith.models.load import import_code as start
+
+        start(file)
+
+
+def with_wish(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what a conditional model is asked for, and how far it may stray."""
+    for option in (
+        click.option("--truncation", type=click.FloatRange(0.0, 1.0), metavar="PSI", help=_TRUNCATION),
+        click.option("--caption", metavar="TEXT", help="A sentence, for models trained on captions."),
+        click.option("--attribute", "attributes", metavar="A=1,B=0", help=_ATTRIBUTE),
+        click.option(
+            "--label", metavar="NAME|N", help="A class by name or number, for models trained on labels."
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
+_TRUNCATION = "1 for all variety there is, less for fewer odd pictures, for models that have it."
+_ATTRIBUTE = "Attributes that shall hold (1) or not (0); the others follow the training data."
+
+
+def to_wish(asked: Mapping[str, Any]) -> "Wish | None":
+    """What ``with_wish`` gave; None where nothing was asked for.
+
+    Raises:
+        SettingError: an attribute is neither 0 nor 1.
+    """
+    from gansmith.models.prompts import Wish, parse_attributes
+
+    attributes = {} if asked["attributes"] is None else parse_attributes(asked["attributes"])
+    wish = Wish(asked["label"], attributes, asked["caption"])
+    return wish if wish else None

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor, nn
 
@@ -83,8 +83,8 @@ class Method(ABC, Generic[N, B, P]):
             noise alone.
     """
 
-    batch_type: ClassVar[type[NamedTuple]]
-    prompt_type: ClassVar[type[NamedTuple] | None] = None
+    batch_type: ClassVar[type[Any]]
+    prompt_type: ClassVar[type[Any] | None] = None
 
     @abstractmethod
     def build(self, spec: DataSpec) -> N:
@@ -113,7 +113,8 @@ class Method(ABC, Generic[N, B, P]):
         if self.prompt_type is None:
             return None  # type: ignore[return-value]
         columns = (getattr(batch, name) for name in self.prompt_type._fields)
-        return self.prompt_type(*columns)  # type: ignore[return-value]
+        made: P = self.prompt_type(*columns)
+        return made
 
     def real_images(self, batch: B) -> Images:
         """The images of a batch that results are compared with: ``target``, ``b`` or ``images``."""

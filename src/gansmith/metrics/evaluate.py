@@ -1,246 +1,255 @@
-"""All numbers about two sets of pictures from one pass over each."""
+"""Numbers about a model or pictures against pictures, by the names a user gives them."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from gansmith import __version__
-from gansmith.core.tensors import BytePictures
-from gansmith.errors import DataError
-from gansmith.metrics.features.base import FeatureNetwork
-from gansmith.metrics.image_sets import PictureSet
-from gansmith.metrics.math.values import Result, Value
-from gansmith.metrics.registry import MEANINGS, METRICS, ExtraInputs, Inputs, check_possible
-from gansmith.metrics.scores.laplacian import PatchCollector
-from gansmith.metrics.scores.memorization import Memorization
-from gansmith.metrics.scores.mnist_classifier import ModeCounter, mode_counter
-from gansmith.metrics.statistics import EvaluationOptions, Statistics, Watcher, contribute_statistics, gather
+from gansmith.config.recipe import DataConfig, Recipe
+from gansmith.core.distributed import SINGLE_PROCESS, World
+from gansmith.core.image_size import Size
+from gansmith.data.loading.loader import Loader
+from gansmith.data.open import open_data
+from gansmith.engine.device import pick_device
+from gansmith.methods.batches import IMAGE_COLUMNS
+from gansmith.metrics.compute import Evaluation, compute, contribute
+from gansmith.metrics.features.registry import open_features
+from gansmith.metrics.image_sets import (
+    DataPictures,
+    HeldOutPictures,
+    HeldOutPrompts,
+    ModelPictures,
+    PictureSet,
+    check_readable,
+    common_config,
+    is_model,
+    open_model,
+    open_rows,
+    training_and_held_out,
+)
+from gansmith.metrics.registry import ExtraInputs, needs_network, parse_metrics
+from gansmith.metrics.statistics import EvaluationOptions, Statistics, cache_folder, is_statistics, load
+from gansmith.models.load import open_judge
+from gansmith.runs.run import Run
 
-_DIVERSITY = 2000  # Made pictures that ms_ssim looks at.
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Numbers about two sets, and everything they depend on."""
-
-    values: Result
-    about: Mapping[str, Any]
-    curves: Mapping[str, list[tuple[float, float]]]
-    fake: Statistics
-    real: Statistics
-    pairs: Sequence[tuple[NDArray[np.uint8], ...]] = ()  # Made pictures and the nearest training pictures.
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {
-            "values": {
-                name: {
-                    "value": _finite(value.value),
-                    "low": _finite(value.low),
-                    "high": _finite(value.high),
-                    "note": value.note,
-                }
-                for name, value in self.values.items()
-            },
-            "about": dict(self.about),
-            "curves": {name: [list(point) for point in curve] for name, curve in self.curves.items()},
-        }
-
-    def as_text(self) -> str:
-        """A table for people: number, interval, and what it means."""
-        lines = [f"{self.about['a']} against {self.about['b']}", ""]
-        notes: list[str] = []
-        for name, value in self.values.items():
-            between = (
-                "" if value.low is None or value.high is None else f"{value.low:.4g} to {value.high:.4g}"
-            )
-            lines.append(f"{name:14} {value.value:10.4g}   {between:22} {MEANINGS.get(name, '')}")
-            if value.note and value.note not in notes:
-                notes.append(value.note)
-        kind = "grey" if self.about.get("picture_channels") == 1 else "colour"
-        size = f"{self.about.get('picture_width')}x{self.about.get('picture_height')} in {kind}"
-        counts = f"{self.fake.count:,} and {self.real.count:,} pictures, {size}"
-        lines += ["", f"{counts}, features {self.about['features']}; intervals hold with 95 %."]
-        return "\n".join([*lines, *(f"Note: {note}" for note in notes)])
+_WITH_PARTS = frozenset(("memorization", "critic_auc", "obedience"))
+_WITH_COLUMNS = frozenset(("class_fid", "obedience"))
+_AT_A_TIME = 64
 
 
-def _finite(number: float | None) -> float | None:
-    """None for what JSON has no word for."""
-    return number if number is not None and math.isfinite(number) else None
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of two sets, and how it is to be found out."""
+
+    metrics: str = "fid,kid,pr,prdc"
+    features: str | None = (
+        None  # None: Inception, or what needs no weights where no metric asks for features.
+    )
+    weights: str | None = None  # A file with the weights of the feature network.
+    resize: Literal["clean", "legacy"] = "clean"
+    samples: int = 50_000  # Pictures at most.
+    size: Size | None = None  # What pictures are compared at; None: the model's own size.
+    cache: bool = True  # Whether statistics are kept for next time.
+    device: str = "auto"
 
 
 def evaluate(
-    fake: PictureSet | Statistics,
-    real: PictureSet | Statistics,
-    network: FeatureNetwork,
-    metrics: Sequence[str],
+    fake: str,
+    real: str,
+    question: Question | None = None,
     *,
-    extra: ExtraInputs | None = None,
-    options: EvaluationOptions | None = None,
-) -> Evaluation:
-    """The metrics of ``fake`` pictures against ``real`` ones.
+    progress: Callable[[str], Callable[[int, int], None]] | None = None,
+    world: World = SINGLE_PROCESS,
+) -> Evaluation | None:
+    """Numbers about ``fake`` against ``real``, each with its interval.
+
+    A conditional model is given the prompts of held-out rows of ``real``, in order; a model that makes
+    images out of images is compared with the images that belong to them.
 
     Args:
-        made: pictures, or saved statistics of them.
+        fake: a run, a checkpoint, saved statistics, or pictures (a folder, zip, tar, prepared set or
+            built-in name).
         real: likewise.
-        network: turns pictures into features.
-        metrics: names from `METRICS`.
-        extra: what some metrics need besides.
-        options: batch, progress and cache.
+        question: metrics, features and samples; None for FID, KID, precision, recall, density and coverage.
+        progress: what is looked at -> a function of (done, all).
+        world: the processes that share the work.
+
+    Returns: the numbers; None at processes other than the main one.
 
     Raises:
-        DataError: too few pictures, pictures of which modes cannot be counted, or statistics of another
-            feature network.
+        DataError, CheckpointError, RunError, SettingError: a name, a metric or what it needs is not there.
+
+    Example:
+        >>> found = evaluate("runs/one", "my_pictures", Question(metrics="fid,kid", samples=10_000))
+        >>> found.values["fid"].value, found.values["fid"].low, found.values["fid"].high
     """
-    keep = any(METRICS[name].features for name in metrics)
-    options, extra = options or EvaluationOptions(), extra or ExtraInputs()
-    check_possible(metrics, network, extra)
-    counter = mode_counter(fake, real) if "modes" in metrics else None
-    watching = [_Watching(fake, metrics, counter), _Watching(real, metrics)]
-    sides = [
-        _statistics(side, network, keep, options, watched)
-        for side, watched in zip((fake, real), watching, strict=True)
-    ]
-    known: tuple[Statistics, ...] = ()
-    if extra.parts is not None and "memorization" in metrics:
-        known = tuple(_statistics(part, network, True, options) for part in extra.parts)
-    inputs = Inputs(
-        sides[0],
-        sides[1],
-        tuple(watched.patches.patches() for watched in watching if watched.patches is not None),
-        watching[0].pictures(),
-        None if isinstance(fake, Statistics) or isinstance(real, Statistics) else (fake, real),
-        network,
-        extra,
-        known,
-        classes=None if counter is None else counter.classes(),
-    )
-    _check_equal_sizes(sides[0], sides[1])
-    values: dict[str, Value] = {}
-    for name in metrics:
-        values |= METRICS[name].compute(inputs)
-    about = {
-        "a": inputs.fake.name,
-        "b": inputs.real.name,
-        "a_fingerprint": inputs.fake.fingerprint,
-        "b_fingerprint": inputs.real.fingerprint,
-        "a_pictures": inputs.fake.count,
-        "b_pictures": inputs.real.count,
-        "features": network.name,
-        "network": network.fingerprint,
-        "network_facts": dict(getattr(network, "facts", {})),
-        "versions": {"gansmith": __version__, "torch": torch.__version__},
-        **{f"picture_{key}": value for key, value in inputs.fake.about.items()},
-    }
-    if counter is not None:
-        about["digits"] = dict(counter.facts)
-    images = getattr(fake, "images_seen", None)
-    if images is not None:
-        about["images"] = images
-    pairs = [] if extra.parts is None else _pairs(fake, extra.parts[0], inputs.found)
-    return Evaluation(values, about, inputs.curves, inputs.fake, inputs.real, pairs)
-
-
-def contribute(
-    sides: Iterable[PictureSet | Statistics], network: FeatureNetwork, options: EvaluationOptions
-) -> None:
-    """The share of another process than the first in what that one ``evaluate``s.
-
-    Args:
-        sides: generated and real pictures, and behind them, where memorization is asked for, the
-            ``ExtraInputs.parts``.
-        network: as there.
-        options: as there.
-
-    Raises:
-        TrainingError: another process has gone.
-    """
-    for side in sides:
-        if not isinstance(side, Statistics):
-            contribute_statistics(side, network, options)
-
-
-def _pairs(
-    fake: PictureSet | Statistics, training: PictureSet, found: Sequence[Memorization]
-) -> list[tuple[NDArray[np.uint8], ...]]:
-    """The most suspicious generated pictures, each beside the training picture nearest to it."""
-    if not found or isinstance(fake, Statistics):
-        return []
-    worst = found[0].worst
-    nearest_rows = [int(found[0].nearest.index[row]) for row in worst]
-    ours, theirs = _picked(fake, worst), _picked(training, nearest_rows)
-    return [(ours[row], theirs[other]) for row, other in zip(worst, nearest_rows, strict=True)]
-
-
-def _picked(pictures: PictureSet, rows: Sequence[int]) -> dict[int, NDArray[np.uint8]]:
-    """Some pictures of a set by number, from one pass."""
-    wanted, start, picked = set(rows), 0, dict[int, NDArray[np.uint8]]()
-    for part in pictures.batches(64):
-        for row in wanted & set(range(start, start + len(part))):
-            picked[row] = part[row - start].numpy()
-        start += len(part)
-        if len(picked) == len(wanted):
-            break
-    return picked
-
-
-def _check_equal_sizes(fake: Statistics, real: Statistics) -> None:
-    first, second = (f"{side.about.get('width')}x{side.about.get('height')}" for side in (fake, real))
-    if first != second:
-        raise DataError(
-            f"Pictures are compared at one size. Received: {first} in {fake.name} and {second} in "
-            f"{real.name}. Give pictures of one size, or make the statistics again."
+    asked = question or Question()
+    metrics = parse_metrics(asked.metrics)
+    for place in (fake, real):
+        check_readable(place)
+    with _main_first(world):
+        network = open_features(
+            _features(fake, real, metrics, asked),
+            weights=asked.weights,
+            resize=asked.resize,
+            device=pick_device(asked.device),
         )
+        sides = _Sides.of(fake, real, asked)
+    if not world.is_main:
+        parts = sides.parts() if "memorization" in metrics else None
+        contribute([sides.fake, sides.real, *(parts or ())], network, EvaluationOptions(world=world))
+        return None
+    options = EvaluationOptions(progress=progress, cache=cache_folder() if asked.cache else None, world=world)
+    extra = sides.extra(metrics, asked.device)
+    return compute(sides.fake, sides.real, network, metrics, extra=extra, options=options)
 
 
-class _Watching:
-    """What looks at pictures themselves in the one pass over a set."""
-
-    def __init__(
-        self, side: PictureSet | Statistics, metrics: Sequence[str], counter: ModeCounter | None = None
-    ) -> None:
-        self._counter = counter
-        self.patches: PatchCollector | None = None
-        if not isinstance(side, Statistics) and "swd" in metrics:
-            self.patches = PatchCollector(len(side))
-        self._keep = not isinstance(side, Statistics) and "ms_ssim" in metrics
-        self._kept: list[BytePictures] = []
-
-    def watchers(self) -> list[Watcher]:
-        """What wants to see every batch."""
-        found: list[Watcher] = [] if self.patches is None else [self.patches.add]
-        found += [] if self._counter is None else [self._counter.add]
-        return [*found, self._add] if self._keep else found
-
-    def pictures(self) -> BytePictures | None:
-        """The first pictures, where they are kept."""
-        return torch.cat(self._kept) if self._kept else None
-
-    def _add(self, part: BytePictures) -> None:
-        if sum(map(len, self._kept)) < _DIVERSITY:
-            self._kept.append(part)
+@contextmanager
+def _main_first(world: World) -> Iterator[None]:
+    """The main process does this before the others: what is not there yet is downloaded once."""
+    if not world.is_main:
+        world.barrier()
+    yield
+    if world.is_main:
+        world.barrier()
 
 
-def _statistics(
-    side: PictureSet | Statistics,
-    network: FeatureNetwork,
-    keep: bool,
-    options: EvaluationOptions,
-    watching: _Watching | None = None,
-) -> Statistics:
-    if isinstance(side, Statistics):
-        if side.network != network.fingerprint:
-            raise DataError(
-                "Statistics are compared where both are of one feature network. Received: "
-                f"{side.name}, made with {side.network}, and {network.fingerprint}. Make them again."
-            )
-        return side
-    if len(side) < 2:
-        raise DataError(f"Two pictures or more are needed. Received: {len(side)} in {side.name}.")
-    watchers = () if watching is None else watching.watchers()
-    return gather(side, network, keep=keep, watchers=watchers, options=options)
+def _features(fake: str, real: str, metrics: tuple[str, ...], asked: Question) -> str:
+    """What was asked for; where nothing was and no metric needs it, that which needs no weights."""
+    if asked.features is not None:
+        return asked.features
+    saved = any(is_statistics(Path(place)) for place in (fake, real))
+    chosen = asked.weights is not None or asked.resize != "clean"
+    return "inception" if chosen or saved or needs_network(metrics) else "pixels"
+
+
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """Both sets, and where they come from."""
+
+    fake: PictureSet | Statistics
+    real: PictureSet | Statistics
+    names: tuple[str, str]
+    config: DataConfig | None  # The form both are compared in; None where both are saved statistics.
+
+    @classmethod
+    def of(cls, fake: str, real: str, asked: Question) -> "_Sides":
+        places = [place for place in (fake, real) if not is_statistics(Path(place))]
+        config = common_config(places, asked.size) if places else None
+        sides = [_side(place, config, asked) for place in (fake, real)]
+        found = cls(sides[0], sides[1], (fake, real), config)
+        return found._with_prompts(asked.samples)
+
+    def _with_prompts(self, samples: int) -> "_Sides":
+        """A conditional model with the prompts of held-out rows of the other side's data."""
+        recipe = _recipe_of(self.names[0])
+        if not isinstance(self.fake, ModelPictures) or recipe is None or not _is_data(self.names[1]):
+            return self
+        kind, batch_type = recipe.method.prompt_type, recipe.method.batch_type
+        if kind is None:
+            return self
+        data = open_data(self.names[1], recipe.data, fields=batch_type._fields)
+        of_images = bool(IMAGE_COLUMNS & set(kind._fields))
+        if not of_images and not set(batch_type._fields) <= set(data.columns):
+            return self  # Pictures without labels: prompts are drawn as the training data are.
+        seed = recipe.train.seed
+        loader: Loader[Any] = Loader(data, batch_type, recipe.data, seed, torch.device("cpu"))
+        there = len(loader.held_out) or len(loader.training)
+        made = f"prompts of {there} held-out rows of {data.fingerprint} seed {seed}"
+        count = min(samples, there) if of_images else samples
+        fake = replace(
+            self.fake,
+            count=count,
+            prompts=HeldOutPrompts(loader, kind),
+            fingerprint=f"{self.fake.fingerprint} {made} {count}",
+        )
+        if not of_images:
+            return replace(self, fake=fake)
+        real = HeldOutPictures(
+            loader, recipe.method, self.fake.generator.spec, self.names[1], f"real images of {made}", count
+        )
+        return replace(self, fake=fake, real=real)
+
+    def parts(self) -> tuple[DataPictures, DataPictures] | None:
+        """The pictures a run was trained on, and those it held out."""
+        if not _is_data(self.names[1]) or self.config is None:
+            return None
+        path = Path(self.names[0])
+        seed = Run.open(path).recipe.train.seed if Run.is_run(path) else 0
+        return training_and_held_out(self.names[1], self.config, seed)
+
+    def extra(self, metrics: Sequence[str], device: str) -> ExtraInputs:
+        """What some of the metrics need besides two sets of pictures."""
+        model = self.fake if isinstance(self.fake, ModelPictures) else None
+        parts = self.parts() if _WITH_PARTS & set(metrics) else None
+        scores = None
+        if "critic_auc" in metrics and model is not None and parts is not None:
+            scores = _critic_scores(self.names[0], model, parts[1], device)
+        asked, known = dict[str, Tensor](), dict[str, Tensor]()
+        if _WITH_COLUMNS & set(metrics) and model is not None:
+            asked = asked_of(model)
+            known = dict(self.real.columns(tuple(asked))) if isinstance(self.real, DataPictures) else {}
+        generator = None if model is None else model.generator
+        return ExtraInputs(parts, generator, scores, asked, known, names_of(model))
+
+
+def asked_of(model: ModelPictures) -> dict[str, Tensor]:
+    """Labels and attributes that the pictures of a model were asked to show, by column."""
+    kind = model.generator.method.prompt_type
+    wanted = [name for name in ("labels", "attributes") if kind is not None and name in kind._fields]
+    found: dict[str, list[Tensor]] = {name: [] for name in wanted}
+    for start in range(0, len(model) if wanted else 0, 1024):
+        prompt = model.prompt(start, min(start + 1024, len(model)))
+        for name in wanted:
+            found[name].append(getattr(prompt, name).cpu())
+    return {name: torch.cat(parts) for name, parts in found.items()}
+
+
+def names_of(model: ModelPictures | None) -> Mapping[str, Sequence[str]]:
+    """What labels and attributes of a model are called."""
+    if model is None:
+        return {}
+    spec = model.generator.spec
+    return {"labels": spec.class_names, "attributes": spec.attribute_names}
+
+
+def _side(place: str, config: DataConfig | None, asked: Question) -> PictureSet | Statistics:
+    if is_statistics(Path(place)):
+        return load(Path(place))
+    if is_model(place):
+        return open_model(place, asked.samples, asked.device)
+    assert config is not None
+    return open_rows(place, config, max_pictures=asked.samples)
+
+
+def _recipe_of(place: str) -> Recipe | None:
+    path = Path(place)
+    return Run.open(path).recipe if Run.is_run(path) else None
+
+
+def _is_data(place: str) -> bool:
+    return not is_model(place) and not is_statistics(Path(place))
+
+
+def _critic_scores(
+    model: str, fake: ModelPictures, held_out: DataPictures, device: str
+) -> tuple[Tensor, Tensor]:
+    """What the model's own critic says of its pictures and of held-out ones, each with its own prompt."""
+    judge = open_judge(model, device)
+    kind: Any = fake.generator.method.prompt_type
+    columns = {} if kind is None else held_out.columns(kind._fields)
+    if kind is not None and set(columns) != set(kind._fields):
+        return torch.zeros(0), torch.zeros(0)
+    ours, theirs = [], []
+    for start in range(0, len(fake), _AT_A_TIME):
+        stop = min(start + _AT_A_TIME, len(fake))
+        ours.append(judge(fake.some(start, stop), fake.prompt(start, stop)))
+    for start in range(0, len(held_out), _AT_A_TIME):
+        stop = min(start + _AT_A_TIME, len(held_out))
+        prompt = None if kind is None else kind(*(columns[name][start:stop] for name in kind._fields))
+        theirs.append(judge(held_out.some(start, stop), prompt))
+    return torch.cat(ours), torch.cat(theirs)

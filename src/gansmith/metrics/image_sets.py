@@ -2,30 +2,36 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
+from gansmith.core.noise import Noise
+from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import BytePictures
 from gansmith.data.builtin.names import is_builtin
 from gansmith.data.dataset import DataSet
 from gansmith.data.inspect.inspect import SampleSource
 from gansmith.data.load import LazyDataSet
+from gansmith.data.loading.loader import Loader
 from gansmith.data.loading.streams import parted
 from gansmith.data.mapped import open_prepared
 from gansmith.data.open import describe_source, open_data
 from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.sources.folder import nothing_found
 from gansmith.data.sources.open import RULE, open_source
+from gansmith.data.sources.pairs import PAIR
 from gansmith.errors import DataError, SettingError
-from gansmith.models.generator import Generator, pictures
+from gansmith.images.grid import to_bytes
+from gansmith.methods.base import Method
+from gansmith.models.generator import RUN, Generator
 from gansmith.models.load import open_generator
 from gansmith.runs.run import Run
 
@@ -57,14 +63,86 @@ class PictureSet(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class DataPictures:
+    """Some rows of a data set, and what is known of them besides their pixels."""
+
+    data: DataSet
+    name: str
+    fingerprint: str
+    rows: torch.Tensor
+    column: str = "images"  # Of pairs, the one that results are compared with.
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, size: int) -> Iterator[BytePictures]:
+        """All pictures, in the order of the rows."""
+        for rows in torch.split(self.rows, size):
+            yield self.data.fetch(rows, (self.column,))[self.column]
+
+    def some(self, start: int, stop: int) -> BytePictures:
+        """The pictures of some of the rows."""
+        return self.data.fetch(self.rows[start:stop], (self.column,))[self.column]
+
+    def columns(self, names: Sequence[str]) -> Mapping[str, torch.Tensor]:
+        """Labels, attributes or other columns of all rows; none of those the data lack."""
+        there = [name for name in names if name in self.data.columns]
+        return self.data.fetch(self.rows, there) if there else {}
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutPrompts:
+    """The prompts of held-out rows, again from the first where more are wanted."""
+
+    loader: Loader[Any]
+    kind: type[Any]
+
+    def some(self, start: int, stop: int) -> Any:
+        """The prompts at places ``start`` up to ``stop``, images in the networks' range."""
+        columns = self.loader.held_out_rows(start, stop, self.kind._fields)
+        return self.kind(*(columns[name] for name in self.kind._fields))
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutPictures:
+    """What images made out of images are compared with, in the order of their prompts."""
+
+    loader: Loader[Any]
+    method: Method[Any, Any, Any]
+    spec: DataSpec
+    name: str
+    fingerprint: str
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batches(self, size: int) -> Iterator[BytePictures]:
+        """All pictures, in order."""
+        for start in range(0, self.count, size):
+            yield self.some(start, min(start + size, self.count))
+
+    def some(self, start: int, stop: int) -> BytePictures:
+        """The pictures at places ``start`` up to ``stop``."""
+        columns = self.loader.held_out_rows(start, stop)
+        batch = self.method.batch_type(*(columns[name] for name in self.method.batch_type._fields))
+        return to_bytes(self.spec.to_pictures(self.method.real_images(batch))).cpu()
+
+
+@dataclass(frozen=True, eq=False)
 class ModelPictures:
-    """What a generator makes of seeds 0, 1, 2, ...: the very pictures that `gansmith generate` writes."""
+    """What a generator makes of seeds 0, 1, 2, ...: the very pictures that `gansmith generate` writes.
+
+    A conditional model is given ``prompts``, of held-out rows as a rule; without them prompts are drawn by
+    seed as the training data are.
+    """
 
     generator: Generator
     name: str
     fingerprint: str
     count: int
+    prompts: HeldOutPrompts | None = None
 
     @property
     def images_seen(self) -> int | None:
@@ -76,35 +154,20 @@ class ModelPictures:
 
     def batches(self, size: int) -> Iterator[BytePictures]:
         """All pictures, in the order of their seeds."""
-        for _, part in pictures(self.generator, range(self.count), size):
-            yield part.cpu()
+        size += -size % RUN
+        for start in range(0, self.count, size):
+            yield self.some(start, min(start + size, self.count))
 
     def some(self, start: int, stop: int) -> BytePictures:
         """The pictures of some seeds."""
-        ((_, part),) = pictures(self.generator, range(start, stop), stop - start)
-        return part.cpu()
+        images = self.generator.make(Noise.of(*range(start, stop)), self.prompt(start, stop))
+        return to_bytes(images).cpu()
 
-
-@dataclass(frozen=True, eq=False)
-class DataPictures:
-    """Some rows of a data set."""
-
-    data: DataSet
-    name: str
-    fingerprint: str
-    rows: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batches(self, size: int) -> Iterator[BytePictures]:
-        """All pictures, in the order of the rows."""
-        for rows in torch.split(self.rows, size):
-            yield self.data.fetch(rows, ("images",))["images"]
-
-    def some(self, start: int, stop: int) -> BytePictures:
-        """The pictures of some of the rows."""
-        return self.data.fetch(self.rows[start:stop], ("images",))["images"]
+    def prompt(self, start: int, stop: int) -> Any:
+        """What the pictures of these seeds are made of besides noise; None for noise alone."""
+        if self.prompts is not None:
+            return self.prompts.some(start, stop)
+        return self.generator.prompts(range(start, stop))
 
 
 def open_model(model: str, count: int, device: str = "auto") -> ModelPictures:
@@ -129,6 +192,9 @@ def is_model(place: str) -> bool:
     path = Path(place)
     return Run.is_run(path) or path.suffix.lower() in (".safetensors", ".pt", ".pth")
 
+
+COMPARED = ("target", "images")
+"""Columns of a data set that generated pictures may be compared with, the first that is there."""
 
 SIDES = "A and B are a run, a checkpoint, pictures in any form, or saved statistics"
 
@@ -169,10 +235,11 @@ def open_rows(
         DataError: there is nothing of that name, or no picture in it.
     """
     data = _opened(place, config)
-    if "images" not in data.columns:
+    column = next((name for name in COMPARED if name in data.columns), None)
+    if column is None:
         raise DataError(
-            f"Single pictures are compared. Received: {place}, which has {', '.join(data.columns)}. "
-            "Give one side of the pairs as a folder."
+            f"Pictures are compared. Received: {place}, which has {', '.join(data.columns)}. "
+            "Give the pictures that results should be like as a folder."
         )
     count = len(data) if max_pictures is None else min(max_pictures, len(data))
     rows = torch.arange(len(data))
@@ -180,7 +247,8 @@ def open_rows(
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
         rows = order[:count].sort().values
     form = f"{config.size} {config.channels} {config.fit} {config.box}"
-    return DataPictures(data, place, f"{data.fingerprint} {form} {count} of {len(data)} seed {seed}", rows)
+    made = f"{data.fingerprint} {form} {count} of {len(data)} seed {seed}"
+    return DataPictures(data, place, made, rows, column)
 
 
 def training_and_held_out(place: str, config: DataConfig, seed: int) -> tuple[DataPictures, DataPictures]:
@@ -204,7 +272,9 @@ def _opened(place: str, config: DataConfig) -> DataSet:
     if is_builtin(place):
         return open_data(place, config)
     with _as_side():
-        source = open_source(place, label=None)
+        source = open_source(place, label=config.label)
+    if config.pairs is not None:
+        return open_data(place, config, fields=PAIR)
     if isinstance(source, PreparedFolder):
         return open_prepared(source, config)
     if any(_GENERATED.search(name) for name in source.names):  # The grid beside them is none of them.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gansmith.core.files import whole_file, write_text
 from gansmith.data.inspect.report import duplicate_sheet
-from gansmith.metrics.evaluate import Evaluation
+from gansmith.metrics.compute import Evaluation
 from gansmith.runs.run import Run
 
 RESULT, CURVE, ROC, NEAREST = "evaluation.json", "prd.png", "roc.png", "nearest.png"

@@ -1,4 +1,4 @@
-"""What can be asked of two sets of pictures: each metric by name, what it needs, and what it means."""
+"""What can be asked of two sets of pictures: each metric by name, how it is computed and what it needs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,17 +9,18 @@ from torch import Tensor
 from gansmith.core.tensors import BytePictures
 from gansmith.errors import DataError, SettingError, nearest
 from gansmith.metrics.features.base import FeatureNetwork
-from gansmith.metrics.image_sets import PictureSet
+from gansmith.metrics.image_sets import DataPictures, PictureSet
 from gansmith.metrics.math.resampling import mean_value
 from gansmith.metrics.math.values import Result, Value
 from gansmith.metrics.scores.critic_auc import critic_auc, roc
-from gansmith.metrics.scores.fid import fid, fid_infinity
+from gansmith.metrics.scores.fid import class_fid, fid, fid_infinity
 from gansmith.metrics.scores.inception_score import inception_score
 from gansmith.metrics.scores.kid import SUBSET_SIZE, kid
 from gansmith.metrics.scores.laplacian import Patches
 from gansmith.metrics.scores.lpips import FeatureDistance, open_lpips
 from gansmith.metrics.scores.memorization import Memorization, memorization
 from gansmith.metrics.scores.mode_count import modes
+from gansmith.metrics.scores.obedience import obedience
 from gansmith.metrics.scores.paired import each_lpips, each_psnr, each_ssim, psnr_value
 from gansmith.metrics.scores.pixels import ms_ssim, swd
 from gansmith.metrics.scores.ppl import ppl
@@ -31,34 +32,6 @@ from gansmith.models.generator import Generator
 _PAIRS = 64  # Pictures compared at a time.
 _PATHS = 2000  # That ppl walks along, at most.
 
-MEANINGS = {
-    "fid": "distance of mean and spread of features from the real ones; 0 is equal, smaller is better",
-    "fid_infinity": "the fid that infinitely many pictures would show; comparable between sample counts",
-    "kid": "distance of features by a kernel, free of bias; around 0 is equal, smaller is better",
-    "is": "how surely and how variously the pictures are classified; from 1 up, larger is better",
-    "precision": "share of generated pictures that lie among real ones; 1 is all, larger is better",
-    "recall": "share of real pictures that lie among generated ones; 1 is all, larger is better",
-    "density": "how densely real pictures lie around generated ones; around 1 is as among real ones",
-    "coverage": "share of real pictures that have a generated one as a neighbour; 1 is all",
-    "prd_f_1_8": "quality, by the precision-recall curve; 1 is best",
-    "prd_f_8": "variety, by the precision-recall curve; 1 is best",
-    "copying_z": "below -3 the pictures are nearer to training pictures than held-out ones are: copies",
-    "copying_ratio": "median distance to training pictures, over that of held-out ones; near 1 is honest",
-    "swd": "distance of patches at all levels of detail, x 1000; smaller is better, never quite 0",
-    "ms_ssim": "how alike the pictures are to each other; compare with real ones, larger is less variety",
-    "ppl": "how far pictures move for a small step in the latent; smaller is smoother",
-    "accuracy": "how well the run's own critic tells real from generated; 0.5 is chance",
-    "auc": "chance that the critic puts a real picture above a generated one; 0.5 is chance",
-    "psnr": "likeness of pairs in decibels; larger is better",
-    "ssim": "likeness of structure of pairs; 1 is equal",
-    "lpips": "perceptual distance of pairs; 0 is equal",
-    "repeated": "share of generated pictures that look like another generated one; 0 is best",
-    "modes": "of the 1,000 stacks of three digits, how many are made at all",
-    "modes_kl": "how unevenly they are made, in nats; 0 is evenly, smaller is better",
-}
-"""What each number means, in plain words."""
-
-
 _WITHOUT_CLASSES = frozenset(("pixels", "face", "dino", "clip", "vgg"))
 _NO_CLASSES = (
     "The Inception score needs a network that tells classes apart. Use --features inception, or leave is out."
@@ -68,6 +41,14 @@ _NEEDS = {
     "critic_auc": (
         "critic_auc asks a run's own critic about its pictures and held-out ones. Give a run as A, and the "
         "data it was trained on as B."
+    ),
+    "class_fid": (
+        "class_fid compares each class by itself. Give a run that was trained on labels as A, and data with "
+        "the same labels as B."
+    ),
+    "obedience": (
+        "obedience asks whether what was asked for is seen in the pictures. Give a run that was trained on "
+        "labels or attributes as A, and the data it was trained on as B."
     ),
     "memorization": (
         "Memorization compares with training pictures and held-out ones. Give the data a run was trained on "
@@ -80,9 +61,12 @@ _NEEDS = {
 class ExtraInputs:
     """What some metrics need besides two sets of pictures."""
 
-    parts: tuple[PictureSet, PictureSet] | None = None  # Training and held-out ones, for memorization.
+    parts: tuple[DataPictures, DataPictures] | None = None  # Training and held-out ones, for memorization.
     generator: Generator | None = None  # For ppl.
     scores: tuple[Tensor, Tensor] | None = None  # Of made and of held-out pictures, for critic_auc.
+    asked: Mapping[str, Tensor] = field(default_factory=dict)  # Labels or attributes that A was asked for.
+    known: Mapping[str, Tensor] = field(default_factory=dict)  # Labels or attributes of B.
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)  # What these are called.
 
 
 @dataclass(frozen=True)
@@ -90,8 +74,10 @@ class Metric:
     """How numbers are made of the features of two sets."""
 
     compute: Callable[["Inputs"], Result]
+    decides: str  # The number that says which weights are best, in `descriptions.DESCRIPTIONS`.
     features: bool = True  # Whether all features are needed, and not their moments alone.
     network: bool = True  # Whether the feature network is asked at all.
+    while_training: str = ""  # Why it is not measured while a run goes on; empty where it is.
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +110,24 @@ class Inputs:
                 )
         assert self.fake.features is not None and self.real.features is not None
         return self.fake.features, self.real.features
+
+
+def _fid(inputs: Inputs) -> Result:
+    return {"fid": fid(inputs.fake.moments, inputs.real.moments)}
+
+
+def _class_fid(inputs: Inputs) -> Result:
+    asked, known = inputs.extra.asked.get("labels"), inputs.extra.known.get("labels")
+    if asked is None or known is None:
+        raise SettingError(_NEEDS["class_fid"])
+    fake, real = inputs.rows()
+    return class_fid((fake, asked), (real, known), inputs.extra.names.get("labels", ()))
+
+
+def _obedience(inputs: Inputs) -> Result:
+    if inputs.extra.parts is None or inputs.pairs is None or not inputs.extra.asked:
+        raise SettingError(_NEEDS["obedience"])
+    return obedience(inputs.pairs[0], inputs.extra.asked, inputs.extra.parts)
 
 
 def _score(inputs: Inputs) -> Result:
@@ -233,25 +237,29 @@ def _memorization(inputs: Inputs) -> Result:
     }
 
 
+_FINISHED = "It is measured of a finished run: gansmith evaluate RUN DATA --metrics"
+
 METRICS: Mapping[str, Metric] = {
-    "fid": Metric(lambda inputs: {"fid": fid(inputs.fake.moments, inputs.real.moments)}, features=False),
-    "fid_infinity": Metric(lambda inputs: {"fid_infinity": fid_infinity(*inputs.rows())}),
-    "kid": Metric(_kernel),
-    "is": Metric(_score),
-    "pr": Metric(_neighbours("precision", "recall")),
-    "prdc": Metric(_neighbours("precision", "recall", "density", "coverage")),
-    "prd": Metric(_curve),
-    "memorization": Metric(_memorization),
-    "swd": Metric(_wasserstein, features=False, network=False),
-    "ms_ssim": Metric(_diversity, features=False, network=False),
-    "ppl": Metric(_path_length, features=False),
-    "critic_auc": Metric(_critic_auc, features=False, network=False),
-    "psnr": Metric(_paired("psnr"), features=False, network=False),
-    "ssim": Metric(_paired("ssim"), features=False, network=False),
-    "lpips": Metric(_paired("lpips"), features=False, network=False),
-    "modes": Metric(_modes, features=False, network=False),
+    "fid": Metric(_fid, "fid", features=False),
+    "fid_infinity": Metric(lambda inputs: {"fid_infinity": fid_infinity(*inputs.rows())}, "fid_infinity"),
+    "class_fid": Metric(_class_fid, "class_fid"),
+    "kid": Metric(_kernel, "kid"),
+    "is": Metric(_score, "is"),
+    "pr": Metric(_neighbours("precision", "recall"), "precision"),
+    "prdc": Metric(_neighbours("precision", "recall", "density", "coverage"), "coverage"),
+    "prd": Metric(_curve, "prd_f_8"),
+    "memorization": Metric(_memorization, "copying_z", while_training=_FINISHED),
+    "swd": Metric(_wasserstein, "swd", features=False, network=False),
+    "ms_ssim": Metric(_diversity, "ms_ssim", features=False, network=False),
+    "ppl": Metric(_path_length, "ppl", features=False),
+    "critic_auc": Metric(_critic_auc, "auc", features=False, network=False),
+    "psnr": Metric(_paired("psnr"), "psnr", features=False, network=False),
+    "ssim": Metric(_paired("ssim"), "ssim", features=False, network=False),
+    "lpips": Metric(_paired("lpips"), "lpips", features=False, network=False),
+    "modes": Metric(_modes, "modes", features=False, network=False),
+    "obedience": Metric(_obedience, "obedience", features=False, network=False),
 }
-"""What can be asked for with --metrics."""
+"""What can be asked for with --metrics; what the numbers mean is in `gansmith.metrics.descriptions`."""
 
 
 def needs_network(metrics: Sequence[str]) -> bool:
@@ -287,7 +295,14 @@ def check_possible(metrics: Sequence[str], network: FeatureNetwork, extra: Extra
     """
     if "is" in metrics and network.name in _WITHOUT_CLASSES:
         raise DataError(_NO_CLASSES)
-    needs = {"ppl": extra.generator, "critic_auc": extra.scores, "memorization": extra.parts}
+    asked = extra.asked or None
+    needs = {
+        "ppl": extra.generator,
+        "critic_auc": extra.scores,
+        "memorization": extra.parts,
+        "class_fid": asked and extra.known.get("labels"),
+        "obedience": asked and extra.parts,
+    }
     for name, there in needs.items():
         if name in metrics and there is None:
             raise SettingError(_NEEDS[name])

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,8 @@ class EvaluationOptions:
     batch: int = 64  # Pictures at a time.
     progress: Callable[[str], Callable[[int, int], None]] | None = None  # What is looked at -> (done, all).
     cache: Path | None = None  # A folder where statistics are kept.
-    world: World = (
-        SINGLE_PROCESS  # The processes that look; the others than the first call ``contribute_statistics``.
-    )
+    memory: dict[str, Statistics | None] = field(default_factory=dict)  # Filled for the fingerprints in it.
+    world: World = SINGLE_PROCESS  # Those that look; the others than the first call contribute_statistics.
 
 
 def gather(
@@ -93,7 +92,7 @@ def gather(
     """
     options = options or EvaluationOptions()
     path = None if options.cache is None else options.cache / f"{_key(pictures, network)}.safetensors"
-    known = _from_cache(path, pictures.name, keep)
+    known = options.memory.get(pictures.fingerprint) or _from_cache(path, pictures.name, keep)
     show, measure = options.world.broadcast([bool(watchers), known is None])
     seen = _Seen(keep)
     progress = (
@@ -112,10 +111,17 @@ def gather(
     if known is not None:
         return known
     found = seen.statistics(pictures, network)
+    _keep(found, pictures, options, path)
+    return found
+
+
+def _keep(found: Statistics, pictures: PictureSet, options: EvaluationOptions, path: Path | None) -> None:
+    """In memory and in the cache, where these are asked for."""
+    if pictures.fingerprint in options.memory:
+        options.memory[pictures.fingerprint] = found
     if path is not None:
         with suppress(OSError, DataError, StorageError):  # Without a cache it costs time, nothing else.
             save(found, path)
-    return found
 
 
 def contribute_statistics(pictures: PictureSet, network: FeatureNetwork, options: EvaluationOptions) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gansmith.errors import RunError
+from gansmith.metrics.descriptions import describe
 from gansmith.reporting.charts import part_of
 from gansmith.reporting.html import count, short
 from gansmith.reporting.run_files import Point, Record, read
-from gansmith.reporting.scores import best, score
+from gansmith.reporting.scores import best
 
 _ABSENT = "(absent)"
 
@@ -177,7 +178,7 @@ def numbers(record: Record) -> dict[str, float]:
     told: dict[str, float | None] = {"images/s": record.images_per_second}
     for name in record.metrics.series:
         told[name] = _value(record.metrics.last(name))
-        if score(name).better:
+        if describe(name).better:
             told[f"best {name}"] = _value(best(name, record.metrics.series[name]))
     names = list(record.stats.series)
     for name in [name for name in names if name.startswith("held-out/")]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from gansmith.metrics.descriptions import describe
 from gansmith.reporting import charts, html, scores
 from gansmith.reporting.charts import Chart, Line
 from gansmith.reporting.compare import Comparison, Group, rows_of, title_of
@@ -101,7 +102,7 @@ def _charts(comparison: Comparison, log: Pick, wanted: Callable[[str], bool]) ->
         lines = [_line(group, place, name, log) for place, group in enumerate(comparison.groups)]
         kept = tuple(line for line in lines if line.points)
         words = kind.words if log is _stats else scores.words(name)
-        title = kind.title if log is _stats else scores.score(name).title
+        title = kind.title if log is _stats else describe(name).title
         if kept:
             made.append(Chart(title, kept, words, kind.percent, kind.limits, kind.reference))
     return made

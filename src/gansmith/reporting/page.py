@@ -6,6 +6,7 @@ from typing import Any
 
 from gansmith.core.files import whole_file
 from gansmith.errors import SettingError
+from gansmith.metrics.descriptions import describe
 from gansmith.reporting import charts, html, scores
 from gansmith.reporting.images import Picture, embed, frames
 from gansmith.reporting.run_files import Log, Point, Record, number, read
@@ -165,7 +166,7 @@ def _facts(record: Record) -> Iterator[tuple[str, object]]:
     if record.images_per_second is not None:
         yield "Pace", f"{html.short(record.images_per_second)} images a second"
     for name in scores.main(record.metrics.series):
-        yield scores.score(name).title, _score(name, record.metrics)
+        yield describe(name).title, _score(name, record.metrics)
     for name in record.stats.series:
         last = record.stats.last(name) if name.startswith("held-out/") else None
         if last is not None:
@@ -204,7 +205,7 @@ def _all_scores(metrics: Log) -> str:
     """Every metric with its newest value, where the facts at the top show some of them only."""
     if len(metrics.series) <= scores.MAIN:
         return ""
-    rows = [(scores.score(name).title, _score(name, metrics)) for name in metrics.series]
+    rows = [(describe(name).title, _score(name, metrics)) for name in metrics.series]
     return html.fold("All scores", html.table(("", "newest"), rows, "Newest values, and the best of each"))
 
 

@@ -1,26 +1,39 @@
 """Evaluation while a run goes on: its pictures are measured now and then, and the best weights kept."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.data.dataset import DataSet
-from gansmith.data.loading.loader import Loader
+from gansmith.data.loading.loader import Loader, to_float
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import SettingError
-from gansmith.methods.latent import NoiseToImage
-from gansmith.metrics.evaluate import Evaluation, contribute, evaluate
+from gansmith.methods.base import Method
+from gansmith.methods.batches import IMAGE_COLUMNS
+from gansmith.methods.latent import LatentMethod
+from gansmith.metrics.compute import Evaluation, compute, contribute
+from gansmith.metrics.descriptions import describe
+from gansmith.metrics.evaluate import asked_of, names_of
 from gansmith.metrics.features.registry import open_features
-from gansmith.metrics.image_sets import DataPictures, ModelPictures
+from gansmith.metrics.image_sets import (
+    COMPARED,
+    DataPictures,
+    HeldOutPictures,
+    HeldOutPrompts,
+    ModelPictures,
+    PictureSet,
+)
 from gansmith.metrics.outputs import history, remember, write_outputs
-from gansmith.metrics.registry import needs_network, parse_metrics
-from gansmith.metrics.statistics import EvaluationOptions, Statistics
-from gansmith.models.generator import from_method
+from gansmith.metrics.registry import METRICS, ExtraInputs, needs_network, parse_metrics
+from gansmith.metrics.statistics import EvaluationOptions
+from gansmith.models.generator import Generator, from_method
 from gansmith.runs.run import Run
 
 _MOST_REAL = 50_000  # Training pictures that are compared with.
-_SMALLER = frozenset(("fid", "fid_infinity", "kid", "repeated"))
+_AT_A_TIME = 64  # Images the critic is asked about.
 
 
 class Examiner:
@@ -38,26 +51,42 @@ class Examiner:
     """
 
     def __init__(self, run: Run, data: DataSet, loader: Loader[Any], world: World = SINGLE_PROCESS) -> None:
-        self._run, self._config, self._options = (
-            run,
-            run.recipe.train.evaluate,
-            EvaluationOptions(world=world),
-        )
+        self._run, self._config, self._loader = run, run.recipe.train.evaluate, loader
         self._metrics = parse_metrics(self._config.metrics)
-        if "memorization" in self._metrics:
-            raise SettingError(
-                "Memorization is measured of a finished run. Received: it among train.evaluate.metrics. "
-                "Use gansmith evaluate RUN DATA --metrics memorization."
-            )
-        if not isinstance(run.recipe.method, NoiseToImage):
-            raise SettingError(
-                "train.evaluate is for methods that make pictures of seeds alone. "
-                f"Received: {type(run.recipe.method).__name__}. Use --set train.evaluate.every=0."
-            )
+        method = run.recipe.method
+        self._of_images = method.prompt_type is not None and bool(
+            IMAGE_COLUMNS & set(method.prompt_type._fields)
+        )
+        self._check(loader)
         self._network = open_features(self._config.features if needs_network(self._metrics) else "pixels")
-        order = torch.randperm(len(loader.training), generator=torch.Generator().manual_seed(0))
-        rows = loader.training.cpu()[order[:_MOST_REAL]].sort().values
-        self._real: DataPictures | Statistics | None = DataPictures(data, data.name, data.fingerprint, rows)
+        self._parts = (_rows(data, loader.training, "training"), _rows(data, loader.held_out, "held out"))
+        # What does not change is looked at once.
+        self._options = EvaluationOptions(world=world, memory={self._parts[0].fingerprint: None})
+
+    def _check(self, loader: Loader[Any]) -> None:
+        """Say before training what could only fail at the first evaluation."""
+        method = self._run.recipe.method
+        for name in self._metrics:
+            why = self._refusal(name, method, len(loader.held_out))
+            if why:
+                raise SettingError(f"{why} Received: {name} among train.evaluate.metrics.")
+
+    def _refusal(self, name: str, method: Method[Any, Any, Any], held_out: int) -> str:
+        """Why a metric cannot be measured while this run goes on; empty where it can."""
+        columns = set() if method.prompt_type is None else set(method.prompt_type._fields)
+        if METRICS[name].while_training:
+            return f"{METRICS[name].while_training} {name}."
+        if name == "ppl" and not isinstance(method, LatentMethod):
+            return "ppl walks through latents, and this method makes images of none."
+        if name in ("psnr", "ssim", "lpips") and not self._of_images:
+            return f"{name} compares pairs, and this method makes images of noise."
+        if name == "class_fid" and "labels" not in columns:
+            return "class_fid is for methods that are trained on labels."
+        if name == "obedience" and not columns & {"labels", "attributes"}:
+            return "obedience is for methods that are trained on labels or attributes."
+        if name in ("obedience", "critic_auc") and held_out < 2:
+            return f"{name} needs held-out images (data.validation)."
+        return ""
 
     def look(self, trainer: Trainer[Any, Any, Any]) -> Evaluation | None:
         """Measure the pictures as they are now, and put the numbers into the run's history.
@@ -65,7 +94,7 @@ class Examiner:
         The first process alone has the numbers; the others are given None.
 
         Raises:
-            StorageError: the disk refuses.
+            GansmithError: the disk refuses, or a metric cannot be measured after all.
         """
         recipe = self._run.recipe
         generator = from_method(
@@ -77,25 +106,64 @@ class Examiner:
             images_seen=trainer.images,
             device=trainer.device,
         )
-        made = ModelPictures(generator, self._run.path.name, f"after {trainer.images}", self._config.samples)
-        sides = [made] if self._real is None else [made, self._real]
+        generator = replace(generator, table=trainer.prompts)
+        fake, real = self._sides(generator, trainer.images)
         if not self._options.world.is_main:
-            contribute(sides, self._network, self._options)
-            self._real = None  # The first process has its statistics now.
+            contribute([fake, real], self._network, self._options)
             return None
-        found = evaluate(sides[0], sides[1], self._network, self._metrics, options=self._options)
-        self._real = found.real
+        extra = self._extra(trainer, fake)
+        found = compute(fake, real, self._network, self._metrics, extra=extra, options=self._options)
         write_outputs(found, self._run.path / "evaluation")
         remember(self._run.path, trainer.images, found)
         return found
 
+    def _sides(self, generator: Generator, images: int) -> tuple[ModelPictures, PictureSet]:
+        kind, count = generator.method.prompt_type, self._config.samples
+        prompts = None if kind is None else HeldOutPrompts(self._loader, kind)
+        if self._of_images:
+            count = min(count, len(self._loader.held_out) or len(self._loader.training))
+        fake = ModelPictures(generator, self._run.path.name, f"after {images}", count, prompts)
+        if not self._of_images:
+            return fake, self._parts[0]
+        name, of = self._parts[0].name, f"held out {self._parts[0].fingerprint}"
+        return fake, HeldOutPictures(self._loader, generator.method, generator.spec, name, of, count)
+
+    def _extra(self, trainer: Trainer[Any, Any, Any], fake: ModelPictures) -> ExtraInputs:
+        asked, known = dict[str, Tensor](), dict[str, Tensor]()
+        if {"class_fid", "obedience"} & set(self._metrics):
+            asked = asked_of(fake)
+            known = dict(self._parts[0].columns(tuple(asked)))
+        scores = self._scores(trainer, fake) if "critic_auc" in self._metrics else None
+        parts = self._parts if "obedience" in self._metrics else None
+        return ExtraInputs(parts, fake.generator, scores, asked, known, names_of(fake))
+
+    def _scores(self, trainer: Trainer[Any, Any, Any], fake: ModelPictures) -> tuple[Tensor, Tensor] | None:
+        """What the critic says of generated and of held-out images."""
+        method, count = trainer.method, min(len(fake), len(self._loader.held_out))
+        ours, theirs = [], []
+        for start in range(0, count, _AT_A_TIME):
+            stop = min(start + _AT_A_TIME, count)
+            shown = trainer.spec.to_network(to_float(fake.some(start, stop).to(trainer.device)))
+            prompt = fake.prompt(start, stop)
+            columns = self._loader.held_out_rows(start, stop)
+            batch = method.batch_type(*(columns[name] for name in method.batch_type._fields))
+            ours.append(trainer.critic_scores(shown, prompt))
+            theirs.append(trainer.critic_scores(method.real_images(batch), method.prompt(batch)))
+        if any(score is None for score in ours):
+            raise SettingError(f"{self._run.recipe.name} has no critic whose scores could be measured.")
+        return torch.cat([s for s in ours if s is not None]), torch.cat([s for s in theirs if s is not None])
+
     def is_best(self, images: int) -> bool:
-        """Whether the numbers at a position are the best so far, by the first metric."""
-        name = self._deciding()
+        """Whether the numbers at a position are the best so far, by the first metric.
+
+        Never, where that metric's number has no better direction.
+        """
+        name = METRICS[self._metrics[0]].decides
+        better = describe(name).better
         values = {row["images"]: row[name]["value"] for row in history(self._run.path) if name in row}
-        if images not in values:
+        if images not in values or not better:
             return False
-        sign = 1.0 if name in _SMALLER else -1.0
+        sign = 1.0 if better == "lower" else -1.0
         return all(sign * values[images] <= sign * other for other in values.values())
 
     def summary(self, found: Evaluation) -> str:
@@ -107,6 +175,10 @@ class Examiner:
             parts.append(f"{name} {value.value:.4g}{between}")
         return f"After {found.about['images']} images: {', '.join(parts)}."
 
-    def _deciding(self) -> str:
-        first = self._metrics[0]
-        return {"pr": "precision", "prdc": "coverage", "prd": "prd_f_8"}.get(first, first)
+
+def _rows(data: DataSet, rows: Tensor, which: str) -> DataPictures:
+    """A fair choice of some rows."""
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+    chosen = rows.cpu()[order[:_MOST_REAL]].sort().values
+    column = next((name for name in COMPARED if name in data.columns), "images")
+    return DataPictures(data, data.name, f"{data.fingerprint} {which}", chosen, column)

@@ -20,7 +20,7 @@ from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.device import pick_device
 from gansmith.engine.trainer import Trainer
-from gansmith.errors import StorageError, TrainingError
+from gansmith.errors import GansmithError, TrainingError
 from gansmith.images import provenance
 from gansmith.images.provenance import Provenance
 from gansmith.models.load import borrowed_weights
@@ -240,13 +240,13 @@ class _Session:
         if self.examiner is not None and self._passed(before, config.evaluate.every):
             try:
                 self._examine()
-            except StorageError as error:  # A full disk in the middle of a run is told, not fatal.
+            except GansmithError as error:  # Reported, not fatal: the networks are worth more than a number.
                 self._tell(error)
 
     def _passed(self, before: int, every: int) -> bool:
         return self.trainer.images // every > before // every
 
-    def _tell(self, error: StorageError) -> None:
+    def _tell(self, error: GansmithError) -> None:
         goes_on = self.trainer.images < self.recipe.train.images
         self.console.say(f"{error}{' Training goes on; the next interval tries again.' if goes_on else ''}")
 

@@ -18,7 +18,7 @@ from gansmith.core.image_size import Size
 from gansmith.data.builtin.stacked_mnist import Digits, StackedDigits
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.errors import DataError
-from gansmith.metrics.evaluate import evaluate
+from gansmith.metrics.compute import compute
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures
 from gansmith.metrics.registry import MEANINGS, METRICS, needs_network
@@ -117,12 +117,12 @@ def test_modes_of_known_classes(ready: None) -> None:
     for part in torch.split(stacks(labels), 4):
         counter.add(part)
     assert counter.classes().tolist() == labels.tolist()
-    found = evaluate(rows(stacks(labels)), stacked(), PIXELS, ("modes",))
+    found = compute(rows(stacks(labels)), stacked(), PIXELS, ("modes",))
     assert found.values == modes(labels)
     assert found.values["modes"].value == 4
     assert found.about["digits"]["accuracy"] == "1.0000"
     assert all(name in MEANINGS and name in found.as_text() for name in found.values)
-    beside = evaluate(rows(stacks(labels)), stacked(), PIXELS, ("fid", "modes"))
+    beside = compute(rows(stacks(labels)), stacked(), PIXELS, ("fid", "modes"))
     assert beside.values["modes"] == found.values["modes"] and "fid" in beside.values
 
 
@@ -130,11 +130,11 @@ def test_saved_statistics_stand_for_b_and_not_for_a(ready: None) -> None:
     labels = torch.arange(0, 1000, 50)
     saved = gather(stacked(), PIXELS, keep=False)
     made = rows(stacks(labels))
-    assert evaluate(made, saved, PIXELS, ("modes",)).values["modes"].value == 20
+    assert compute(made, saved, PIXELS, ("modes",)).values["modes"].value == 20
     with pytest.raises(
         DataError, match=r"modes looks at pictures. Received: stacked-mnist, saved statistics"
     ):
-        evaluate(saved, stacked(), PIXELS, ("modes",))
+        compute(saved, stacked(), PIXELS, ("modes",))
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,9 @@ def test_other_forms_are_refused_before_anything_is_trained(
     monkeypatch.setattr(mnist_classifier, "open_reader", lambda: pytest.fail("It must not be opened."))
     made = rows(torch.zeros(4, *shape, dtype=torch.uint8))
     with pytest.raises(DataError, match=f"28x28 in colour. Received: {message}"):
-        evaluate(made, stacked(), PIXELS, ("modes",))
+        compute(made, stacked(), PIXELS, ("modes",))
     with pytest.raises(DataError, match="dcgan28"):
-        evaluate(stacked(), made, PIXELS, ("modes",))
+        compute(stacked(), made, PIXELS, ("modes",))
 
 
 def test_b_that_is_not_stacked_is_refused(ready: None, reader: Reader) -> None:
@@ -159,13 +159,13 @@ def test_b_that_is_not_stacked_is_refused(ready: None, reader: Reader) -> None:
     with pytest.raises(
         DataError, match=r"Received: noise, where .* look like digits.* Give stacked-mnist as B"
     ):
-        evaluate(stacked(), noise, PIXELS, ("modes",))
+        compute(stacked(), noise, PIXELS, ("modes",))
     grey = rows(stacks(torch.arange(10).repeat(3) * 111), "mnist")
     with pytest.raises(
         DataError, match=r"mnist, where 100% .* and 100% of the pictures show one digit three"
     ):
-        evaluate(stacked(), grey, PIXELS, ("modes",))
-    assert evaluate(grey, stacked(), PIXELS, ("modes",)).values["modes"].value == 10  # As A it may be.
+        compute(stacked(), grey, PIXELS, ("modes",))
+    assert compute(grey, stacked(), PIXELS, ("modes",)).values["modes"].value == 10  # As A it may be.
 
 
 def test_it_is_trained_once_and_kept(

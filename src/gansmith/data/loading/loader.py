@@ -1,7 +1,7 @@
 """A data set and a position in the run -> batches on the device, pictures in [-1, 1] or standardized."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -100,6 +100,24 @@ class Loader(Generic[B]):
             if fewest:
                 yield self._rows([part[start : min(start + size, fewest)] for part in rows])
 
+    def held_out_rows(self, start: int, stop: int, fields: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Held-out rows ``start`` up to ``stop`` by column, again from the first where there are no more.
+
+        Training rows where nothing is held out.
+
+        Args:
+            start: the first place.
+            stop: behind the last.
+            fields: of the batch; None for all.
+        """
+        places, columns = torch.arange(start, stop), dict[str, Tensor]()
+        for stream in self._streams:
+            rows = stream.held_out if len(stream.held_out) else stream.training
+            wanted = [name for name in fields or stream.fields if name in stream.fields]
+            if wanted:
+                columns |= stream.fetch(rows[places % len(rows)], wanted)
+        return self._scaled(self._to_device(columns))
+
     def sample(self, count: int, seed: int = 0) -> B:
         """Training rows for looking at, not for training: a fixed choice by ``seed``."""
         fewest = min(count, *(len(stream.training) for stream in self._streams))
@@ -167,13 +185,15 @@ class Loader(Generic[B]):
         return columns | changed if landmarks is None else columns | changed | {"landmarks": landmarks}
 
     def _batch(self, columns: Mapping[str, Tensor]) -> B:
-        scale = self._config.scale
-        if scale is not None:
-            columns = {
-                name: scale.to_network(column) if column.dim() == 4 else column
-                for name, column in columns.items()
-            }
+        columns = self._scaled(columns)
         return self._batch_type(*(columns[name] for name in self._fields))
+
+    def _scaled(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        scale = self._config.scale
+        return {
+            name: scale.to_network(column) if scale is not None and column.dim() == 4 else column
+            for name, column in columns.items()
+        }
 
 
 def _is_pictures(column: Tensor) -> bool:

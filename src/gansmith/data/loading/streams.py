@@ -34,6 +34,11 @@ class Stream:
         self.training, self.held_out = parts
         self._sampler = Sampler(len(self.training), seed)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Fields of the batch that come from here."""
+        return tuple(self._columns)
+
     def rows(self, position: int, count: int) -> Tensor:
         """The rows at positions ``position`` .. ``position + count - 1`` of the endless order."""
         return self.training[self._sampler.rows(position, count)]

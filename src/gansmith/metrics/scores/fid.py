@@ -1,6 +1,7 @@
 """The Frechet distance: how far mean and spread of features are from those of real pictures."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from gansmith.metrics.math.intervals import (
 from gansmith.metrics.math.moments import Moments, MomentsAccumulator
 from gansmith.metrics.math.values import Value
 
-__all__ = ["Moments", "MomentsAccumulator", "fid", "fid_infinity", "floor"]
+__all__ = ["Moments", "MomentsAccumulator", "class_fid", "fid", "fid_infinity", "floor"]
 
 _EPS = torch.finfo(torch.float64).eps
 
@@ -50,6 +51,40 @@ def fid(fake: Moments | Rows, real: Moments | Rows) -> Value:
     value, error = _distance(first, second)
     note = sentences(_sample_note(first, second), *_singular(first, "generated"), *_singular(second, "real"))
     return Value(value, None, None, note) if error is None else around(value, error, note, low=0.0)
+
+
+def class_fid(
+    fake: tuple[Tensor, Tensor], real: tuple[Tensor, Tensor], names: Sequence[str] = ()
+) -> dict[str, Value]:
+    """The mean over classes of the ``fid`` within each (Miyato & Koyama 2018, "intra FID").
+
+    A class counts where both sets have more images of it than there are features: with fewer a covariance is
+    singular. The others are named in the note.
+
+    Args:
+        fake: features [n, size] and labels [n].
+        real: likewise.
+        names: of the classes.
+
+    Returns: ``class_fid``.
+
+    Raises:
+        DataError: no class has enough images.
+    """
+    size = fake[0].shape[1]
+    labels = sorted(set(fake[1].tolist()) | set(real[1].tolist()))
+    parts = {label: tuple(rows[kinds.cpu() == label] for rows, kinds in (fake, real)) for label in labels}
+    enough = [label for label in labels if min(len(part) for part in parts[label]) > max(size, 1)]
+    if not enough:
+        most = max(min(len(part) for part in parts[label]) for label in labels)
+        raise DataError(
+            f"A class counts from {size + 1} images of it in both sets on, one more than there are features. "
+            f"Received: {most} at most. Use more --samples, or features of fewer numbers (--features pixels)."
+        )
+    found = [fid(*parts[label]) for label in enough]
+    left_out = [names[label] if label < len(names) else str(label) for label in labels if label not in enough]
+    note = f"Too few images, left out: {', '.join(left_out)}." if left_out else ""
+    return {"class_fid": Value(sum(value.value for value in found) / len(found), None, None, note)}
 
 
 def floor(real: Moments, fake_count: int, real_count: int) -> float:

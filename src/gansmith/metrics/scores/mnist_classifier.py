@@ -166,7 +166,7 @@ def train_reader(training: Digits, test: Digits, *, steps: int = _STEPS, seed: i
         steps: of 128 digits each.
         seed: of the first weights and of the order.
     """
-    with _one_thread(), full_precision(), torch.inference_mode(False), torch.enable_grad():
+    with one_thread(), full_precision(), torch.inference_mode(False), torch.enable_grad():
         network = _network()
         randomize(network, seed)
         _train(network, training, steps, seed)
@@ -224,7 +224,7 @@ def _network() -> nn.Sequential:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """The order of a sum depends on the number of threads, and with it the last bit."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

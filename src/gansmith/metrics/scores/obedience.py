@@ -1,0 +1,150 @@
+"""Whether a conditional model draws what it was asked for, in the eyes of a classifier of the same data."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gansmith.core.console import bar
+from gansmith.core.tensors import BytePictures
+from gansmith.errors import DataError
+from gansmith.metrics.image_sets import PictureSet
+from gansmith.metrics.math.intervals import full_precision, sentences, share
+from gansmith.metrics.math.values import Result
+from gansmith.metrics.scores.mnist_classifier import one_thread
+
+_SIDE = 32  # Pixels a side that the classifier looks at, at most.
+_MAX_TRAINING = 20_000  # Images it learns from.
+_BATCH, _RATE, _PASSES = 128, 3e-3, 10
+_FEWEST_STEPS, _MOST_STEPS = 40, 900
+_PART = 256  # Images looked at a time.
+_POOR = 0.8  # Below that share of held-out images the classifier is no judge, and the note says so.
+
+
+class KnownPictures(PictureSet, Protocol):
+    """Pictures whose labels or attributes are known."""
+
+    def columns(self, names: Sequence[str]) -> Mapping[str, Tensor]:
+        """Those columns of all pictures."""
+        ...
+
+
+def obedience(
+    fake: PictureSet,
+    asked: Mapping[str, Tensor],
+    parts: tuple[KnownPictures, KnownPictures],
+    *,
+    seed: int = 0,
+) -> Result:
+    """The share of generated images in which a classifier sees what was asked for.
+
+    The classifier, a small convolutional network, is trained on the training part of the data on one thread,
+    so that it is the same each time; the note says how often it is right on held-out images.
+
+    Args:
+        fake: generated images.
+        asked: ``labels`` [n] or ``attributes`` [n, a], what each was asked to show.
+        parts: the training images and the held-out images, with the same columns.
+        seed: of the classifier.
+
+    Returns: ``obedience``; of attributes, the share of right answers over all of them.
+
+    Raises:
+        DataError: the data have no such column.
+    """
+    column = next((name for name in ("labels", "attributes") if name in asked), "labels")
+    truths = [part.columns((column,)).get(column) for part in parts]
+    if column not in asked or truths[0] is None or truths[1] is None:
+        raise DataError(
+            f"obedience needs data with labels or attributes. Received: {parts[0].name}, which has none."
+        )
+    learnt, checked = truths[0].cpu(), truths[1].cpu()
+    with one_thread(), full_precision(), torch.inference_mode(False), torch.enable_grad():
+        network = _train(parts[0], learnt, seed)
+    right = _right(network, parts[1], checked).double().mean()
+    note = f"The classifier is right in {float(right):.1%} of held-out images."
+    poor = "It is a poor judge; believe small differences little." if right < _POOR else ""
+    answers = _right(network, fake, asked[column].cpu())
+    return {"obedience": share(answers.flatten(), sentences(note, poor, _each(answers)))}
+
+
+def _each(answers: Tensor) -> str:
+    """Shares of several attributes one by one."""
+    if answers.dim() == 1 or answers.shape[1] > 12:
+        return ""
+    shares = ", ".join(f"{value:.0%}" for value in answers.double().mean(dim=0).tolist())
+    return f"By attribute, in order: {shares}."
+
+
+def _train(part: KnownPictures, truth: Tensor, seed: int) -> nn.Module:
+    """Adam with a rate that rises and falls (Smith 2018)."""
+    rows = (
+        torch.randperm(len(part), generator=torch.Generator().manual_seed(seed))[:_MAX_TRAINING].sort().values
+    )
+    images = torch.cat([_shown(chunk) for chunk in _chunks(part, int(rows[-1]) + 1)])[rows]
+    truth = truth[rows]
+    outputs = int(truth.max()) + 1 if truth.dim() == 1 else truth.shape[1]
+    with torch.random.fork_rng(devices=[]):  # Layers draw their first weights from torch's own generator.
+        torch.manual_seed(seed)
+        network = _network(images.shape[1], outputs)
+    steps = min(_MOST_STEPS, max(_FEWEST_STEPS, _PASSES * math.ceil(len(rows) / _BATCH)))
+    optimizer = torch.optim.Adam(network.parameters(), _RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, steps)
+    order = _order(len(rows), seed)
+    with bar("Training the classifier that judges", steps, " steps") as shown:
+        for _ in range(steps):
+            batch = next(order)
+            loss = _loss(network(images[batch].float() / 127.5 - 1.0), truth[batch])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            shown.update()
+    return network.requires_grad_(False).eval()
+
+
+def _loss(found: Tensor, truth: Tensor) -> Tensor:
+    if truth.dim() == 1:
+        return functional.cross_entropy(found, truth.long())
+    return functional.binary_cross_entropy_with_logits(found, truth.float())
+
+
+def _order(count: int, seed: int) -> Iterator[Tensor]:
+    draws = torch.Generator().manual_seed(seed)
+    while True:
+        yield from torch.split(torch.randperm(count, generator=draws), _BATCH)
+
+
+def _network(channels: int, outputs: int) -> nn.Sequential:
+    """Three convolutions with batch norm, and the mean over a small grid."""
+    layers: list[nn.Module] = []
+    for width in (32, 64, 128):
+        layers += [nn.Conv2d(channels, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        channels = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, outputs))
+
+
+def _shown(images: BytePictures) -> BytePictures:
+    """What the classifier looks at: sides of 32 pixels at most."""
+    if max(images.shape[2:]) <= _SIDE:
+        return images.cpu()
+    factor = _SIDE / max(images.shape[2:])
+    height, width = (max(8, round(side * factor)) for side in images.shape[2:])
+    return functional.adaptive_avg_pool2d(images.float(), (height, width)).round().to(torch.uint8).cpu()
+
+
+def _chunks(pictures: PictureSet, stop: int) -> Iterator[BytePictures]:
+    for start in range(0, stop, _PART):
+        yield pictures.some(start, min(start + _PART, stop))
+
+
+@torch.inference_mode()
+def _right(network: nn.Module, pictures: PictureSet, truth: Tensor) -> Tensor:
+    """Whether the classifier sees what is true, bool [n], or [n, attributes]."""
+    found = torch.cat(
+        [network(_shown(chunk).float() / 127.5 - 1.0) for chunk in _chunks(pictures, len(pictures))]
+    )
+    return found.argmax(dim=1) == truth if truth.dim() == 1 else (found > 0) == (truth > 0)
