@@ -195,8 +195,8 @@ def test_choices_are_automatic_and_can_be_set() -> None:
 
 _PAGES = """
 import resource, torch
-from gansmith.devices import Choices
-from gansmith.recipe import EngineConfig, TrainConfig
+from gansmith.engine.device import Choices
+from gansmith.config.recipe import EngineConfig, TrainConfig
 
 Choices.of(TrainConfig(engine=EngineConfig(keep_memory={keeps})), torch.device("cpu")).apply()
 pages = []
@@ -368,7 +368,7 @@ def test_training_does_not_wait_for_a_picture(tmp_path: Path, monkeypatch: pytes
             if self.images >= 24:
                 further.set()
 
-    monkeypatch.setattr(session.marks, "write_png", slow)
+    monkeypatch.setattr(session.provenance, "write_png", slow)
     go(tmp_path / "run", console=Onward())
     assert waited and all(waited)
     assert [p.stem for p in sorted((tmp_path / "run" / "pictures").glob("*.png"))] == [

@@ -526,7 +526,9 @@ def test_borrowed_weights_are_taken_over_and_unknown_networks_are_refused() -> N
 def test_a_checkpoint_of_version_0_1_is_read(tmp_path: Path) -> None:
     trainer = trainer_of(small_named("rpgan28", images=40))
     trainer.step()
-    old = {re.sub("^optimizers[.]", "optimisers.", key): value for key, value in trainer.state().items()}
+    old = {
+        re.sub("^optimizers[.]", "optimisers.", key): value.clone() for key, value in trainer.state().items()
+    }
     assert any(key.startswith("optimisers.") for key in old)
     resumed = trainer_of(small_named("rpgan28", images=40))
     resumed.load(old, trainer.images)

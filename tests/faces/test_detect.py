@@ -163,7 +163,7 @@ def test_an_unknown_detector_gets_a_suggestion():
 
 @pytest.mark.parametrize(
     "setting",
-    [{"least_score": float("nan")}, {"least_score": float("inf")}, {"least_face": 19}, {"least_face": -1}],
+    [{"min_score": float("nan")}, {"min_score": float("inf")}, {"min_face": 19}, {"min_face": -1}],
 )
 def test_floors_that_make_no_sense_are_refused(setting):
     with pytest.raises(SettingError, match="Received"):

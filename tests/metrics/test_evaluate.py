@@ -293,7 +293,9 @@ def test_nothing_of_the_users_is_overwritten(
     assert {path.name: path.read_bytes() for path in faces.iterdir()} == before
 
 
-def test_statistics_of_another_size_and_pairs_are_refused(faces: Path, tmp_path: Path) -> None:
+def test_statistics_of_another_size_are_refused_and_targets_of_pairs_are_compared(
+    faces: Path, tmp_path: Path
+) -> None:
     words = ("--features", "pixels", "--metrics", "fid")
     run("evaluate", faces, faces, *words, "--size", 8, "--save", tmp_path / "small.safetensors")
     with pytest.raises(DataError, match=r"16x16 .* and 8x8"):
@@ -304,8 +306,9 @@ def test_statistics_of_another_size_and_pairs_are_refused(faces: Path, tmp_path:
         for name in ("000.png", "001.png", "002.png"):
             (tmp_path / "pairs" / side / name).write_bytes((faces / name).read_bytes())
     run("prepare", tmp_path / "pairs", tmp_path / "set", "--pairs", "folders", "--workers", 1)
-    with pytest.raises(DataError, match="Single pictures are compared"):
-        run("evaluate", tmp_path / "set", faces, *words)
+    # Of pairs, what results are like is compared: the targets, which are copies of the first three faces.
+    targets = run("evaluate", tmp_path / "set", tmp_path / "pairs" / "b", *words, "--json")
+    assert json.loads(targets.stdout)["values"]["fid"]["value"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_history_keeps_the_newest_numbers_of_each_position(tmp_path: Path) -> None:

@@ -95,7 +95,9 @@ def test_pictures_have_the_shape_asked_for_and_lie_in_range(height: int, width: 
     assert images.abs().max() <= 1.0
 
 
-@pytest.mark.parametrize("options", [{}, {"momentum": None}, {"depth": 2}, {"softmax": True}, {"most": 4}])
+@pytest.mark.parametrize(
+    "options", [{}, {"momentum": None}, {"depth": 2}, {"softmax": True}, {"max_channels": 4}]
+)
 @pytest.mark.parametrize(("height", "width", "channels"), SHAPES)
 def test_each_picture_gets_one_score(height: int, width: int, channels: int, options) -> None:
     network = DCGANDiscriminator(DataSpec(height=height, width=width, channels=channels), 4, **options)

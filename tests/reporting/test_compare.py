@@ -93,7 +93,7 @@ def test_scores_have_a_last_and_a_best(full_run, make_run):
         "kid": {"value": 0.02, "images": 800.0},
     }
     page = build(compare([full_run]))
-    assert ">Scores</h2>" in page and "Lower is better." in page
+    assert ">Scores</h2>" in page and "lower is better." in page
 
 
 def test_different_data_sizes_methods_and_lengths_are_told_first(make_run):

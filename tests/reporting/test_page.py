@@ -75,7 +75,7 @@ def test_a_full_run_shows_everything(full_run):
         "1 234 in faces.zip, 16 px, colour",
         "70 (63 to 77)",
         "best 60.5 after 800 images",
-        "Lower is better. The band is where the true value lies",
+        "lower is better. The band is where the true value lies",
         "FID",
         "75.0 %",
         "20 s",

@@ -20,7 +20,7 @@ DATA = {"name": "faces", "pictures": 24, "fingerprint": "abc"}
 HOLD = """
 import sys, time
 from pathlib import Path
-from gansmith.run import Run
+from gansmith.runs.run import Run
 with Run(Path(sys.argv[1]), None).locked():
     print("held", flush=True)
     time.sleep(600)

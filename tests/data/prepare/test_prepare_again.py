@@ -156,7 +156,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from preparing import DyingReader, EIGHT, make
-from gansmith.data.folder import FolderSource
+from gansmith.data.sources.folder import FolderSource
 if __name__ == "__main__":
     root, dest, flag = map(Path, sys.argv[1:])
     source = FolderSource(root)
@@ -240,7 +240,7 @@ ORPHANS = """
 import multiprocessing, sys
 from pathlib import Path
 from preparing import EIGHT, SlowReader, make
-from gansmith.data.folder import FolderSource
+from gansmith.data.sources.folder import FolderSource
 if __name__ == "__main__":
     root, dest = map(Path, sys.argv[1:])
     source = FolderSource(root)

@@ -258,7 +258,7 @@ def test_the_largest_face_is_brought_to_the_template(tmp_path, detector):
     assert block.names == ["a.png"]
     assert reasons(block)["b.png"] == "no face was found"
     assert "not a picture" in reasons(block)["c.png"]
-    assert detector.asked == [("fake", {"least_score": 0.5, "least_face": 30, "every_face": False})]
+    assert detector.asked == [("fake", {"min_score": 0.5, "min_face": 30, "every_face": False})]
     # Eyes 20 apart become eyes 4 apart: x -> 2 + (x - 10.5) / 5, y -> 4 + (y - 14.5) / 5.
     wanted = [[2.0, 4.0], [6.0, 4.0], [4.0, 8.0]]
     assert block.landmarks[0].tolist() == [pytest.approx(point, abs=1e-4) for point in wanted]

@@ -104,7 +104,7 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
 
 SCRIPT = """
 import gzip, os, pathlib, sys
-from gansmith.data.unpack import plain
+from gansmith.data.sources.unpack import plain
 path = pathlib.Path(sys.argv[1])
 path.write_bytes(gzip.compress(b"x"))
 copy = plain(path).path

@@ -94,7 +94,7 @@ def test_the_curve_runs_from_corner_to_corner_and_never_back() -> None:
 def test_few_and_endless_scores() -> None:
     found = critic_auc(torch.tensor([-math.inf, -1.0]), torch.tensor([math.inf]))
     assert found["auc"].value == 1
-    assert "2 made and 1 real scores" in found["auc"].note
+    assert "2 generated and 1 real scores" in found["auc"].note
     assert critic_auc(torch.randn(100), torch.randn(100))["auc"].note == ""
 
 

@@ -68,7 +68,7 @@ def test_fewer_pictures_than_features_give_the_right_number_and_a_note() -> None
     turn = torch.linalg.qr(normal(60, 60, 2)).Q[:2]
     found = fid(flat @ turn, other @ turn)
     assert found.value == pytest.approx(fid(flat, other).value, rel=1e-4)
-    assert "Only 40 made pictures for 60 features" in found.note
+    assert "Only 40 generated pictures for 60 features" in found.note
     assert "a perfect generator would score about" in found.note
     assert found.low is not None and found.high is not None
     assert 0 <= found.low < found.value < found.high
@@ -98,7 +98,7 @@ def test_constant_features_give_the_right_number_and_a_note() -> None:
 def test_the_note_goes_away_with_enough_pictures() -> None:
     many = normal(10_000, 2, 0)
     assert fid(many, many[torch.arange(9999, -1, -1)]).note == ""
-    assert "9999 made and 10000 real" in fid(many[1:], many).note
+    assert "9999 generated and 10000 real" in fid(many[1:], many).note
 
 
 def test_the_floor_is_what_two_samples_of_one_distribution_show() -> None:
@@ -165,7 +165,7 @@ def test_bad_extrapolations_are_refused() -> None:
     a = normal(40, 3, 0)
     with pytest.raises(SettingError, match="points=4"):
         fid_infinity(a, a, points=4)
-    with pytest.raises(SettingError, match="least=1"):
+    with pytest.raises(SettingError, match="min_count=1"):
         fid_infinity(a, a, min_count=1)
     with pytest.raises(DataError, match="differ in size"):
         fid_infinity(a, a, min_count=40)

@@ -75,7 +75,7 @@ def test_small_sets_are_used_whole_and_it_is_said() -> None:
     found = kid(a, b, subsets=3)["kid"]
     assert "A set has fewer than 1000 pictures: subsets of 30." in found.note
     assert kid(a, b, subsets=3, subset_size=30)["kid"].note == ""
-    assert "Few pictures: 30 made and 300 real" in kid_full(a, b).note
+    assert "Few pictures: 30 generated and 300 real" in kid_full(a, b).note
 
 
 def test_the_seed_chooses_the_subsets() -> None:

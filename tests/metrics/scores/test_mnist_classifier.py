@@ -19,9 +19,10 @@ from gansmith.data.builtin.stacked_mnist import Digits, StackedDigits
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.errors import DataError
 from gansmith.metrics.compute import compute
+from gansmith.metrics.descriptions import DESCRIPTIONS
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures
-from gansmith.metrics.registry import MEANINGS, METRICS, needs_network
+from gansmith.metrics.registry import METRICS, needs_network
 from gansmith.metrics.scores import mnist_classifier
 from gansmith.metrics.scores.mnist_classifier import (
     LEAST,
@@ -121,7 +122,7 @@ def test_modes_of_known_classes(ready: None) -> None:
     assert found.values == modes(labels)
     assert found.values["modes"].value == 4
     assert found.about["digits"]["accuracy"] == "1.0000"
-    assert all(name in MEANINGS and name in found.as_text() for name in found.values)
+    assert all(name in DESCRIPTIONS and name in found.as_text() for name in found.values)
     beside = compute(rows(stacks(labels)), stacked(), PIXELS, ("fid", "modes"))
     assert beside.values["modes"] == found.values["modes"] and "fid" in beside.values
 

@@ -201,13 +201,13 @@ GOOD = torch.zeros(2, 3, 16, 16)
     ("made", "real", "words"),
     [
         (GOOD[:0], GOOD[:0], "nothing to measure"),
-        (GOOD[:1], GOOD, "as many made as real"),
-        (GOOD[:, :1], GOOD, "as many made as real"),
-        (GOOD[..., :12], GOOD, "as many made as real"),
+        (GOOD[:1], GOOD, "as many generated as real"),
+        (GOOD[:, :1], GOOD, "as many generated as real"),
+        (GOOD[..., :12], GOOD, "as many generated as real"),
         (GOOD[:, :2], GOOD[:, :2], "grey or RGB"),
         (GOOD, GOOD + torch.nan, "nan or inf in the real"),
-        (GOOD - torch.inf, GOOD, "nan or inf in the made"),
-        (GOOD + 2, GOOD, "from 2 to 2 in the made"),
+        (GOOD - torch.inf, GOOD, "nan or inf in the generated"),
+        (GOOD + 2, GOOD, "from 2 to 2 in the generated"),
         (GOOD, GOOD - 1.01, "from -1.01 to -1.01 in the real"),
     ],
 )

@@ -165,7 +165,7 @@ def test_sets_of_different_sizes_compare_and_order_does_not_matter():
     back = swd(few, many, directions=64)["swd"]
     assert forth.low <= forth.value <= forth.high
     assert back.value == pytest.approx(forth.value, rel=0.5)
-    assert "48 made and 17 real" in forth.note
+    assert "48 generated and 17 real" in forth.note
 
 
 def test_few_pictures_have_no_interval():

@@ -75,7 +75,7 @@ def test_features_of_known_clusters_have_the_curve_of_their_histograms() -> None
         assert value.value == pytest.approx(expected.best(beta))
         assert value.low is not None and value.high is not None
         assert 0 <= value.low < value.value < value.high <= 1
-        assert "Few pictures: 80 made and 120 real" in value.note
+        assert "Few pictures: 80 generated and 120 real" in value.note
 
 
 def test_features_far_from_the_origin_are_clustered_as_well() -> None:

@@ -141,7 +141,10 @@ def test_the_intervals_are_the_spread_over_judged_pictures() -> None:
 def test_notes_tell_of_few_uneven_and_doubled_pictures() -> None:
     real = normal(50, 3, 0)
     even, uneven = neighbours(normal(60, 3, 1), real), neighbours(normal(101, 3, 1), real)
-    assert even["recall"].note == "Few pictures: 60 made and 50 real, where 10000 or more of each are usual."
+    assert (
+        even["recall"].note
+        == "Few pictures: 60 generated and 50 real, where 10000 or more of each are usual."
+    )
     assert "compare it for equal numbers only" in uneven["recall"].note
     doubled = neighbours(real, torch.cat([real, real[:1].repeat(5, 1)]))
     assert "6 real pictures have 5 duplicates" in doubled["coverage"].note
