@@ -23,7 +23,7 @@ import torch
 from measuring import Row, print_table
 from PIL import Image
 
-from gansmith.config.serialization import override
+from gansmith.config.overrides import override
 from gansmith.data.open import open_data
 from gansmith.models.generator import pictures, write
 from gansmith.models.load import build_networks, open_generator

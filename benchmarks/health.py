@@ -13,7 +13,7 @@ import argparse
 import torch
 from measuring import Row, our_trainer, print_table, stretch, with_settings
 
-from gansmith.config.serialization import flat
+from gansmith.config.overrides import flat
 from gansmith.data.open import open_data
 from gansmith.engine import trainer as training
 from gansmith.recipes import named

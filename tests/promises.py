@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from toys import TOYS
 
+from gansmith.config.overrides import override
 from gansmith.config.recipe import Recipe
-from gansmith.config.serialization import override
 from gansmith.methods.dcgan import DCGAN
 from gansmith.methods.rpgan import RpGAN
 from gansmith.methods.wgan import WGAN

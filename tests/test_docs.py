@@ -8,7 +8,7 @@ import click
 import pytest
 
 from gansmith.cli.main import cli
-from gansmith.config.serialization import override
+from gansmith.config.overrides import override
 from gansmith.recipes import CATALOGUE, named
 
 ROOT = Path(__file__).parents[1]

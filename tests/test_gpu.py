@@ -6,8 +6,8 @@ import pytest
 import torch
 from promises import RECIPES, small
 
+from gansmith.config.overrides import override
 from gansmith.config.recipe import Recipe
-from gansmith.config.serialization import override
 from gansmith.core.noise import Noise
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.models.load import open_generator

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gansmith.config.serialization import override
+from gansmith.config.overrides import override
 from gansmith.data.open import open_data
 from gansmith.models.generator import pictures
 from gansmith.models.load import open_generator

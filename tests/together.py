@@ -12,8 +12,8 @@ from torch import nn
 from toys import Lazy, recipe_for
 
 from gansmith.config.optimizers import SGD, Adam
+from gansmith.config.overrides import override
 from gansmith.config.recipe import Recipe
-from gansmith.config.serialization import override
 from gansmith.core.distributed import SINGLE_PROCESS, World, process_group
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import Loader

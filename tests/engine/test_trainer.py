@@ -12,8 +12,8 @@ from helpers import CPU, numbered_bytes, numbers_of, random_bytes, small_named, 
 from torch import Tensor, nn
 
 from gansmith.config.optimizers import SGD, Optimizer
+from gansmith.config.overrides import override
 from gansmith.config.recipe import Average, DataConfig, EngineConfig, Recipe, TrainConfig
-from gansmith.config.serialization import override
 from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress

@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers import SPEC16, random_images, silence_head, small_named, trainer_of
 
-from gansmith.config.serialization import override
+from gansmith.config.overrides import override
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.errors import SettingError

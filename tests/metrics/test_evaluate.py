@@ -15,8 +15,8 @@ from helpers import small_named
 from PIL import Image
 
 from gansmith.cli.main import cli
+from gansmith.config.overrides import override
 from gansmith.config.recipe import DataConfig
-from gansmith.config.serialization import override
 from gansmith.core.image_size import Size
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.open import open_data

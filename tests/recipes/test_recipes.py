@@ -6,7 +6,7 @@ import pytest
 import torch
 from promises import small
 
-from gansmith.config.serialization import override
+from gansmith.config.overrides import override
 from gansmith.core.noise import Noise
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.methods.dcgan import DCGAN

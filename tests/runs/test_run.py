@@ -10,8 +10,8 @@ import pytest
 import torch
 from helpers import small_named
 
+from gansmith.config.overrides import override
 from gansmith.config.recipe import Recipe
-from gansmith.config.serialization import override
 from gansmith.errors import CheckpointError, RunError, StorageError
 from gansmith.runs.run import Run, environment
 

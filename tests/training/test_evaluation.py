@@ -7,8 +7,8 @@ import pytest
 import torch
 from helpers import random_bytes, small_named
 
+from gansmith.config.overrides import override
 from gansmith.config.recipe import Recipe
-from gansmith.config.serialization import override
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.errors import GansmithError
 from gansmith.metrics.outputs import history

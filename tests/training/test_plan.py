@@ -13,8 +13,8 @@ from helpers import random_bytes, small, small_named
 from torch import Tensor, nn
 from toys import TOYS, Lazy, recipe_for
 
+from gansmith.config.overrides import override
 from gansmith.config.recipe import DataConfig, Recipe
-from gansmith.config.serialization import override
 from gansmith.core.memory import Memory
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress

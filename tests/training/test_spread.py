@@ -17,7 +17,7 @@ from helpers import generator_of, random_bytes, small_named
 from torch import Tensor, nn
 
 from gansmith.cli.main import cli
-from gansmith.config.serialization import override
+from gansmith.config.overrides import override
 from gansmith.core.distributed import World
 from gansmith.core.noise import Noise
 from gansmith.core.seeds import parse_seeds

@@ -8,8 +8,8 @@ import pytest
 import torch
 from helpers import small_named
 
+from gansmith.config.overrides import override
 from gansmith.config.recipe import Recipe
-from gansmith.config.serialization import override
 from gansmith.core.noise import Noise
 from gansmith.core.normalization import Scale
 from gansmith.core.spec import DataSpec

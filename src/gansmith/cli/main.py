@@ -168,7 +168,8 @@ def demo(run: str, images: int | None, device: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable, on stdout.")
 def recipes(name: str | None, as_json: bool) -> None:
     """List the recipes, or show all settings of one."""
-    from gansmith.config.serialization import flat, to_json
+    from gansmith.config.overrides import flat
+    from gansmith.config.serialization import to_json
     from gansmith.recipes import CATALOGUE, named
 
     if name is None:
@@ -270,7 +271,7 @@ def _train(data: str, recipe: "Recipe", run: Path, device: str) -> "Outcome":
 def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
     from dataclasses import replace
 
-    from gansmith.config.serialization import flat
+    from gansmith.config.overrides import flat
     from gansmith.data.open import check_unused, describe_source
     from gansmith.training.summary import describe
 

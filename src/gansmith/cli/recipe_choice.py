@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import click
 
+from gansmith.config.overrides import override
 from gansmith.config.recipe import Recipe
-from gansmith.config.serialization import override
 from gansmith.core.console import counter
 from gansmith.core.distributed import my_device
 from gansmith.data.dataset import DataSet

@@ -1,8 +1,10 @@
 """Optimizers as values: what a recipe says about them, and how torch is asked for one."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,9 +14,27 @@ from gansmith.core.schedules import Constant, Schedule
 from gansmith.errors import SettingError
 
 
-def _positive_rate(lr: float) -> None:
-    if not 0 < lr < math.inf:
-        raise SettingError(f"A learning rate must be positive. Received: lr={lr}.")
+@dataclass(frozen=True, kw_only=True)
+class Optimizer(ABC):
+    """What every optimizer of a recipe has; a class of your own defines ``build``.
+
+    Example:
+        >>> Adam(lr=2e-4, betas=(0.5, 0.999), schedule=Warmup(images=10_000, then=Cosine(end=0.1)), clip=1.0)
+    """
+
+    lr: float
+    schedule: Schedule = Constant()  # What the rate is multiplied by as the run goes on.
+    clip: float | None = None  # Length that all gradients of a step together may have at most; None: any.
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lr < math.inf:
+            raise SettingError(f"A learning rate must be positive. Received: lr={self.lr}.")
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise SettingError(f"clip must be positive, or none. Received: clip={self.clip}.")
+
+    @abstractmethod
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The torch optimizer for these parameters."""
 
 
 def _not_negative(name: str, value: float) -> None:
@@ -22,19 +42,22 @@ def _not_negative(name: str, value: float) -> None:
         raise SettingError(f"{name} must not be negative. Received: {name}={value}.")
 
 
+def _betas(name: str, betas: tuple[float, float]) -> None:
+    if not all(0.0 <= beta < 1.0 for beta in betas):
+        raise SettingError(f"{name}'s betas must be in [0, 1). Received: betas={betas}.")
+
+
 @dataclass(frozen=True, kw_only=True)
-class Adam:
+class Adam(Optimizer):
     """Adam (Kingma and Ba 2014)."""
 
     lr: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
     eps: float = 1e-8
-    schedule: Schedule = Constant()
 
     def __post_init__(self) -> None:
-        _positive_rate(self.lr)
-        if not all(0.0 <= beta < 1.0 for beta in self.betas):
-            raise SettingError(f"Adam's betas must be in [0, 1). Received: betas={self.betas}.")
+        super().__post_init__()
+        _betas("Adam", self.betas)
         _not_negative("eps", self.eps)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -43,16 +66,44 @@ class Adam:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RMSprop:
+class AdamW(Optimizer):
+    """Adam with weight decay apart from the gradient (Loshchilov and Hutter 2017).
+
+    Biases and gains, all weights of one dimension, do not decay.
+    """
+
+    lr: float = 2e-4
+    betas: tuple[float, float] = (0.0, 0.99)
+    eps: float = 1e-8
+    weight_decay: float = 1e-2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _betas("AdamW", self.betas)
+        _not_negative("eps", self.eps)
+        _not_negative("weight_decay", self.weight_decay)
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The torch optimizer for these parameters; fused where torch has it."""
+        held = list(parameters)
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in held if p.dim() > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in held if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        kept = [group for group in groups if group["params"]]
+        return torch.optim.AdamW(kept, lr=self.lr, betas=self.betas, eps=self.eps, fused=_fused())
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMSprop(Optimizer):
     """RMSprop (Tieleman and Hinton 2012), as WGAN uses it."""
 
     lr: float = 5e-5
     alpha: float = 0.99
     eps: float = 1e-8
-    schedule: Schedule = Constant()
 
     def __post_init__(self) -> None:
-        _positive_rate(self.lr)
+        super().__post_init__()
         if not 0.0 <= self.alpha < 1.0:
             raise SettingError(f"RMSprop's alpha must be in [0, 1). Received: alpha={self.alpha}.")
         _not_negative("eps", self.eps)
@@ -63,23 +114,19 @@ class RMSprop:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SGD:
+class SGD(Optimizer):
     """Stochastic gradient descent with momentum."""
 
     lr: float = 1e-2
     momentum: float = 0.9
-    schedule: Schedule = Constant()
 
     def __post_init__(self) -> None:
-        _positive_rate(self.lr)
+        super().__post_init__()
         _not_negative("momentum", self.momentum)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The torch optimizer for these parameters; fused where torch has it."""
         return torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum, fused=_fused())
-
-
-Optimizer = Adam | RMSprop | SGD
 
 
 def _fused() -> bool:

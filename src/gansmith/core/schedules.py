@@ -2,9 +2,24 @@
 
 import math
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from gansmith.core.progress import Progress
 from gansmith.errors import SettingError
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """A factor as a function of how far the run has come; one of your own is a frozen dataclass.
+
+    Example:
+        >>> Cosine(end=0.1)(Progress(images=500, total_images=1000))
+        0.55
+    """
+
+    def __call__(self, progress: Progress) -> float:
+        """The factor at this point of the run."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -56,4 +71,18 @@ class Step:
         return float(self.factor ** math.floor(progress.epoch / self.epochs))
 
 
-Schedule = Constant | Linear | Cosine | Step
+@dataclass(frozen=True)
+class Warmup:
+    """A straight line from 0 over the first ``images`` images, times another schedule."""
+
+    images: int = 10_000
+    then: Schedule = Constant()
+
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise SettingError(f"Warmup takes one image or more. Received: images={self.images}.")
+
+    def __call__(self, progress: Progress) -> float:
+        """The factor at this point of the run."""
+        # The first step must move: it counts as done.
+        return min(1.0, (progress.images + progress.batch) / self.images) * self.then(progress)

@@ -320,7 +320,10 @@ class Trainer(Generic[N, B, P]):
             )
         if progress.step % _NORMS_EVERY == 0:
             self._note(turn.name, {"gradient": _norm(weights)})
-        set_rate(optimizer, self.recipe.optimizers[turn.player], progress, self.rate)
+        config = self.recipe.optimizers[turn.player]
+        if config.clip is not None:
+            nn.utils.clip_grad_norm_(weights, config.clip)
+        set_rate(optimizer, config, progress, self.rate)
         optimizer.step()
         with torch.no_grad():
             turn.post_step(self.networks)

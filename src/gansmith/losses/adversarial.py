@@ -13,7 +13,14 @@ from gansmith.core.tensors import Scalar, Scores
 
 @runtime_checkable
 class AdversarialLoss(Protocol):
-    """What any method may play for."""
+    """What any method may play for; ``--set method.adversarial=Hinge`` picks one by name.
+
+    One of your own is a frozen dataclass with these two methods, named with ``--code my_loss.py``.
+
+    Example:
+        >>> Hinge().discriminator(real=torch.tensor([2.0]), fake=torch.tensor([-2.0]))
+        tensor(0.)
+    """
 
     def discriminator(self, real: Scores, fake: Scores) -> Scalar:
         """What the discriminator minimizes."""
@@ -97,10 +104,6 @@ class Wasserstein:
     def generator(self, fake: Scores) -> Scalar:
         """-E[D(G(z))]."""
         return -fake.mean()
-
-
-Adversarial = Logistic | Minimax | LeastSquares | Hinge | Wasserstein
-"""The choices a recipe has; ``--set method.adversarial=Hinge`` picks one by name."""
 
 
 def relativistic(ahead: Scores, behind: Scores) -> Scalar:

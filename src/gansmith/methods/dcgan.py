@@ -12,7 +12,7 @@ from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents
 from gansmith.errors import at_least
-from gansmith.losses.adversarial import Adversarial, Logistic, accuracy
+from gansmith.losses.adversarial import AdversarialLoss, Logistic, accuracy
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import ImageBatch
 from gansmith.methods.pair import PairMethod
@@ -36,7 +36,7 @@ class DCGAN(PairMethod[ImageBatch, None]):
     generator_width: int = 64  # ngf.
     discriminator_width: int = 64  # ndf.
     max_channels: int = 1024  # No layer has more channels.
-    adversarial: Adversarial = Logistic()
+    adversarial: AdversarialLoss = Logistic()
     head: Literal["convolution", "softmax"] = "convolution"
     light: bool = False  # A discriminator of two convolutions only.
     momentum: float = 0.1  # Of batch norm: the newest batch's share in the running statistics.

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gansmith.config.serialization import flat, with_new_names
+from gansmith.config.overrides import flat
+from gansmith.config.serialization import with_new_names
 from gansmith.errors import RunError, nearest
 
 _MOST_NAMED = 12  # Runs in a message.

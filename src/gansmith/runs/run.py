@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from gansmith.config.overrides import differences
 from gansmith.config.recipe import Recipe
-from gansmith.config.serialization import differences, dumps, from_json, to_json
+from gansmith.config.serialization import dumps, from_json, to_json
 from gansmith.core.files import alone, whole_file, write_text
 from gansmith.core.text import plural
 from gansmith.errors import CheckpointError, RunError, SettingError, StorageError

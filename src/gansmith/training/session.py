@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from gansmith.config.overrides import flat
 from gansmith.config.recipe import Recipe
-from gansmith.config.serialization import flat
 from gansmith.core.console import Console, Silent, Stopwatch
 from gansmith.core.distributed import SINGLE_PROCESS, World, my_device, share_tensors
 from gansmith.core.text import plural

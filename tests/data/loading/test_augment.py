@@ -9,7 +9,8 @@ import torch
 from helpers import random_images
 from torch import Tensor
 
-from gansmith.config.serialization import from_json, override, to_json
+from gansmith.config.overrides import override
+from gansmith.config.serialization import from_json, to_json
 from gansmith.core.noise import Noise
 from gansmith.data.loading.augment import (
     Augment,

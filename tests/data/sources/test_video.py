@@ -268,7 +268,8 @@ def test_a_cap_is_spread_over_the_whole_length(most):
 
 
 @pytest.mark.parametrize(
-    "given", [{"every": 0.0}, {"every": -1.0}, {"every": float("nan")}, {"every": float("inf")}, {"max_frames": 0}]
+    "given",
+    [{"every": 0.0}, {"every": -1.0}, {"every": float("nan")}, {"every": float("inf")}, {"max_frames": 0}],
 )
 def test_sampling_is_checked(given):
     with pytest.raises(SettingError, match=f"Received: {next(iter(given))}="):

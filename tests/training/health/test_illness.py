@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from toys import Lazy, Pair, recipe_for
 
 from gansmith.config.optimizers import Adam
+from gansmith.config.overrides import override
 from gansmith.config.recipe import Recipe
-from gansmith.config.serialization import override
 from gansmith.core.console import Silent
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec

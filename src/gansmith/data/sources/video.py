@@ -57,7 +57,9 @@ class Sampling:
         if not (isfinite(self.every) and self.every >= 0.01):
             raise SettingError(f"sampling.every must be 0.01 seconds or more. Received: every={self.every}.")
         if self.max_frames < 1:
-            raise SettingError(f"sampling.max_frames must be 1 frame or more. Received: max_frames={self.max_frames}.")
+            raise SettingError(
+                f"sampling.max_frames must be 1 frame or more. Received: max_frames={self.max_frames}."
+            )
 
     def choose(self, frames: Times, cuts: Sequence[float]) -> Times:
         """The times of the frames to take.
