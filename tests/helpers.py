@@ -48,14 +48,9 @@ def numbers_of(images: Tensor) -> list[int]:
 
 def small(recipe: Recipe, size: int = 16, batch: int = 4, **train: object) -> Recipe:
     """A catalogue's recipe with thin networks and small pictures, in float32."""
-    widths = {
-        name: 4
-        for name in ("width", "generator_width", "discriminator_width", "critic_width")
-        if hasattr(recipe.method, name)
-    }
     return dataclasses.replace(
         recipe,
-        method=dataclasses.replace(recipe.method, latent=8, **widths),
+        method=recipe.method.tiny(),
         data=DataConfig(size=Size(size, size), channels=3, validation=0.0),
         train=dataclasses.replace(recipe.train, batch=batch, precision="float32", **train),
     )

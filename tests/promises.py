@@ -1,37 +1,59 @@
 """The recipes that have to keep the promises of a method: the whole catalogue, made small, and the toys."""
 
 from dataclasses import replace
+from typing import Any
 
+import torch
+from helpers import CPU, small
 from toys import TOYS
 
-from gansmith.config.overrides import override
 from gansmith.config.recipe import Recipe
-from gansmith.methods.dcgan import DCGAN
-from gansmith.methods.rpgan import RpGAN
-from gansmith.methods.wgan import WGAN
-from gansmith.methods.wgan_gp import WGANGP
+from gansmith.core.image_size import Size
+from gansmith.data.dataset import DatasetInfo, MemoryDataSet
+from gansmith.data.loading.loader import Loader
+from gansmith.engine.trainer import Trainer
 from gansmith.recipes import CATALOGUE, named
-
-SMALL = {
-    DCGAN: {"generator_width": 4, "discriminator_width": 4, "latent": 6},
-    RpGAN: {"generator_width": 4, "discriminator_width": 4, "latent": 6},
-    WGAN: {"generator_width": 4, "critic_width": 4, "latent": 6},
-    WGANGP: {"width": 4, "latent": 6},
-}
+from gansmith.training.setup import resolve
 
 
-def small(recipe: Recipe) -> Recipe:
+def _small(name: str) -> Recipe:
     """The recipe's own game with narrow networks, at 16 px, in a dozen steps."""
-    method = replace(recipe.method, **SMALL[type(recipe.method)])
-    for setting in (
-        "data.size=16",
-        "data.channels=3",
-        "train.batch=4",
-        "train.images=48",
-        "train.precision=float32",
-    ):
-        recipe = override(recipe, setting)
-    return replace(recipe, method=method)
+    recipe = named(name)
+    data = replace(recipe.data, size=Size(16, 16), channels=3, validation=0.1)
+    return replace(small(recipe, images=48), data=data)
 
 
-RECIPES = {**{name: small(named(name)) for name in CATALOGUE}, **TOYS}
+RECIPES = {**{name: _small(name) for name in CATALOGUE}, **TOYS}
+
+CLASSES = ("cat", "dog", "owl")
+ATTRIBUTES = ("smiling", "glasses")
+
+
+def everything(rows: int = 40, size: int = 16) -> MemoryDataSet:
+    """Random images with every column that a method may train on, so that each can be told from another."""
+    draws = torch.Generator().manual_seed(0)
+
+    def integers(*shape: int, stop: int = 256) -> torch.Tensor:
+        return torch.randint(0, stop, (rows, *shape), dtype=torch.uint8, generator=draws)
+
+    images = {name: integers(3, size, size) for name in ("images", "a", "b", "source", "target")}
+    facts = {
+        "labels": integers(stop=3).long(),
+        "attributes": integers(2, stop=2),
+        "captions": integers(6, stop=128),
+        "landmarks": torch.rand(rows, 5, 2, generator=draws) * size,
+    }
+    info = DatasetInfo(label_names=CLASSES, attribute_names=ATTRIBUTES)
+    return MemoryDataSet("made up", images | facts, "made up", info=info)
+
+
+def resolved(recipe: Recipe) -> Recipe:
+    """The recipe as a run on ``everything`` has it: with the names of its columns."""
+    return resolve(recipe, everything())
+
+
+def trainer_of(recipe: Recipe) -> Trainer[Any, Any, Any]:
+    """A trainer on the CPU over ``everything``."""
+    recipe = resolved(recipe)
+    loader: Loader[Any] = Loader(everything(), recipe.method.batch_type, recipe.data, recipe.train.seed, CPU)
+    return Trainer(recipe, loader, CPU)

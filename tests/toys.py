@@ -14,12 +14,24 @@ from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
-from gansmith.losses.adversarial import LeastSquares, Logistic, Wasserstein
+from gansmith.losses.adversarial import Hinge, LeastSquares, Logistic, Wasserstein, accuracy
 from gansmith.losses.penalties import lipschitz, zero_centred
 from gansmith.methods.base import Loss, Method, Turn
-from gansmith.methods.batches import ImageBatch
-from gansmith.methods.latent import NoiseToImage
-from gansmith.networks.bundle import Networks
+from gansmith.methods.batches import (
+    AttributeBatch,
+    AttributePrompt,
+    CaptionBatch,
+    CaptionPrompt,
+    DomainPrompt,
+    ImageBatch,
+    LabelledBatch,
+    LabelPrompt,
+    PairBatch,
+    SourcePrompt,
+)
+from gansmith.methods.latent import LatentMethod, NoiseToImage
+from gansmith.methods.pair import PairMethod
+from gansmith.networks.bundle import Networks, Pair
 
 
 def critic(channels: int) -> nn.Module:
@@ -41,13 +53,6 @@ class Painter(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         return self.linear(latents).view(-1, *self.shape).tanh()
-
-
-class Pair(Networks):
-    def __init__(self, spec: DataSpec) -> None:
-        super().__init__()
-        self.generator = Painter(spec)
-        self.discriminator = critic(spec.channels)
 
 
 class Unpaired(NamedTuple):
@@ -72,10 +77,11 @@ class Translators(Networks):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cycle(Method[Translators, Unpaired, Tensor]):
+class Cycle(Method[Translators, Unpaired, DomainPrompt]):
     """(a) Two players that own several networks each, and a memory of past fakes (CycleGAN, UNIT)."""
 
-    batch_type: ClassVar[type[Unpaired]] = Unpaired
+    batch_type: ClassVar[type[Any]] = Unpaired
+    prompt_type: ClassVar[type[Any] | None] = DomainPrompt
     cycle: float = 10.0
 
     def build(self, spec: DataSpec) -> Translators:
@@ -92,13 +98,11 @@ class Cycle(Method[Translators, Unpaired, Tensor]):
 
     def translate(self, networks: Translators, batch: Unpaired, noise: Noise, progress: Progress) -> Loss:
         to_b, to_a = networks.a_to_b(batch.a), networks.b_to_a(batch.b)
-        self._remember(networks.pool_a, to_a)
-        self._remember(networks.pool_b, to_b)
         cycle = F.l1_loss(networks.b_to_a(to_b), batch.a) + F.l1_loss(networks.a_to_b(to_a), batch.b)
         game = LeastSquares().generator(networks.critic_a(to_a)) + LeastSquares().generator(
             networks.critic_b(to_b)
         )
-        return Loss(game + self.cycle * cycle, {"cycle": cycle})
+        return Loss(game + self.cycle * cycle, {"cycle": cycle}, rows={"a": to_a, "b": to_b})
 
     def criticise(self, networks: Translators, batch: Unpaired, noise: Noise, progress: Progress) -> Loss:
         pick = (noise.uniform(1).flatten() * len(networks.pool_a)).long()
@@ -110,16 +114,13 @@ class Cycle(Method[Translators, Unpaired, Tensor]):
         )
         return Loss(total)
 
-    @staticmethod
-    def _remember(pool: Tensor, made: Tensor) -> None:
-        count = min(len(made), len(pool))
-        pool.copy_(torch.cat([made[:count].detach(), pool[: len(pool) - count]]))
+    def after_step(self, networks: Translators, signals: Mapping[str, Tensor], progress: Progress) -> None:
+        for pool, fake in ((networks.pool_a, signals["a"]), (networks.pool_b, signals["b"])):
+            count = min(len(fake), len(pool))
+            pool.copy_(torch.cat([fake[:count], pool[: len(pool) - count]]))
 
-    def prompt(self, batch: Unpaired) -> Tensor:
-        return batch.a
-
-    def generate(self, networks: Translators, prompt: Tensor, noise: Noise) -> Tensor:
-        return networks.a_to_b(prompt).tanh()
+    def generate(self, networks: Translators, prompt: DomainPrompt, noise: Noise) -> Tensor:
+        return networks.a_to_b(prompt.a).tanh()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ class _NoiseToy(NoiseToImage[Any, ImageBatch]):
     batch_type: ClassVar[type[ImageBatch]] = ImageBatch
 
     def build(self, spec: DataSpec) -> Any:
-        return Pair(spec)
+        return Pair(Painter(spec), critic(spec.channels))
 
     def players(self) -> Mapping[str, tuple[str, ...]]:
         return {"discriminator": ("discriminator",), "generator": ("generator",)}
@@ -151,7 +152,7 @@ class _NoiseToy(NoiseToImage[Any, ImageBatch]):
 
 class WithMean(Pair):
     def __init__(self, spec: DataSpec) -> None:
-        super().__init__(spec)
+        super().__init__(Painter(spec), critic(spec.channels))
         self.register_buffer("mean_penalty", torch.zeros(()))
 
 
@@ -173,8 +174,11 @@ class Lazy(_NoiseToy):
 
     def penalize(self, networks: Any, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         penalty = zero_centred(networks.discriminator, batch.images)
-        networks.mean_penalty.lerp_(penalty.detach(), 0.1)
-        return Loss((penalty - networks.mean_penalty).square() + penalty)
+        return Loss((2.0 - networks.mean_penalty) * penalty, signals={"penalty": penalty})
+
+    def after_step(self, networks: Any, signals: Mapping[str, Tensor], progress: Progress) -> None:
+        if "penalty" in signals:  # The turn is lazy.
+            networks.mean_penalty.lerp_(signals["penalty"], 0.1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,6 +264,267 @@ class SecondStage(_NoiseToy):
         return networks.refiner(networks.generator(latents)).tanh()
 
 
+class Conditioned(nn.Module):
+    """A network with one more input: a number for each column of the prompt, added to its first layer."""
+
+    def __init__(self, spec: DataSpec, column: str, inputs: int, outputs: int) -> None:
+        super().__init__()
+        sizes = {"labels": spec.classes, "attributes": spec.attributes, "captions": spec.caption_length}
+        self.column, self.classes = column, sizes[column]
+        self.first, self.condition = nn.Linear(inputs, outputs), nn.Linear(self.classes, outputs)
+
+    def forward(self, rows: Tensor, column: Tensor) -> Tensor:
+        if self.column == "labels":
+            column = F.one_hot(column, self.classes)
+        numbers = column.to(rows.dtype) / (255.0 if self.column == "captions" else 1.0)
+        return self.first(rows.flatten(1)) + self.condition(numbers)
+
+
+class ConditionedPainter(Conditioned):
+    def __init__(self, spec: DataSpec, column: str) -> None:
+        self.shape = (spec.channels, spec.height, spec.width)
+        super().__init__(spec, column, 4, spec.channels * spec.height * spec.width)
+
+    def forward(self, latents: Tensor, column: Tensor) -> Tensor:
+        return super().forward(latents, column).view(-1, *self.shape).tanh()
+
+
+class ConditionedCritic(Conditioned):
+    def __init__(self, spec: DataSpec, column: str) -> None:
+        super().__init__(spec, column, spec.channels * spec.height * spec.width, 1)
+
+    def forward(self, images: Tensor, column: Tensor) -> Tensor:
+        return super().forward(images, column)[:, 0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled(PairMethod[Any, Any]):
+    """(f) A class with every image: prompts by name, by chance, and from held-out rows (cGAN)."""
+
+    batch_type: ClassVar[type[Any]] = LabelledBatch
+    prompt_type: ClassVar[type[Any] | None] = LabelPrompt
+    latent: int = 4
+
+    def build(self, spec: DataSpec) -> Pair:
+        column = self.prompt_type._fields[0]
+        return Pair(ConditionedPainter(spec, column), ConditionedCritic(spec, column))
+
+    def turns(self) -> Sequence[Turn[Any, Any]]:
+        return (
+            Turn(name="discriminator", player="discriminator", loss=self.judge),
+            Turn(name="generator", player="generator", loss=self.fool),
+        )
+
+    def judge(self, networks: Any, batch: Any, noise: Noise, progress: Progress) -> Loss:
+        fake = self.generate(networks, self.prompt(batch), noise)
+        scores = [self.critic_scores(networks, images, self.prompt(batch)) for images in (batch.images, fake)]
+        return Loss(Logistic().discriminator(*scores), {"D(x)": scores[0].sigmoid().mean()})
+
+    def fool(self, networks: Any, batch: Any, noise: Noise, progress: Progress) -> Loss:
+        fake = self.generate(networks, self.prompt(batch), noise)
+        return Loss(Logistic().generator(self.critic_scores(networks, fake, self.prompt(batch))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attributed(Labelled):
+    """(g) Several facts with every image, each yes or no (StarGAN, IcGAN)."""
+
+    batch_type: ClassVar[type[Any]] = AttributeBatch
+    prompt_type: ClassVar[type[Any] | None] = AttributePrompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captioned(Labelled):
+    """(h) A sentence with every image (StackGAN)."""
+
+    batch_type: ClassVar[type[Any]] = CaptionBatch
+    prompt_type: ClassVar[type[Any] | None] = CaptionPrompt
+
+
+class PatchTranslator(Networks):
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.generator = nn.Conv2d(spec.channels, spec.channels, 3, 1, 1)
+        self.discriminator = nn.Conv2d(2 * spec.channels, 1, 4, 4)  # A score for each patch of 4 x 4.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired(Method[Any, PairBatch, SourcePrompt]):
+    """(i) An image for every image, and a critic of patches (pix2pix)."""
+
+    batch_type: ClassVar[type[Any]] = PairBatch
+    prompt_type: ClassVar[type[Any] | None] = SourcePrompt
+
+    def build(self, spec: DataSpec) -> PatchTranslator:
+        return PatchTranslator(spec)
+
+    def players(self) -> Mapping[str, tuple[str, ...]]:
+        return {"discriminator": ("discriminator",), "generator": ("generator",)}
+
+    def turns(self) -> Sequence[Turn[Any, PairBatch]]:
+        return (
+            Turn(name="discriminator", player="discriminator", loss=self.judge),
+            Turn(name="generator", player="generator", loss=self.translate),
+        )
+
+    def judge(self, networks: Any, batch: PairBatch, noise: Noise, progress: Progress) -> Loss:
+        prompt = self.prompt(batch)
+        fake = self.critic_scores(networks, self.generate(networks, prompt, noise), prompt)
+        real = self.critic_scores(networks, batch.target, prompt)
+        return Loss(Hinge().discriminator(real, fake), {"accuracy": accuracy(real, real=True)})
+
+    def translate(self, networks: Any, batch: PairBatch, noise: Noise, progress: Progress) -> Loss:
+        fake = self.generate(networks, self.prompt(batch), noise)
+        scores = self.critic_scores(networks, fake, self.prompt(batch))
+        return Loss(Hinge().generator(scores) + F.l1_loss(fake, batch.target))
+
+    def generate(self, networks: Any, prompt: SourcePrompt, noise: Noise) -> Tensor:
+        return networks.generator(prompt.source).tanh()
+
+    def critic_scores(self, networks: Any, images: Tensor, prompt: SourcePrompt) -> Tensor:
+        return networks.discriminator(torch.cat([prompt.source, images], dim=1))[:, 0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instrument(_NoiseToy):
+    """(j) A loss that looks through a frozen network nobody saves (SRGAN's VGG)."""
+
+    def instruments(self, spec: DataSpec) -> Mapping[str, nn.Module]:
+        return {"features": nn.Sequential(nn.Conv2d(spec.channels, 64, 3), nn.BatchNorm2d(64))}
+
+    def turns(self) -> Sequence[Turn[Any, ImageBatch]]:
+        return (
+            Turn(name="discriminator", player="discriminator", loss=self.judge),
+            Turn(name="generator", player="generator", loss=self.look),
+        )
+
+    def look(self, networks: Any, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+        fake = networks.generator(self.latents(noise))
+        features = networks.instruments["features"]
+        content = F.mse_loss(features(fake).mean(dim=(2, 3)), features(batch.images).mean(dim=(2, 3)))
+        return Loss(content + Logistic().generator(networks.discriminator(fake)), {"content": content})
+
+
+class Mapped(Networks):
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.mapping = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+        self.synthesis = Painter(spec, 8)
+        self.discriminator = critic(spec.channels)
+        self.register_buffer("average_w", torch.zeros(4))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoSpaces(LatentMethod[Any, ImageBatch, None]):
+    """(k) z, w and two layers of w, noise of the synthesis, and truncation (StyleGAN2)."""
+
+    batch_type: ClassVar[type[Any]] = ImageBatch
+    spaces: ClassVar[tuple[str, ...]] = ("z", "w", "w+")
+
+    def build(self, spec: DataSpec) -> Mapped:
+        return Mapped(spec)
+
+    def players(self) -> Mapping[str, tuple[str, ...]]:
+        return {"discriminator": ("discriminator",), "generator": ("mapping", "synthesis")}
+
+    def turns(self) -> Sequence[Turn[Any, ImageBatch]]:
+        return (
+            Turn(name="discriminator", player="discriminator", loss=self.judge),
+            Turn(name="generator", player="generator", loss=self.fool),
+        )
+
+    def judge(self, networks: Any, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+        fake = networks.discriminator(self.generate(networks, None, noise))
+        return Loss(Logistic().discriminator(networks.discriminator(batch.images), fake))
+
+    def fool(self, networks: Any, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+        w = self.to_latent(networks, noise, None, "w")
+        fake = self.synthesize(networks, w, noise, None, "w")
+        loss = Logistic().generator(networks.discriminator(fake))
+        return Loss(loss, signals={"w": w.mean(dim=0)})
+
+    def after_step(self, networks: Any, signals: Mapping[str, Tensor], progress: Progress) -> None:
+        networks.average_w.lerp_(signals["w"], 0.05)
+
+    def to_latent(self, networks: Any, noise: Noise, prompt: None, space: str = "z") -> Tensor:
+        z = noise.fork("z").normal(4)
+        if space == "z":
+            return z
+        w = networks.mapping(z)
+        return w if space == "w" else w[:, None].expand(-1, 2, -1)
+
+    def synthesize(
+        self, networks: Any, latents: Tensor, noise: Noise, prompt: None, space: str = "z"
+    ) -> Tensor:
+        w = networks.mapping(latents) if space == "z" else latents
+        layers = w if space == "w+" else w[:, None].expand(-1, 2, -1)
+        maps = noise.fork("synthesis").bulk_normal(8).to(layers.dtype)
+        return networks.synthesis(layers.flatten(1) + 0.1 * maps)
+
+    def truncate(self, networks: Any, latents: Tensor, psi: float, space: str = "z") -> Tensor:
+        if space == "z":
+            return super().truncate(networks, latents, psi, space)
+        return networks.average_w.lerp(latents, psi)
+
+    def critic_scores(self, networks: Any, images: Tensor, prompt: None) -> Tensor:
+        return networks.discriminator(images)
+
+
+class Adaptable(Pair):
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__(Painter(spec), critic(spec.channels))
+        self.register_buffer("p", torch.zeros(()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptive(_NoiseToy):
+    """(l) A strength that follows what the critic says of real images, the same on every process (ADA)."""
+
+    def build(self, spec: DataSpec) -> Adaptable:
+        return Adaptable(spec)
+
+    def turns(self) -> Sequence[Turn[Any, ImageBatch]]:
+        return (
+            Turn(name="discriminator", player="discriminator", loss=self.judge_adapted),
+            self.generator_turn(),
+        )
+
+    def judge_adapted(self, networks: Any, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+        real = networks.discriminator(batch.images * (1.0 - networks.p))
+        fake = networks.discriminator(networks.generator(self.latents(noise)) * (1.0 - networks.p))
+        return Loss(Logistic().discriminator(real, fake), signals={"sign": real.sign().mean()})
+
+    def after_step(self, networks: Any, signals: Mapping[str, Tensor], progress: Progress) -> None:
+        networks.p.add_(0.01 * (signals["sign"] - 0.6).sign()).clamp_(0.0, 0.8)
+
+
+class HeadAndBody(nn.Module):
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(spec.channels, 4, 4, 2, 1), nn.BatchNorm2d(4), nn.Dropout(0.5))
+        self.head = nn.Sequential(nn.Dropout(0.1), nn.Flatten(), nn.Linear(4 * 8 * 8, 1), nn.Flatten(0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.body(images))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartOwned(_NoiseToy):
+    """(m) A player that owns a part of a network; the rest is frozen, in eval mode (FreezeD)."""
+
+    def build(self, spec: DataSpec) -> Pair:
+        return Pair(Painter(spec), HeadAndBody(spec))
+
+    def players(self) -> Mapping[str, tuple[str, ...]]:
+        return {"discriminator": ("discriminator.head",), "generator": ("generator",)}
+
+    def turns(self) -> Sequence[Turn[Any, ImageBatch]]:
+        return (
+            Turn(name="discriminator", player="discriminator", loss=self.judge),
+            self.generator_turn(),
+        )
+
+
 def recipe_for(method: Method[Any, Any, Any], averaged: tuple[str, ...], **train: Any) -> Recipe:
     """A tiny recipe: 16 px, batch 4, 12 steps."""
     numbers: dict[str, Any] = {"images": 48, "batch": 4, "precision": "float32", "seed": 3}
@@ -278,4 +543,12 @@ TOYS = {
     "five moves": recipe_for(FiveMoves(), ("generator",)),
     "growing": recipe_for(Growing(), ("generator",)),
     "second stage": recipe_for(SecondStage(), ("refiner",)),
+    "labelled": recipe_for(Labelled(), ("generator",)),
+    "attributed": recipe_for(Attributed(), ("generator",)),
+    "captioned": recipe_for(Captioned(), ("generator",)),
+    "paired": recipe_for(Paired(), ("generator",)),
+    "instrument": recipe_for(Instrument(), ("generator",)),
+    "two spaces": recipe_for(TwoSpaces(), ("mapping", "synthesis")),
+    "adaptive": recipe_for(Adaptive(), ("generator",)),
+    "part owned": recipe_for(PartOwned(), ("generator",)),
 }

@@ -1,7 +1,7 @@
 """DCGAN: two convolutional networks play Goodfellow's game (Radford, Metz and Chintala 2015)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -60,6 +60,9 @@ class DCGAN(PairMethod[ImageBatch, None]):
             softmax=self.head == "softmax",
         )
         return Pair(generator, discriminator)
+
+    def tiny(self) -> "DCGAN":
+        return replace(self, latent=6, generator_width=4, discriminator_width=4)
 
     def turns(self) -> Sequence[Turn[Pair, ImageBatch]]:
         return (

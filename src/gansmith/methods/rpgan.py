@@ -6,7 +6,7 @@ and gives it the cheapest networks that make good faces on a processor.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -67,6 +67,9 @@ class RpGAN(PairMethod[ImageBatch, None]):
             if isinstance(module, nn.Conv2d):  # Without normalization the scale has to be right itself.
                 nn.init.kaiming_normal_(module.weight, a=0.2)
         return Pair(generator, critic)
+
+    def tiny(self) -> "RpGAN":
+        return replace(self, latent=6, generator_width=4, discriminator_width=4)
 
     def turns(self) -> Sequence[Turn[Pair, ImageBatch]]:
         return (

@@ -1,7 +1,7 @@
 """WGAN: a critic kept tame by clipping its weights estimates a distance (Arjovsky, Chintala, Bottou 2017)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -44,6 +44,9 @@ class WGAN(PairMethod[ImageBatch, None]):
 
     def players(self) -> Mapping[str, tuple[str, ...]]:
         return {"critic": ("discriminator",), "generator": ("generator",)}
+
+    def tiny(self) -> "WGAN":
+        return replace(self, latent=6, generator_width=4, critic_width=4)
 
     def turns(self) -> Sequence[Turn[Pair, ImageBatch]]:
         critic = Turn(

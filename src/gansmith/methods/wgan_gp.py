@@ -1,7 +1,7 @@
 """WGAN-GP: the critic's slope is held at 1 by a penalty, so residual networks train (Gulrajani 2017)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -50,6 +50,9 @@ class WGANGP(PairMethod[ImageBatch, None]):
 
     def players(self) -> Mapping[str, tuple[str, ...]]:
         return {"critic": ("discriminator",), "generator": ("generator",)}
+
+    def tiny(self) -> "WGANGP":
+        return replace(self, latent=6, width=4)
 
     def turns(self) -> Sequence[Turn[Pair, ImageBatch]]:
         return (
