@@ -4,22 +4,26 @@ python together.py OUT.pt CASE... ; each case is a key of CASES.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import nn
-from toys import Lazy, recipe_for
+from promises import everything, resolved
+from torch import Tensor, nn
+from toys import TOYS
 
-from gansmith.config.optimizers import SGD, Adam
+from gansmith.config.optimizers import SGD
 from gansmith.config.overrides import override
 from gansmith.config.recipe import Recipe
 from gansmith.core.distributed import SINGLE_PROCESS, World, process_group
-from gansmith.data.dataset import MemoryDataSet
+from gansmith.core.noise import Noise
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.sync_batch_norm import share_batch_norms
 from gansmith.engine.trainer import Trainer
-from gansmith.recipes import named
+from gansmith.methods.base import Loss, Method, Turn
+from gansmith.networks.bundle import Networks
+from gansmith.recipes import CATALOGUE, named
 
 STEPS = 3
 BATCH = 16
@@ -39,28 +43,88 @@ def _named(name: str, *settings: str) -> Recipe:
     return recipe
 
 
+class _Fine(Noise):
+    """The same numbers in float64."""
+
+    def signs(self, *shape: int) -> Tensor:
+        return super().signs(*shape).double()
+
+    def uniform(self, *shape: int) -> Tensor:
+        return super().uniform(*shape).double()
+
+    def normal(self, *shape: int) -> Tensor:
+        return super().normal(*shape).double()
+
+    def fork(self, name: str) -> "_Fine":
+        return _Fine(super().fork(name).seeds)
+
+    def each(self, step: int) -> "_Fine":
+        part = _Fine(self.seeds[::step])
+        part._position = self._position
+        return part
+
+
+def _in_double(recipe: Recipe) -> Recipe:
+    """The recipe with networks, images and noise in float64, where no processor's rounding is seen.
+
+    In float32 it is: Adam makes whole steps of gradients that are zero but for rounding, and a slope that
+    a ReLU passes or stops (WGAN-GP's penalty is one) jumps where what it is given is zero but for rounding.
+    """
+    plain: type[Method[Any, Any, Any]] = type(recipe.method)
+
+    def fine(loss: Callable[..., Loss]) -> Callable[..., Loss]:
+        def of(networks: Networks, batch: Any, noise: Noise, progress: Any) -> Loss:
+            columns = (column.double() if column.is_floating_point() else column for column in batch)
+            return loss(networks, type(batch)(*columns), _Fine(noise.seeds, noise._cache), progress)
+
+        return of
+
+    class InDouble(plain):
+        def build(self, spec: Any) -> Networks:
+            return super().build(spec).double()
+
+        def instruments(self, spec: Any) -> Mapping[str, nn.Module]:
+            return {name: network.double() for name, network in super().instruments(spec).items()}
+
+        def turns(self) -> Sequence[Turn]:
+            return tuple(replace(turn, loss=fine(turn.loss)) for turn in super().turns())
+
+    return replace(recipe, method=InDouble(**vars(recipe.method)))
+
+
 def _steady(recipe: Recipe) -> Recipe:
-    """Without Adam, which turns gradients that are zero but for rounding into whole steps."""
+    """In float32, and without Adam, which would make whole steps of what is zero but for rounding."""
     return replace(recipe, optimizers={player: SGD(lr=1e-4) for player in recipe.optimizers})
 
 
-def _calm(recipe: Recipe) -> Recipe:
-    """With Adam, but for whole steps of gradients that are hardly larger than rounding."""
-    return replace(recipe, optimizers={player: Adam(eps=1e-6) for player in recipe.optimizers})
+def _methods() -> Mapping[str, Recipe]:
+    """One recipe for each class of the catalogue, tiny, and every toy."""
+    found: dict[type, Recipe] = {}
+    for name in CATALOGUE:
+        recipe = named(name)
+        found.setdefault(type(recipe.method), recipe)
+    tiny = {
+        recipe.name: replace(_named(recipe.name), method=recipe.method.tiny()) for recipe in found.values()
+    }
+    toys = {name: replace(toy, train=replace(toy.train, batch=BATCH)) for name, toy in TOYS.items()}
+    return {name: resolved(recipe) for name, recipe in (tiny | toys).items()}
+
+
+METHODS = tuple(_methods())
+WIDE = ("method.generator_width=8", "method.discriminator_width=8")
 
 
 def cases() -> Mapping[str, Recipe]:
-    small = ("method.generator_width=8", "method.discriminator_width=8")
-    lazy = recipe_for(Lazy(), ("generator",), batch=BATCH)
+    """Names that end in /64 are in float64, with the optimizers of their recipes."""
+    methods = _methods()
+    dcgan = _named("dcgan28", *WIDE)
     return {
-        "dcgan": _calm(_named("dcgan28", *small)),
-        "dcgan-own-statistics": _calm(
-            _named("dcgan28", *small, "train.engine.shared_batch_norm=false"),
-        ),
-        "wgan-gp": _steady(_named("wgan-gp28", "method.width=8", "method.critic_moves=2")),
-        "rpgan": _steady(_named("rpgan28", *small)),
-        "rpgan-parts": _steady(_named("rpgan28", *small, "train.engine.micro_batch=4")),
-        "lazy": _steady(lazy),
+        **{f"{name}/64": _in_double(recipe) for name, recipe in methods.items()},
+        **{name: _steady(recipe) for name, recipe in methods.items()},
+        "dcgan": _steady(dcgan),
+        "dcgan-own-statistics": _steady(override(dcgan, "train.engine.shared_batch_norm=false")),
+        "rpgan-parts": _steady(_named("rpgan28", *WIDE, "train.engine.micro_batch=4")),
+        "rpgan": _steady(_named("rpgan28", *WIDE)),
     }
 
 
@@ -68,18 +132,16 @@ def rows(
     recipe: Recipe, world: World = SINGLE_PROCESS, loaded: Sequence[dict[str, torch.Tensor]] = ()
 ) -> Rows:
     """All steps, or the last one after a state was loaded."""
-    side = recipe.data.size
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (64, 3, side.height, side.width), dtype=torch.uint8, generator=generator)
-    data = MemoryDataSet("made up", {"images": images})
-    loader = Loader(data, recipe.method.batch_type, recipe.data, 0, CPU, world.rank_and_size)
+    loader = Loader(everything(64), recipe.method.batch_type, recipe.data, 0, CPU, world.rank_and_size)
     trainer = Trainer(recipe, loader, CPU, world=world)
     for state in loaded:
         trainer.load(state, (STEPS - 1) * BATCH)
     found = []
     for _ in range(1 if loaded else STEPS):
         trainer.step()
-        found.append((trainer.flush(), {name: value.clone() for name, value in trainer.state().items()}))
+        gradients = {f"gradients.{name}": weight.grad for name, weight in trainer.networks.named_parameters()}
+        state = trainer.state() | {name: value for name, value in gradients.items() if value is not None}
+        found.append((trainer.flush(), {name: value.clone() for name, value in state.items()}))
     loader.close()
     return found
 

@@ -501,8 +501,8 @@ class Adaptive(_NoiseToy):
 class HeadAndBody(nn.Module):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(spec.channels, 4, 4, 2, 1), nn.BatchNorm2d(4), nn.Dropout(0.5))
-        self.head = nn.Sequential(nn.Dropout(0.1), nn.Flatten(), nn.Linear(4 * 8 * 8, 1), nn.Flatten(0))
+        self.body = nn.Sequential(nn.Conv2d(spec.channels, 4, 4, 2, 1), nn.BatchNorm2d(4))
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(4 * 8 * 8, 1), nn.Flatten(0))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.body(images))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from together import BATCH, Rows, cases, rows, slope
+from together import BATCH, METHODS, Rows, cases, rows, slope
 
 from gansmith.core import distributed, launch
 from gansmith.core.distributed import SINGLE_PROCESS, my_device, share_tensors
@@ -18,8 +18,8 @@ from gansmith.errors import SettingError, TrainingError
 from gansmith.runs.run import Run
 
 HERE = Path(__file__).parents[1]
-EQUAL_CASES = ("dcgan", "wgan-gp", "rpgan", "lazy")
-CLOSE = 1e-6
+CLOSE = 1e-9
+CLOSE_IN_FLOAT32 = 1e-2  # Room for activations that are zero but for rounding: see docs/engine.md.
 
 
 def torchrun(processes: int, *command: str, **options) -> subprocess.Popen:
@@ -52,15 +52,16 @@ def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], prefi
     return (apart / size) ** 0.5
 
 
-def assert_same(one: Rows, other: Rows) -> None:
+def assert_same(one: Rows, other: Rows, close: float) -> None:
+    """Losses, gradients, weights, memory and averages, step by step."""
     for (row, state), (its_row, its_state) in zip(one, other, strict=True):
         assert row.keys() == its_row.keys()
         for name in row:
-            if name.endswith("/loss"):
-                # A loss is a difference of larger numbers: it cannot be nearer than those are.
-                assert its_row[name] == pytest.approx(row[name], rel=CLOSE, abs=4 * CLOSE), name
-        assert distance(state, its_state, "networks.") < CLOSE
-        assert distance(state, its_state, "average.") < CLOSE
+            # Other numbers may compare images with the mean of their part of the batch.
+            if name.endswith(("/loss", "/gradient")):
+                assert its_row[name] == pytest.approx(row[name], rel=close, abs=0.01 * close), name
+        for kind in ("gradients.", "networks.", "average."):
+            assert distance(state, its_state, kind) < close, kind
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +78,17 @@ def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return torch.load(out) | {"processes": request.param}
 
 
-@pytest.mark.parametrize("case", EQUAL_CASES)
-def test_losses_and_weights_are_those_of_one_process(case: str, together: dict, alone: dict) -> None:
-    assert_same(alone[case], together["rows"][case])
+@pytest.mark.parametrize("method", METHODS)
+def test_losses_weights_and_memory_are_those_of_one_process(method: str, together: dict, alone: dict) -> None:
+    case = f"{method}/64"
+    networks = [v for n, v in alone[case][0][1].items() if n.startswith("gradients.")]
+    assert all(value.dtype == torch.float64 for value in networks)
+    assert_same(alone[case], together["rows"][case], CLOSE)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_gradients_in_float32_are_those_of_one_process(method: str, together: dict, alone: dict) -> None:
+    assert_same(alone[method][:1], together["rows"][method][:1], CLOSE_IN_FLOAT32)
 
 
 def test_micro_batches_in_several_processes_add_up_to_the_batch(together: dict, alone: dict) -> None:
@@ -91,8 +100,8 @@ def test_micro_batches_in_several_processes_add_up_to_the_batch(together: dict, 
 
 
 def test_statistics_of_each_process_are_another_batch_norm(together: dict, alone: dict) -> None:
-    state, its_state = alone["dcgan"][-1][1], together["rows"]["dcgan-own-statistics"][-1][1]
-    assert distance(state, its_state, "networks.generator") > 1e-3
+    state, its_state = alone["dcgan"][0][1], together["rows"]["dcgan-own-statistics"][0][1]
+    assert distance(state, its_state, "gradients.") > 10 * CLOSE_IN_FLOAT32
 
 
 def test_every_process_ends_with_the_same_weights(together: dict) -> None:

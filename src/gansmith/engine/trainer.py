@@ -14,7 +14,7 @@ from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.core.noise import Cache, Noise, mix_seeds
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
-from gansmith.core.tensors import Images, Scores, per_image
+from gansmith.core.tensors import Images, Scores, full, per_image
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.device import Choices, not_compiled, out_of_memory
 from gansmith.engine.ema import bundle_for_pictures
@@ -406,7 +406,8 @@ class Trainer(Generic[N, B, P]):
     def _note(self, turn: str, parts: Mapping[str, Tensor]) -> None:
         """Add up on the device; nothing is waited for until ``flush``."""
         for part, value in parts.items():
-            name, value = f"{turn}/{part}", value.detach().to(self.device, torch.float32).reshape(())
+            name, value = f"{turn}/{part}", value.detach().reshape(())
+            value = full(value) if value.device == self.device else value.to(self.device, torch.float32)
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
 
