@@ -16,7 +16,7 @@ import click
 from gansmith import __version__
 from gansmith.cli.evaluate import evaluate
 from gansmith.cli.generate import generate, walk_
-from gansmith.cli.options import Verb, given, on_device, with_lines
+from gansmith.cli.options import Verb, given, import_code, on_device, with_code, with_lines
 from gansmith.cli.plan import plan
 from gansmith.cli.prepare import inspect_, prepare
 from gansmith.cli.report import compare, report
@@ -131,6 +131,7 @@ def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--set", "settings", multiple=True, metavar="A.B=V", help="Change a setting of the recipe."
         ),
+        with_code,
         click.option("--dry-run", is_flag=True, help="Print what would happen and stop."),
         click.option("--json", "as_json", is_flag=True, help="With --dry-run: machine-readable, on stdout."),
         on_device,
@@ -167,7 +168,8 @@ def demo(run: str, images: int | None, device: str) -> None:
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable, on stdout.")
 def recipes(name: str | None, as_json: bool) -> None:
-    """List the recipes, or show all settings of one."""
+    """List the recipes, or show all settings of one, by name or in a .py file of your own."""
+    from gansmith.cli.recipe_choice import make_recipe
     from gansmith.config.overrides import flat
     from gansmith.config.serialization import to_json
     from gansmith.recipes import CATALOGUE, named
@@ -180,7 +182,7 @@ def recipes(name: str | None, as_json: bool) -> None:
         for key, recipe in made.items():
             click.echo(f"{key:15} {recipe.about}")
         return
-    recipe = named(name)
+    recipe = make_recipe(name, ())
     if as_json:
         click.echo(json.dumps(to_json(recipe), indent=2))
         return
@@ -196,13 +198,7 @@ cli.add_command(inspect_)
 @click.argument("data", callback=given)
 @_train_options
 def train(
-    data: str,
-    run: str | None,
-    recipe: str | None,
-    settings: tuple[str, ...],
-    dry_run: bool,
-    as_json: bool,
-    device: str,
+    data: str, run: str | None, recipe: str | None, settings: tuple[str, ...], device: str, **asked: Any
 ) -> None:
     r"""Train a recipe on DATA in a run directory, or resume the run that is there.
 
@@ -214,11 +210,12 @@ def train(
     gansmith train demo-faces --run runs/slow --set optimizers.generator.lr=1e-4
     To resume a run, repeat its command. Without --run it is in runs/, named after DATA and recipe.
     """
-    if as_json and not dry_run:
+    if asked["as_json"] and not asked["dry_run"]:
         raise click.UsageError("--json goes with --dry-run; a run's numbers are in its stats.jsonl.")
+    import_code(asked["code"])
     chosen = _recipe(data, recipe, settings, device, run)
-    if dry_run:
-        _dry_run(data, chosen, as_json)
+    if asked["dry_run"]:
+        _dry_run(data, chosen, asked["as_json"])
         return
     place = Path(run or f"runs/{Path(data).stem.partition(':')[0]}-{chosen.name}")
     outcome = _train(data, chosen, place, device)
@@ -272,13 +269,18 @@ def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
     from dataclasses import replace
 
     from gansmith.config.overrides import flat
-    from gansmith.data.open import check_unused, describe_source
+    from gansmith.data.open import check_unused, describe_source, open_data
+    from gansmith.methods.batches import IMAGE_COLUMNS
+    from gansmith.training.setup import resolve
     from gansmith.training.summary import describe
 
-    check_unused(recipe.data, recipe.method.batch_type._fields)
+    fields = recipe.method.batch_type._fields
+    check_unused(recipe.data, fields)
     facts = describe_source(data)
     if recipe.data.channels is None:
         recipe = replace(recipe, data=replace(recipe.data, channels=1 if facts.all_grey else 3))
+    if not set(fields) <= IMAGE_COLUMNS:  # How many classes there are must be known.
+        recipe = resolve(recipe, open_data(data, recipe.data, fields=fields))
     description = describe(recipe)
     if as_json:
         click.echo(json.dumps(description.as_json(), indent=2))

@@ -2,11 +2,11 @@
 
 import json
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gansmith.cli.options import Verb, given, on_device
+from gansmith.cli.options import Verb, given, import_code, on_device, with_code
 from gansmith.core.text import in_bytes, plural
 
 if TYPE_CHECKING:
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 @click.argument("data", callback=given)
 @click.option("--recipe", metavar="NAME", help="A recipe (see: gansmith recipes) or a .py file with one.")
 @click.option("--set", "settings", multiple=True, metavar="A.B=V", help="Change a setting of the recipe.")
+@with_code
 @on_device
 @click.option("--seconds", type=float, default=5.0, show_default=True, help="To measure the speed for.")
 @click.option("--json", "as_json", is_flag=True, help="The plan for programs, alone on stdout.")
 def plan(
-    data: str, recipe: str | None, settings: tuple[str, ...], device: str, seconds: float, as_json: bool
+    data: str, recipe: str | None, settings: tuple[str, ...], device: str, as_json: bool, **asked: Any
 ) -> None:
     r"""Measure what training on DATA would take: memory, speed, time and disk. Nothing is written.
 
@@ -35,11 +36,12 @@ def plan(
     from gansmith.cli.recipe_choice import default_name, make_recipe, open_pictures
     from gansmith.training.plan import plan as measure
 
+    import_code(asked["code"])
     name, why = (recipe, "as asked for") if recipe else default_name(data, device)
     made = make_recipe(name, settings)
     opened = open_pictures(data, made, "gansmith inspect DATA names them all")
     click.echo("Measuring a few steps; of a large recipe one alone may take minutes.", err=True)
-    found = measure(made, opened, device, seconds, why)
+    found = measure(made, opened, device, asked["seconds"], why)
     command = _command(data, name, settings, device)
     if as_json:
         click.echo(json.dumps(found.as_json() | {"command": command}, indent=2))

@@ -94,7 +94,7 @@ def to_pil(picture: Picture) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
 
 
-def with_caption(picture: Picture, text: str | None) -> Picture:
+def with_caption(picture: Picture, text: str | None) -> UInt8[Tensor, "channels page_height width"]:
     """The picture with a line or more of small text below it, as wide as it is; as it is for no text."""
     if not text:
         return picture

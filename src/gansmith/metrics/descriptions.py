@@ -4,7 +4,7 @@ It imports no torch, so that a report can be made of plain JSON.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Better = Literal["lower", "higher", ""]
@@ -97,6 +97,9 @@ DESCRIPTIONS: Mapping[str, Description] = {
 
 def describe(name: str) -> Description:
     """What is known of a number; of an unknown one its own name."""
+    base, _, part = name.rpartition("_")
+    if part.isdigit() and base in DESCRIPTIONS:  # Such as swd_16: the distance at 16 pixels a side.
+        return replace(DESCRIPTIONS[base], title=f"{DESCRIPTIONS[base].title} at {part} px")
     return DESCRIPTIONS.get(name, Description(name[:1].upper() + name[1:].replace("_", " "), "", ""))
 
 

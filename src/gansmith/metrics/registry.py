@@ -34,7 +34,8 @@ _PATHS = 2000  # That ppl walks along, at most.
 
 _WITHOUT_CLASSES = frozenset(("pixels", "face", "dino", "clip", "vgg"))
 _NO_CLASSES = (
-    "The Inception score needs a network that tells classes apart. Use --features inception, or leave is out."
+    "The Inception score needs a network that tells classes apart. Use --features inception, or leave "
+    "the metric 'is' out."
 )
 _NEEDS = {
     "ppl": "ppl walks through a model's latents. Received: pictures as A. Give a run.",
@@ -287,14 +288,19 @@ def parse_metrics(text: str) -> tuple[str, ...]:
     return names
 
 
+def check_classes(metrics: Sequence[str], network: FeatureNetwork) -> None:
+    """Raise DataError where the Inception score is asked of a network that tells no classes apart."""
+    if "is" in metrics and network.name in _WITHOUT_CLASSES:
+        raise DataError(_NO_CLASSES)
+
+
 def check_possible(metrics: Sequence[str], network: FeatureNetwork, extra: ExtraInputs) -> None:
     """Say at once what could only fail after all pictures were looked at.
 
     Raises:
         DataError, SettingError: a metric lacks what it needs.
     """
-    if "is" in metrics and network.name in _WITHOUT_CLASSES:
-        raise DataError(_NO_CLASSES)
+    check_classes(metrics, network)
     asked = extra.asked or None
     needs = {
         "ppl": extra.generator,

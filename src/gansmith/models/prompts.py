@@ -55,13 +55,13 @@ class Prompts:
         Raises:
             SettingError: the wish names what this model does not know, or its prompts are images.
         """
+        self.check(wish or Wish())
         images = [name for name in self.kind._fields if name in IMAGE_COLUMNS]
         if images:
             raise SettingError(
                 f"This model makes images out of images ({', '.join(images)}), which seeds alone do not "
                 "give. Compare it with its data (gansmith evaluate RUN DATA), or look at its run's grids."
             )
-        self.check(wish or Wish())
         count = len(next(iter(self.table.values())))
         chance = Noise.of(*seeds).fork("prompt").uniform(1)[:, 0].double()
         rows = (chance * count).long().clamp(max=count - 1)

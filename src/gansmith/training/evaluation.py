@@ -27,7 +27,7 @@ from gansmith.metrics.image_sets import (
     PictureSet,
 )
 from gansmith.metrics.outputs import history, remember, write_outputs
-from gansmith.metrics.registry import METRICS, ExtraInputs, needs_network, parse_metrics
+from gansmith.metrics.registry import METRICS, ExtraInputs, check_classes, needs_network, parse_metrics
 from gansmith.metrics.statistics import EvaluationOptions
 from gansmith.models.generator import Generator, from_method
 from gansmith.runs.run import Run
@@ -59,6 +59,7 @@ class Examiner:
         )
         self._check(loader)
         self._network = open_features(self._config.features if needs_network(self._metrics) else "pixels")
+        check_classes(self._metrics, self._network)
         self._parts = (_rows(data, loader.training, "training"), _rows(data, loader.held_out, "held out"))
         # What does not change is looked at once.
         self._options = EvaluationOptions(world=world, memory={self._parts[0].fingerprint: None})
@@ -84,6 +85,11 @@ class Examiner:
             return "class_fid is for methods that are trained on labels."
         if name == "obedience" and not columns & {"labels", "attributes"}:
             return "obedience is for methods that are trained on labels or attributes."
+        size = self._run.recipe.data.size
+        if name == "modes" and (size.height, size.width, self._run.recipe.data.channels) != (28, 28, 3):
+            return "modes reads three digits in pictures of 28x28 in colour (stacked-mnist)."
+        if name == "critic_auc" and type(method).critic_scores is Method.critic_scores:
+            return "critic_auc asks a method's own critic, and this method has none."
         if name in ("obedience", "critic_auc") and held_out < 2:
             return f"{name} needs held-out images (data.validation)."
         return ""
