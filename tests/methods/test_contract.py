@@ -20,8 +20,10 @@ from gansmith.methods.batches import IMAGE_COLUMNS
 from gansmith.models.generator import from_method
 from gansmith.models.load import borrowed_weights, open_generator
 from gansmith.models.prompts import Prompts
+from gansmith.networks.spectral import SpectralNorm
 from gansmith.runs.checkpoint import Checkpoint
 
+NORMS = (torch.nn.modules.batchnorm._BatchNorm, SpectralNorm)  # Their statistics move as they look.
 every_method = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 
 
@@ -167,8 +169,7 @@ def test_losses_write_no_memory(recipe: Recipe) -> None:
     """Memory is written once a step, from numbers that are the same on every process."""
     trainer = trainer_of(recipe)
     trainer.step()
-    norms = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.utils.parametrizations._SpectralNorm)
-    own = {id(b) for m in trainer.networks.modules() if isinstance(m, norms) for b in m.buffers()}
+    own = {id(b) for m in trainer.networks.modules() if isinstance(m, NORMS) for b in m.buffers()}
     memory = {n: b.clone() for n, b in trainer.networks.named_buffers() if id(b) not in own}
     batch = trainer._resize(trainer._loader.batch(0, 4), trainer.progress)
     for turn in recipe.method.turns():
@@ -192,8 +193,7 @@ def test_parts_of_a_batch_leave_the_memory_of_the_whole(recipe: Recipe) -> None:
 
 def _statistics(name: str, module: torch.nn.Module) -> list[str]:
     """Names of running statistics, which are of the parts."""
-    norms = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.utils.parametrizations._SpectralNorm)
-    return [f"{name}.{b}" for b, _ in module.named_buffers()] if isinstance(module, norms) else []
+    return [f"{name}.{b}" for b, _ in module.named_buffers()] if isinstance(module, NORMS) else []
 
 
 @every_method

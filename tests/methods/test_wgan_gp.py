@@ -9,8 +9,9 @@ from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.methods.batches import ImageBatch
-from gansmith.methods.wgan_gp import WGANGP, ResidualCritic, ResidualGenerator
+from gansmith.methods.wgan_gp import WGANGP
 from gansmith.networks.bundle import Pair
+from gansmith.networks.resnet import ResidualCritic, ResidualGenerator
 
 BATCH = ImageBatch(random_images(4))
 

@@ -13,7 +13,8 @@ from torch import nn
 from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError
 from gansmith.losses.adversarial import Logistic
-from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator, resolution_steps
+from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gansmith.networks.resolution import resolution_steps
 
 SHAPES = [
     (8, 8, 3),

@@ -5,11 +5,14 @@ differentiate the critic do so in float32: squares of gradients lose too much in
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gansmith.core.noise import Noise
 from gansmith.core.tensors import Images, Scalar, Scores, full
 
 Critic = Callable[[Tensor], Tensor]
@@ -57,3 +60,78 @@ def directional(moved: Scores, scores: Scores, distance: float) -> Scalar:
         distance: s, in units of pictures in [-1, 1].
     """
     return 0.5 * ((full(moved) - full(scores)) / distance).square().mean()
+
+
+@runtime_checkable
+class Penalty(Protocol):
+    """A regularizer of a critic as a value; ``--set method.penalty=DRAGAN(weight=5)`` picks one by name.
+
+    Example:
+        >>> R1(gamma=10.0)(critic, real, fake, noise)
+    """
+
+    def __call__(self, critic: Critic, real: Images, fake: Images, noise: Noise) -> Scalar:
+        """What is added to the critic's loss, weight included."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoPenalty:
+    """Nothing."""
+
+    def __call__(self, critic: Critic, real: Images, fake: Images, noise: Noise) -> Scalar:
+        """0."""
+        return real.new_zeros(())
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientPenalty:
+    """WGAN-GP's: slope 1 on lines between real and generated images (Gulrajani 2017, equation 3)."""
+
+    weight: float = 10.0
+
+    def __call__(self, critic: Critic, real: Images, fake: Images, noise: Noise) -> Scalar:
+        """``weight`` x ``lipschitz``."""
+        return self.weight * lipschitz(critic, real, fake, noise.fork("penalty").uniform(1).flatten())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DRAGAN:
+    """Slope 1 around real images: at x + alpha d, with d = c std(x) u (Kodali 2017, equation 1 and its code).
+
+    Alpha is one number an image, u one a pixel, both from U(0, 1). std(x) is over all real images that are
+    worked on at a time.
+    """
+
+    weight: float = 10.0
+    c: float = 0.5
+
+    def __call__(self, critic: Critic, real: Images, fake: Images, noise: Noise) -> Scalar:
+        """``weight`` x E[(|grad D| - 1)^2], the norm of each image by itself."""
+        stream = noise.fork("penalty")
+        alpha = stream.uniform(1).view(-1, 1, 1, 1)
+        moved = full(real) + alpha * self.c * full(real).std() * stream.uniform(*real.shape[1:])
+        norms = (_gradients(critic, moved).square().sum(dim=1) + 1e-12).sqrt()
+        return self.weight * (norms - 1.0).square().mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class R1:
+    """Slope 0 on real images, exactly (Mescheder 2018, equation 9)."""
+
+    gamma: float = 1.0
+
+    def __call__(self, critic: Critic, real: Images, fake: Images, noise: Noise) -> Scalar:
+        """Gamma / 2 x E[|grad D(x)|^2]."""
+        return self.gamma * zero_centred(critic, real)
+
+
+@dataclass(frozen=True, kw_only=True)
+class R2:
+    """Slope 0 on generated images, exactly (Mescheder 2018, equation 10)."""
+
+    gamma: float = 1.0
+
+    def __call__(self, critic: Critic, real: Images, fake: Images, noise: Noise) -> Scalar:
+        """Gamma / 2 x E[|grad D(G(z))|^2]."""
+        return self.gamma * zero_centred(critic, fake)

@@ -28,6 +28,11 @@ class PairMethod(LatentMethod[Pair, B, P]):
     def players(self) -> Mapping[str, tuple[str, ...]]:
         return {"discriminator": ("discriminator",), "generator": ("generator",)}
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What a prompt consists of: the names of its columns, none without a prompt."""
+        return () if self.prompt_type is None else tuple(self.prompt_type._fields)
+
     def latents(self, noise: Noise) -> Latents:
         """Z of each seed, from N(0, 1): [batch, latent]."""
         return noise.normal(self.latent)

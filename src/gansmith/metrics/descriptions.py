@@ -78,6 +78,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "accuracy": Description(
         "Critic's accuracy", "", "how well the run's own critic tells real from generated; 0.5 is chance"
     ),
+    "accuracy_real": Description("Critic's accuracy, real", "", "share of held-out images it takes for real"),
+    "accuracy_fake": Description("Critic's accuracy, generated", "", "share of generated images it tells"),
     "auc": Description(
         "Critic's AUC", "", "chance that the critic puts a real image above a generated one; 0.5 is chance"
     ),

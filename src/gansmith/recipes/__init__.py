@@ -1,17 +1,25 @@
 """Recipes: complete experiments by name, each a function that returns one."""
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 
 from gansmith.config.recipe import Recipe
 from gansmith.errors import SettingError, nearest
-from gansmith.recipes import dcgan, rpgan, wgan
 
-CATALOGUE: dict[str, Callable[[], Recipe]] = {
-    **rpgan.RECIPES,
-    **dcgan.RECIPES,
-    **wgan.RECIPES,
-}
-"""Name on the command line -> function that makes the recipe."""
+
+def _catalogue() -> dict[str, Callable[[], Recipe]]:
+    """What the files in this folder offer, the default first."""
+    there = (module.name for module in pkgutil.iter_modules(__path__))
+    names = sorted(there, key=lambda name: (name != "rpgan", name))
+    found: dict[str, Callable[[], Recipe]] = {}
+    for name in names:
+        found |= importlib.import_module(f"gansmith.recipes.{name}").RECIPES
+    return found
+
+
+CATALOGUE: dict[str, Callable[[], Recipe]] = _catalogue()
+"""Name on the command line -> function that makes the recipe: the RECIPES of every file in this folder."""
 
 
 def named(name: str) -> Recipe:

@@ -74,25 +74,28 @@ class Examiner:
 
     def _refusal(self, name: str, method: Method[Any, Any, Any], held_out: int) -> str:
         """Why a metric cannot be measured while this run goes on; empty where it can."""
-        columns = set() if method.prompt_type is None else set(method.prompt_type._fields)
         if METRICS[name].while_training:
             return f"{METRICS[name].while_training} {name}."
-        if name == "ppl" and not isinstance(method, LatentMethod):
-            return "ppl walks through latents, and this method makes images of none."
-        if name in ("psnr", "ssim", "lpips") and not self._of_images:
-            return f"{name} compares pairs, and this method makes images of noise."
-        if name == "class_fid" and "labels" not in columns:
-            return "class_fid is for methods that are trained on labels."
-        if name == "obedience" and not columns & {"labels", "attributes"}:
-            return "obedience is for methods that are trained on labels or attributes."
-        size = self._run.recipe.data.size
-        if name == "modes" and (size.height, size.width, self._run.recipe.data.channels) != (28, 28, 3):
-            return "modes reads three digits in pictures of 28x28 in colour (stacked-mnist)."
-        if name == "critic_auc" and type(method).critic_scores is Method.critic_scores:
-            return "critic_auc asks a method's own critic, and this method has none."
-        if name in ("obedience", "critic_auc") and held_out < 2:
-            return f"{name} needs held-out images (data.validation)."
-        return ""
+        columns = set() if method.prompt_type is None else set(method.prompt_type._fields)
+        data = self._run.recipe.data
+        stacked = (data.size.height, data.size.width, data.channels) == (28, 28, 3)
+        pairs = "compares pairs, and this method makes images of noise."
+        held = held_out >= 2
+        rules: dict[str, list[tuple[bool, str]]] = {
+            "ppl": [(isinstance(method, LatentMethod), "walks through latents; this method has none.")],
+            **{each: [(self._of_images, pairs)] for each in ("psnr", "ssim", "lpips")},
+            "class_fid": [("labels" in columns, "is for methods that are trained on labels.")],
+            "obedience": [
+                (bool(columns & {"labels", "attributes"}), "is for methods trained on labels or attributes."),
+                (held, "needs held-out images (data.validation)."),
+            ],
+            "modes": [(stacked, "reads three digits in colour pictures of 28x28 (stacked-mnist).")],
+            "critic_auc": [
+                (type(method).critic_scores is not Method.critic_scores, "asks a critic; here is none."),
+                (held, "needs held-out images (data.validation)."),
+            ],
+        }
+        return next((f"{name} {why}" for fine, why in rules.get(name, []) if not fine), "")
 
     def look(self, trainer: Trainer[Any, Any, Any]) -> Evaluation | None:
         """Measure the pictures as they are now, and put the numbers into the run's history.

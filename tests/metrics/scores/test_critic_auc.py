@@ -20,7 +20,7 @@ def area_below(made: Tensor, real: Tensor) -> float:
 def test_known_scores_have_known_numbers() -> None:
     made, real = torch.tensor([-2.0, -1.0, 1.0]), torch.tensor([-0.5, 2.0])
     found = critic_auc(made, real)
-    assert found["accuracy_made"].value == pytest.approx(2 / 3)
+    assert found["accuracy_fake"].value == pytest.approx(2 / 3)
     assert found["accuracy_real"].value == 0.5
     assert found["accuracy"].value == pytest.approx((2 / 3 + 1 / 2) / 2)
     # Of 6 pairs, the real one is above in 2 with -0.5 and 3 with 2.
@@ -34,7 +34,7 @@ def test_ties_count_half() -> None:
     assert critic_auc(made, real)["auc"].value == pytest.approx(2.5 / 6)
     assert area_below(made, real) == pytest.approx(2.5 / 6)
     found = critic_auc(made, real)
-    assert found["accuracy_made"].value == 0.25
+    assert found["accuracy_fake"].value == 0.25
     assert found["accuracy_real"].value == pytest.approx((0.5 + 0.5 + 1) / 3)
 
 

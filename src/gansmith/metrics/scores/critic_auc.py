@@ -40,7 +40,7 @@ def critic_auc(fake: Rows, real: Rows, *, threshold: float = 0.0) -> Result:
         real: scores [m].
         threshold: from where on a score says real: 0 for a logit, 0.5 for a probability.
 
-    Returns: ``accuracy``, ``accuracy_made``, ``accuracy_real``, ``auc``.
+    Returns: ``accuracy``, ``accuracy_fake``, ``accuracy_real``, ``auc``.
 
     Raises:
         DataError: no scores, nan, or more than one score a picture.
@@ -61,7 +61,7 @@ def critic_auc(fake: Rows, real: Rows, *, threshold: float = 0.0) -> Result:
     area = float(_below(first, second).mean()) / counts[0]
     return {
         "accuracy": Value(both, both - down, both + up, note),
-        "accuracy_made": Value(shares[0], *ends[0], note),
+        "accuracy_fake": Value(shares[0], *ends[0], note),
         "accuracy_real": Value(shares[1], *ends[1], note),
         "auc": Value(area, *_area_ends(area, *counts), note),
     }

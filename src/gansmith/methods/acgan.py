@@ -1,0 +1,136 @@
+"""ACGAN: the discriminator also tells the class, of real images and of fakes (Odena 2017)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
+from gansmith.core.spec import DataSpec
+from gansmith.core.tensors import Images, Scalar, Scores, full
+from gansmith.errors import at_least
+from gansmith.losses.adversarial import AdversarialLoss, Logistic, accuracy
+from gansmith.methods.base import Loss, Turn
+from gansmith.methods.batches import AttributeBatch, AttributePrompt, LabelledBatch, LabelPrompt
+from gansmith.methods.cdcgan import ConditionalGenerator
+from gansmith.methods.pair import PairMethod
+from gansmith.networks.bundle import Pair
+from gansmith.networks.dcgan import DCGANDiscriminator, initialize
+
+Logits = Float[Tensor, "batch classes"]
+
+
+class AuxiliaryDiscriminator(nn.Module):
+    """DCGAN's convolutions with two heads: whether it is real, and what it shows."""
+
+    def __init__(self, spec: DataSpec, outputs: int, width: int) -> None:
+        super().__init__()
+        convolutions: list[Any] = list(DCGANDiscriminator(spec, width, max_channels=512).main)
+        self.trunk = nn.Sequential(*convolutions[:-2], nn.Flatten())  # Without its head of one score.
+        features = convolutions[-2].weight.numel()  # Which covers the whole grid.
+        self.source, self.auxiliary = nn.Linear(features, 1), nn.Linear(features, outputs)
+        initialize(self)
+
+    def forward(self, images: Images) -> tuple[Scores, Logits]:
+        features = self.trunk(images)
+        return full(self.source(features))[:, 0], full(self.auxiliary(features))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ACGAN(PairMethod[Any, Any]):
+    """D: max L_S + L_C; G: max L_C - L_S (equations 2 and 3).
+
+    L_S is the log-likelihood of the source, real or generated, and L_C that of the class, which on fakes is
+    the class that was asked for.
+
+    Example:
+        >>> ACGAN(width=32, auxiliary=0.5)
+    """
+
+    batch_type: ClassVar[type[Any]] = LabelledBatch
+    prompt_type: ClassVar[type[Any] | None] = LabelPrompt
+
+    latent: int = 100
+    width: int = 64
+    embedding: int = 50
+    auxiliary: float = 1.0  # Weight of L_C.
+    adversarial: AdversarialLoss = Logistic()
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "latent", "width", "embedding")
+        at_least(self, 0, "auxiliary")
+
+    def build(self, spec: DataSpec) -> Pair:
+        column = self.columns[0]
+        outputs = spec.classes if column == "labels" else spec.attributes
+        return Pair(
+            ConditionalGenerator(spec, column, self.latent, self.embedding, self.width),
+            AuxiliaryDiscriminator(spec, outputs, self.width),
+        )
+
+    def tiny(self) -> "ACGAN":
+        return replace(self, latent=6, width=4, embedding=4)
+
+    def turns(self) -> Sequence[Turn[Pair, Any]]:
+        return (
+            Turn(name="discriminator", player="discriminator", loss=self.discriminator_loss),
+            Turn(name="generator", player="generator", loss=self.generator_loss, reuse_fakes=True),
+        )
+
+    def discriminator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
+        """-(L_S + L_C)."""
+        prompt = self.prompt(batch)
+        real, real_class = networks.discriminator(batch.images)
+        fake, fake_class = networks.discriminator(self.fakes(networks, prompt, noise).detach())
+        told = self.classification(real_class, prompt) + self.classification(fake_class, prompt)
+        parts = {
+            "D(x)": real.sigmoid().mean(),
+            "D(G(z))": fake.sigmoid().mean(),
+            "class accuracy on real": right(real_class, prompt[0]),
+            "class accuracy on fake": right(fake_class, prompt[0]),
+        }
+        return Loss(self.adversarial.discriminator(real, fake) + 0.5 * self.auxiliary * told, parts)
+
+    def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
+        """L_S - L_C."""
+        prompt = self.prompt(batch)
+        fake, fake_class = networks.discriminator(self.fakes(networks, prompt, noise))
+        told = self.classification(fake_class, prompt)
+        return Loss(self.adversarial.generator(fake) + self.auxiliary * told, {"class": told.detach()})
+
+    def fakes(self, networks: Pair, prompt: Any, noise: Noise) -> Images:
+        """The same fakes for both players."""
+        return noise.cached("fakes", lambda: self.generate(networks, prompt, noise))
+
+    def classification(self, logits: Logits, prompt: Any) -> Scalar:
+        """-L_C: cross-entropy of classes, or of each attribute."""
+        if self.columns[0] == "labels":
+            return F.cross_entropy(logits, prompt[0])
+        return F.binary_cross_entropy_with_logits(logits, prompt[0].to(logits.dtype))
+
+    def critic_scores(self, networks: Pair, images: Images, prompt: Any) -> Scores:
+        scores: Scores = networks.discriminator(images)[0]
+        return scores
+
+    def validation_metrics(self, networks: Pair, batch: Any, noise: Noise) -> Mapping[str, Tensor]:
+        scores, classes = networks.discriminator(batch.images)
+        told = right(classes, self.prompt(batch)[0])
+        return {"accuracy": accuracy(scores, real=True), "class accuracy": told}
+
+
+def right(logits: Logits, truth: Tensor) -> Scalar:
+    """Share of images, or of attributes, that are told right."""
+    found = logits.argmax(dim=1) == truth if truth.dim() == 1 else (logits > 0) == (truth > 0)
+    return found.float().mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeACGAN(ACGAN):
+    """The same with attributes, each 0 or 1, in place of a class."""
+
+    batch_type: ClassVar[type[Any]] = AttributeBatch
+    prompt_type: ClassVar[type[Any] | None] = AttributePrompt

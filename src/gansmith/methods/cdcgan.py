@@ -1,0 +1,124 @@
+"""Conditional DCGAN: both players are told the label (Mirza and Osindero 2014, on Radford's networks)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
+from gansmith.core.spec import DataSpec
+from gansmith.core.tensors import Images, Latents, Scores
+from gansmith.errors import at_least
+from gansmith.losses.adversarial import AdversarialLoss, Logistic, accuracy
+from gansmith.methods.base import Loss, Turn
+from gansmith.methods.batches import AttributeBatch, AttributePrompt, LabelledBatch, LabelPrompt
+from gansmith.methods.pair import PairMethod
+from gansmith.networks.bundle import Pair
+from gansmith.networks.conditional import Embedding
+from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+
+
+class ConditionalGenerator(nn.Module):
+    """Z and an embedding of the condition, side by side, through DCGAN's generator.
+
+    Args:
+        spec: the images wanted, and the names of classes or attributes.
+        column: ``labels`` or ``attributes``.
+        latent: numbers in z.
+        embedding: numbers the condition becomes.
+        width: channels before the last layer; doubled towards the input.
+    """
+
+    def __init__(self, spec: DataSpec, column: str, latent: int, embedding: int, width: int) -> None:
+        super().__init__()
+        self.embedding = Embedding(spec, column, embedding)
+        self.network = DCGANGenerator(spec, latent + embedding, width, max_channels=512)
+
+    def forward(self, latents: Latents, condition: Tensor) -> Images:
+        images: Images = self.network(torch.cat([latents, self.embedding(condition)], dim=1))
+        return images
+
+
+class ConditionalDiscriminator(nn.Module):
+    """DCGAN's discriminator with one channel more: a plane drawn from the condition."""
+
+    def __init__(self, spec: DataSpec, column: str, width: int) -> None:
+        super().__init__()
+        self.plane = Embedding(spec, column, spec.height * spec.width)
+        wider = replace(spec, channels=spec.channels + 1)
+        self.network = DCGANDiscriminator(wider, width, max_channels=512)
+
+    def forward(self, images: Images, condition: Tensor) -> Scores:
+        plane = self.plane(condition).view(-1, 1, *images.shape[2:]).to(images.dtype)
+        scores: Scores = self.network(torch.cat([images, plane], dim=1))
+        return scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionalDCGAN(PairMethod[Any, Any]):
+    """G: max E[log D(G(z, y), y)]; D: max E[log D(x, y)] + E[log(1 - D(G(z, y), y))] (equation 2).
+
+    Example:
+        >>> ConditionalDCGAN(width=32).turns()[0].name
+        'discriminator'
+    """
+
+    batch_type: ClassVar[type[Any]] = LabelledBatch
+    prompt_type: ClassVar[type[Any] | None] = LabelPrompt
+
+    latent: int = 100
+    width: int = 64
+    embedding: int = 50  # Numbers the condition becomes beside z.
+    adversarial: AdversarialLoss = Logistic()
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "latent", "width", "embedding")
+
+    def build(self, spec: DataSpec) -> Pair:
+        column = self.columns[0]
+        return Pair(
+            ConditionalGenerator(spec, column, self.latent, self.embedding, self.width),
+            ConditionalDiscriminator(spec, column, self.width),
+        )
+
+    def tiny(self) -> "ConditionalDCGAN":
+        return replace(self, latent=6, width=4, embedding=4)
+
+    def turns(self) -> Sequence[Turn[Pair, Any]]:
+        return (
+            Turn(name="discriminator", player="discriminator", loss=self.discriminator_loss),
+            Turn(name="generator", player="generator", loss=self.generator_loss, reuse_fakes=True),
+        )
+
+    def discriminator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
+        """Real images with their label against fakes that were asked for the same."""
+        prompt = self.prompt(batch)
+        real = self.critic_scores(networks, batch.images, prompt)
+        fake = self.critic_scores(networks, self.fakes(networks, prompt, noise).detach(), prompt)
+        parts = {"D(x)": real.sigmoid().mean(), "D(G(z))": fake.sigmoid().mean()}
+        return Loss(self.adversarial.discriminator(real, fake), parts)
+
+    def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
+        """The discriminator should take the fake for a real image of its label."""
+        prompt = self.prompt(batch)
+        fake = self.critic_scores(networks, self.fakes(networks, prompt, noise), prompt)
+        return Loss(self.adversarial.generator(fake), {"D(G(z))": fake.sigmoid().mean()})
+
+    def fakes(self, networks: Pair, prompt: Any, noise: Noise) -> Images:
+        """The same fakes for both players."""
+        return noise.cached("fakes", lambda: self.generate(networks, prompt, noise))
+
+    def validation_metrics(self, networks: Pair, batch: Any, noise: Noise) -> Mapping[str, Tensor]:
+        scores = self.critic_scores(networks, batch.images, self.prompt(batch))
+        return {"accuracy": accuracy(scores, real=True)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeDCGAN(ConditionalDCGAN):
+    """The same with attributes, each 0 or 1, in place of a class."""
+
+    batch_type: ClassVar[type[Any]] = AttributeBatch
+    prompt_type: ClassVar[type[Any] | None] = AttributePrompt

@@ -1,0 +1,31 @@
+"""ACGAN: an auxiliary classifier in the discriminator (Odena 2017)."""
+
+from collections.abc import Callable
+
+from gansmith.config.optimizers import Adam
+from gansmith.config.recipe import DataConfig, Recipe, TrainConfig
+from gansmith.core.image_size import Size
+from gansmith.methods.acgan import ACGAN, AttributeACGAN
+
+
+def acgan(size: int, method: ACGAN, name: str = "acgan") -> Recipe:
+    """Adam at 2e-4 with beta1 0.5, small batches for many steps."""
+    adam = Adam(lr=2e-4, betas=(0.5, 0.999))
+    what = "attributes" if isinstance(method, AttributeACGAN) else "labels"
+    return Recipe(
+        name=f"{name}{size}",
+        about=f"ACGAN at {size} px, by {what}.",
+        method=method,
+        optimizers={"discriminator": adam, "generator": adam},
+        data=DataConfig(size=Size(size, size)),
+        train=TrainConfig(images=120_000, batch=64),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "acgan28": lambda: acgan(28, ACGAN(width=32)),
+    "acgan32": lambda: acgan(32, ACGAN(width=32)),
+    "acgan64": lambda: acgan(64, ACGAN(width=32)),
+    "acgan-attributes32": lambda: acgan(32, AttributeACGAN(width=32), "acgan-attributes"),
+    "acgan-attributes64": lambda: acgan(64, AttributeACGAN(width=32), "acgan-attributes"),
+}

@@ -1,0 +1,31 @@
+"""Conditional DCGAN: an embedding of the label beside z, and a plane of it beside the image."""
+
+from collections.abc import Callable
+
+from gansmith.config.optimizers import Adam
+from gansmith.config.recipe import DataConfig, Recipe, TrainConfig
+from gansmith.core.image_size import Size
+from gansmith.methods.cdcgan import AttributeDCGAN, ConditionalDCGAN
+
+
+def cdcgan(size: int, method: ConditionalDCGAN, name: str = "cdcgan") -> Recipe:
+    """Adam at 2e-4 with beta1 0.5, small batches for many steps."""
+    adam = Adam(lr=2e-4, betas=(0.5, 0.999))
+    what = "attributes" if isinstance(method, AttributeDCGAN) else "labels"
+    return Recipe(
+        name=f"{name}{size}",
+        about=f"Conditional DCGAN at {size} px, by {what}.",
+        method=method,
+        optimizers={"discriminator": adam, "generator": adam},
+        data=DataConfig(size=Size(size, size)),
+        train=TrainConfig(images=120_000, batch=64),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "cdcgan28": lambda: cdcgan(28, ConditionalDCGAN(width=32)),
+    "cdcgan32": lambda: cdcgan(32, ConditionalDCGAN(width=32)),
+    "cdcgan64": lambda: cdcgan(64, ConditionalDCGAN(width=32)),
+    "cdcgan-attributes32": lambda: cdcgan(32, AttributeDCGAN(width=32), "cdcgan-attributes"),
+    "cdcgan-attributes64": lambda: cdcgan(64, AttributeDCGAN(width=32), "cdcgan-attributes"),
+}

@@ -1,0 +1,30 @@
+"""LSGAN: least squares in place of the logistic loss (Mao 2016)."""
+
+from collections.abc import Callable
+
+from gansmith.config.optimizers import Adam
+from gansmith.config.recipe import DataConfig, Recipe, TrainConfig
+from gansmith.core.image_size import Size
+from gansmith.losses.adversarial import LeastSquares
+from gansmith.methods.gan import GAN
+from gansmith.networks.architectures import Convolutional
+
+
+def lsgan(size: int) -> Recipe:
+    """Targets 0 and 1 on DCGAN's networks; Adam at 2e-4 with beta1 0.5."""
+    adam = Adam(lr=2e-4, betas=(0.5, 0.999))
+    return Recipe(
+        name=f"lsgan{size}",
+        about=f"LSGAN at {size} px: least squares on DCGAN's networks.",
+        method=GAN(networks=Convolutional(), adversarial=LeastSquares()),
+        optimizers={"discriminator": adam, "generator": adam},
+        data=DataConfig(size=Size(size, size)),
+        train=TrainConfig(images=200_000, batch=64),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "lsgan28": lambda: lsgan(28),
+    "lsgan32": lambda: lsgan(32),
+    "lsgan64": lambda: lsgan(64),
+}
