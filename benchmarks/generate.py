@@ -25,8 +25,8 @@ from PIL import Image
 
 from gansmith.config.overrides import override
 from gansmith.data.open import open_data
-from gansmith.models.generator import pictures, write
 from gansmith.models.load import build_networks, open_generator
+from gansmith.models.write import pictures, write
 from gansmith.recipes import named
 from gansmith.runs.run import Run
 from gansmith.training.session import train

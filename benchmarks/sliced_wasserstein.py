@@ -17,8 +17,8 @@ from torch import Tensor
 
 from gansmith.data.loading.sampler import split
 from gansmith.data.open import open_data
-from gansmith.models.generator import pictures
 from gansmith.models.load import open_generator
+from gansmith.models.write import pictures
 from gansmith.runs.run import Run
 
 PATCH, PATCHES, DIRECTIONS, SMALLEST = 7, 64, 512, 8

@@ -7,8 +7,8 @@ import torch
 
 from gansmith.config.overrides import override
 from gansmith.data.open import open_data
-from gansmith.models.generator import pictures
 from gansmith.models.load import open_generator
+from gansmith.models.write import pictures
 from gansmith.recipes import named
 from gansmith.training.session import train
 

@@ -7,20 +7,31 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Adam": "config.optimizers",
+    "AdamW": "config.optimizers",
+    "AttributeBatch": "methods.batches",
+    "AttributePrompt": "methods.batches",
     "Average": "config.recipe",
     "Batch": "methods.base",
+    "CaptionBatch": "methods.batches",
+    "CaptionPrompt": "methods.batches",
     "Checkpoint": "runs.checkpoint",
     "DataConfig": "config.recipe",
+    "DataSpec": "core.spec",
     "GansmithError": "errors",
     "Generator": "models.generator",
     "ImageBatch": "methods.batches",
-    "DataSpec": "core.spec",
     "ImageSpec": "core.spec",
+    "LabelPrompt": "methods.batches",
+    "LabelledBatch": "methods.batches",
+    "LatentMethod": "methods.latent",
     "Loss": "methods.base",
     "Method": "methods.base",
     "Networks": "networks.bundle",
     "Noise": "core.noise",
     "NoiseToImage": "methods.latent",
+    "Pair": "networks.bundle",
+    "PairBatch": "methods.batches",
+    "PairMethod": "methods.pair",
     "Progress": "core.progress",
     "Prompt": "methods.base",
     "RMSprop": "config.optimizers",
@@ -28,12 +39,20 @@ _HOMES = {
     "Run": "runs.run",
     "SGD": "config.optimizers",
     "Size": "core.image_size",
+    "SourcePrompt": "methods.batches",
     "TrainConfig": "config.recipe",
     "Trainer": "engine.trainer",
     "Turn": "methods.base",
+    "Wish": "models.prompts",
+    "evaluate": "metrics.evaluate",
+    "generate": "models.write",
+    "inspect": "data.inspect.inspect",
     "open_data": "data.open",
     "open_generator": "models.load",
+    "prepare": "data.prepare.prepare",
+    "report": "reporting.page",
     "train": "training.session",
+    "walk": "explore.interpolation",
 }
 """Public name -> its module, imported on first use: ``gansmith --help`` must not wait for torch."""
 
@@ -42,6 +61,7 @@ __all__ = sorted([*_HOMES, "__version__"])
 if TYPE_CHECKING:
     from gansmith.config.optimizers import SGD as SGD
     from gansmith.config.optimizers import Adam as Adam
+    from gansmith.config.optimizers import AdamW as AdamW
     from gansmith.config.optimizers import RMSprop as RMSprop
     from gansmith.config.recipe import Average as Average
     from gansmith.config.recipe import DataConfig as DataConfig
@@ -52,19 +72,37 @@ if TYPE_CHECKING:
     from gansmith.core.progress import Progress as Progress
     from gansmith.core.spec import DataSpec as DataSpec
     from gansmith.core.spec import ImageSpec as ImageSpec
+    from gansmith.data.inspect.inspect import inspect as inspect
     from gansmith.data.open import open_data as open_data
+    from gansmith.data.prepare.prepare import prepare as prepare
     from gansmith.engine.trainer import Trainer as Trainer
     from gansmith.errors import GansmithError as GansmithError
+    from gansmith.explore.interpolation import walk as walk
     from gansmith.methods.base import Batch as Batch
     from gansmith.methods.base import Loss as Loss
     from gansmith.methods.base import Method as Method
     from gansmith.methods.base import Prompt as Prompt
     from gansmith.methods.base import Turn as Turn
+    from gansmith.methods.batches import AttributeBatch as AttributeBatch
+    from gansmith.methods.batches import AttributePrompt as AttributePrompt
+    from gansmith.methods.batches import CaptionBatch as CaptionBatch
+    from gansmith.methods.batches import CaptionPrompt as CaptionPrompt
     from gansmith.methods.batches import ImageBatch as ImageBatch
+    from gansmith.methods.batches import LabelledBatch as LabelledBatch
+    from gansmith.methods.batches import LabelPrompt as LabelPrompt
+    from gansmith.methods.batches import PairBatch as PairBatch
+    from gansmith.methods.batches import SourcePrompt as SourcePrompt
+    from gansmith.methods.latent import LatentMethod as LatentMethod
     from gansmith.methods.latent import NoiseToImage as NoiseToImage
+    from gansmith.methods.pair import PairMethod as PairMethod
+    from gansmith.metrics.evaluate import evaluate as evaluate
     from gansmith.models.generator import Generator as Generator
     from gansmith.models.load import open_generator as open_generator
+    from gansmith.models.prompts import Wish as Wish
+    from gansmith.models.write import generate as generate
     from gansmith.networks.bundle import Networks as Networks
+    from gansmith.networks.bundle import Pair as Pair
+    from gansmith.reporting.page import report as report
     from gansmith.runs.checkpoint import Checkpoint as Checkpoint
     from gansmith.runs.run import Run as Run
     from gansmith.training.session import train as train

@@ -21,7 +21,8 @@ from gansmith.images import provenance
 from gansmith.methods.base import Turn
 from gansmith.methods.latent import NoiseToImage
 from gansmith.models import generator as generation
-from gansmith.models.generator import Generator, from_method, pictures, steadily, write
+from gansmith.models.generator import Generator, from_method, steadily
+from gansmith.models.write import pictures, write
 from gansmith.networks.bundle import Networks
 
 

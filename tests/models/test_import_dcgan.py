@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from gansmith.core.noise import Noise
 from gansmith.errors import CheckpointError
-from gansmith.models.generator import write
 from gansmith.models.import_dcgan import foreign_generator, read_foreign
+from gansmith.models.write import write
 
 Weights = Mapping[str, Tensor]
 LATENT = 9

@@ -242,7 +242,7 @@ def test_a_foreign_directory_is_not_touched(tmp_path: Path) -> None:
 
 def test_the_grid_shows_what_generate_makes(tmp_path: Path) -> None:
     """Seeds 0 to 63 of the finished run are the pictures of its last grid."""
-    from gansmith.models.generator import pictures as generate
+    from gansmith.models.write import pictures as generate
 
     go(tmp_path / "run")
     made = torch.cat(

@@ -34,7 +34,8 @@ from gansmith.metrics.image_sets import DataPictures, ModelPictures
 from gansmith.metrics.registry import ExtraInputs
 from gansmith.metrics.statistics import EvaluationOptions, Statistics, contribute_statistics, gather
 from gansmith.models import generator
-from gansmith.models.generator import Generator, write
+from gansmith.models.generator import Generator
+from gansmith.models.write import write
 from gansmith.runs.run import Run
 from gansmith.training.evaluation import Examiner
 from gansmith.training.session import train

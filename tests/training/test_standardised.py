@@ -15,8 +15,8 @@ from gansmith.core.normalization import Scale
 from gansmith.core.spec import DataSpec
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import to_float
-from gansmith.models.generator import pictures
 from gansmith.models.load import open_generator
+from gansmith.models.write import pictures
 from gansmith.runs.run import Run
 from gansmith.training.session import train
 

@@ -34,7 +34,7 @@ def generate(model: str, out: str, seeds: str, batch: int, **asked: Any) -> None
     from gansmith.core.console import bar
     from gansmith.core.distributed import my_device, process_group
     from gansmith.core.seeds import parse_seeds
-    from gansmith.models.generator import Choice, write
+    from gansmith.models.write import Choice, write
 
     chosen = parse_seeds(seeds)
     choice = Choice(to_wish(asked), asked["truncation"])

@@ -180,21 +180,19 @@ def _faces(asked: dict[str, Any]) -> "Faces":
 
 
 def _source(src: str, asked: dict[str, Any], size: "Size | None" = None) -> "Source":
-    from gansmith.data.builtin.names import is_builtin
-    from gansmith.data.sources.open import open_source
-    from gansmith.data.sources.pairs import PairSource
+    from gansmith.core.image_size import Size
+    from gansmith.data.sources.named import How, named_source
     from gansmith.data.sources.video import Sampling
 
-    sampling = Sampling(every=asked.get("every", 1.0), max_frames=asked.get("frames", 500))
-    if is_builtin(src):
-        from gansmith.core.image_size import Size
-        from gansmith.data.builtin.source import BuiltinSource
-
-        return BuiltinSource(src, size or Size(64, 64))
-    source = open_source(src, label=asked.get("label"), sampling=sampling)
-    if asked.get("pairs"):
-        return PairSource(source, asked["pairs"], to_two("--between", asked["between"]), asked["swap"])
-    return source
+    how = How(
+        label=asked.get("label"),
+        pairs=asked.get("pairs"),
+        between=to_two("--between", asked["between"]) if asked.get("pairs") else None,
+        swap=bool(asked.get("swap")),
+        sampling=Sampling(every=asked.get("every", 1.0), max_frames=asked.get("frames", 500)),
+        size=size or Size(64, 64),
+    )
+    return named_source(src, how)
 
 
 @click.command("inspect", cls=Verb)

@@ -18,6 +18,7 @@ from gansmith.errors import SettingError
 from gansmith.images.grid import animate, grid, to_bytes, to_pil
 from gansmith.images.provenance import description, xmp_packet
 from gansmith.models.generator import RUN, Generator
+from gansmith.models.load import open_generator
 from gansmith.models.prompts import Wish
 
 Mode = Literal["linear", "spherical"]
@@ -158,7 +159,7 @@ class Choice:
 
 
 def walk(
-    generator: Generator,
+    model: Generator | str,
     seeds: Sequence[int],
     out: Path,
     way: Interpolation | Traversal | None = None,
@@ -168,7 +169,7 @@ def walk(
     """A film (.gif, .webp or .mp4) of a walk through latent space, marked as made by a generator.
 
     Args:
-        generator: one that has a latent.
+        model: a run directory, a checkpoint, or an open generator that has a latent.
         seeds: whose latents are passed (an ``Interpolation``) or moved (a ``Traversal``).
         out: where the film goes.
         way: what the film shows; None for a tour that returns to its first seed.
@@ -180,7 +181,11 @@ def walk(
     Raises:
         SettingError: a generator without a latent, no seeds, or a rule of the way or the film broken.
         StorageError: the disk refused.
+
+    Example:
+        >>> walk("runs/faces", [3, 14, 15], Path("walk.mp4"), Interpolation(frames_per_leg=48))
     """
+    generator = open_generator(model) if isinstance(model, str) else model
     if not generator.spaces:
         raise SettingError(
             f"A walk needs a generator that makes images from a latent. {generator.name} "

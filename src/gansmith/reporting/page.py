@@ -29,7 +29,7 @@ _LICENCE_UNKNOWN = (
 )
 
 
-def report(run: Path, out: Path | None = None) -> Path:
+def report(run: Path | str, out: Path | str | None = None) -> Path:
     """Write the report of a run; the same run gives the same bytes.
 
     Args:
@@ -42,9 +42,12 @@ def report(run: Path, out: Path | None = None) -> Path:
         RunError: ``run`` is no run.
         SettingError: ``out`` is no name of a page.
         StorageError: the disk refuses.
+
+    Example:
+        >>> report("runs/one")
     """
-    record = read(run)
-    return write_page(run / "report.html" if out is None else out, build(record))
+    record = read(Path(run))
+    return write_page(Path(run) / "report.html" if out is None else Path(out), build(record))
 
 
 def write_page(out: Path, page: str) -> Path:

@@ -19,6 +19,7 @@ from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.prepare.worker import Job
 from gansmith.data.prepare.workers import blocks, cores
 from gansmith.data.sources.folder import Reader, Source, nothing_found
+from gansmith.data.sources.named import named_source
 from gansmith.errors import SettingError
 
 _SIDE = 64  # In pixels: pictures are measured at this size.
@@ -61,13 +62,24 @@ class SampleSource:
 
 
 def inspect(
-    source: Source, goal: Goal | None = None, *, max_pictures: int = 2000, workers: int | None = None
+    source: Source | str, goal: Goal | None = None, *, max_pictures: int = 2000, workers: int | None = None
 ) -> Inspected:
     """Look at up to ``max_pictures`` pictures, evenly spread, and report.
 
+    Args:
+        source: what to look at, or its name: a folder, an archive, a built-in set.
+        goal: what the pictures are for, for advice; None for none.
+        max_pictures: of those there are.
+        workers: processes; None: one for each core where that pays.
+
     Raises:
         DataError: there is no picture at all.
+
+    Example:
+        >>> inspect("my_photos").report
     """
+    if isinstance(source, str):
+        source = named_source(source)
     if not len(source.names):
         raise nothing_found(source)
     if isinstance(source, PreparedFolder):

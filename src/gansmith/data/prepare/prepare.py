@@ -25,6 +25,7 @@ from gansmith.data.prepare.worker import Faces, Job
 from gansmith.data.prepare.workers import blocks, cores
 from gansmith.data.prepare.writer import JOURNAL, SetWriter, State
 from gansmith.data.sources.folder import Source, none_usable, nothing_found, with_licence
+from gansmith.data.sources.named import How, named_source
 from gansmith.data.sources.pairs import PAIR, headers, picture_columns
 from gansmith.errors import DataError
 
@@ -60,9 +61,9 @@ class Prepared:
 
 
 def prepare(
-    source: Source,
-    dest: Path,
-    options: Options,
+    source: Source | str,
+    dest: Path | str,
+    options: Options | None = None,
     *,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -70,9 +71,9 @@ def prepare(
     """Prepare the pictures of a source in the folder ``dest``, or go on where an earlier command stopped.
 
     Args:
-        source: is read only.
+        source: what to read, or its name: a folder, an archive, a built-in set.
         dest: new or empty; or an unfinished set of the same source and options.
-        options: what the set is to be.
+        options: what the set is to be; None: size and channels are chosen from the pictures.
         workers: processes; None: one for each core, 1: this process alone.
         progress: told (pictures done, pictures in all).
 
@@ -80,7 +81,13 @@ def prepare(
         DataError: no picture can be used; ``dest`` holds something else, or lies inside the source.
         StorageError: the disk is full or refuses; what is done so far is kept.
         MissingPackageError: faces are wanted and no detector is installed.
+
+    Example:
+        >>> prepare("my_photos", "faces64", Options(size=Size(64, 64))).pictures
     """
+    options, dest = options or Options(), Path(dest)
+    if isinstance(source, str):
+        source = named_source(source, How(size=options.size or Size(64, 64)))
     check_outside(source, dest)
     _check_kind(source, dest)
     if workers is not None and workers < 1:
