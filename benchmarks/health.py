@@ -17,9 +17,10 @@ from gansmith.config.overrides import flat
 from gansmith.data.open import open_data
 from gansmith.engine import trainer as training
 from gansmith.recipes import named
-from gansmith.training import samples as showing
+from gansmith.training.health import statistics
 from gansmith.training.health.monitor import HealthMonitor
-from gansmith.training.samples import samples, vital_signs
+from gansmith.training.health.statistics import vital_signs
+from gansmith.training.samples import samples
 
 CPU = torch.device("cpu")
 FACES = 1024
@@ -40,13 +41,13 @@ def measure(name: str, length: float, batch: int | None) -> Row:
     watch = HealthMonitor(train.images, train.picture_every, dict(flat(recipe)))
     look = stretch(lambda: watch.look(row), length / 10, CPU)
     made = samples(trainer, loader)
-    trainer.images = showing._JUDGED_EVERY  # Where the critic is asked, too.
+    trainer.images = statistics._JUDGED_EVERY  # Where the critic is asked, too.
     signs = stretch(lambda: vital_signs(trainer, loader, made), length / 10, CPU)
     loader.close()
     cost = (
         norms * moves / training._NORMS_EVERY
         + look * train.batch / train.log_every
-        + signs * train.batch / max(train.picture_every, showing._JUDGED_EVERY)
+        + signs * train.batch / max(train.picture_every, statistics._JUDGED_EVERY)
     )
     parts = f"norms {1e3 * norms:.1f} ms, a row {1e3 * look:.2f} ms, a grid {1e3 * signs:.0f} ms"
     return Row(

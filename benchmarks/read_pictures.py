@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Form, Size
 from gansmith.data.builtin.sets import import_torchvision
+from gansmith.data.config import DataConfig
 from gansmith.data.decode.resize import decode
 from gansmith.data.load import LazyDataSet
 from gansmith.data.loading.loader import Loader
@@ -34,7 +34,7 @@ from gansmith.data.mapped import MappedDataSet
 from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.prepare.prepare import Options, prepare
 from gansmith.data.sources.open import open_source
-from gansmith.data.sources.shard_writer import ShardWriter
+from gansmith.data.sources.webdataset import ShardWriter
 from gansmith.methods.batches import ImageBatch
 
 BATCH, SIDE = 64, 64

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from gansmith.metrics.features.packages import start
+from gansmith.metrics.features.base import start
 
 
 def theirs(module: str) -> ModuleType:

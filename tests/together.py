@@ -1,4 +1,4 @@
-"""What tests/test_distributed.py runs in several processes: steps of some methods, saved by the first.
+"""What tests/core/test_distributed.py runs in several processes: steps of some methods, saved by the first.
 
 python together.py OUT.pt CASE... ; each case is a key of CASES.
 """

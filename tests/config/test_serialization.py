@@ -11,10 +11,12 @@ import pytest
 from gansmith.config.field_types import OLD_FIELDS
 from gansmith.config.optimizers import SGD, Adam, Optimizer, RMSprop
 from gansmith.config.overrides import differences, flat, override
-from gansmith.config.recipe import Average, DataConfig, Recipe
+from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import dumps, from_json, to_json, with_new_names
+from gansmith.config.training import Average
 from gansmith.core.image_size import Size
 from gansmith.core.schedules import Constant, Cosine, Linear, Schedule, Step
+from gansmith.data.config import DataConfig
 from gansmith.errors import SettingError
 from gansmith.losses.adversarial import Hinge, Logistic, Wasserstein
 from gansmith.methods.dcgan import DCGAN
@@ -365,7 +367,7 @@ def test_a_constant_schedule_differs_from_another_by_its_class_alone() -> None:
         (("train", "precision"), "float8", "auto, float32 or bfloat16"),
         (("name",), 5, "text"),
         (("data", "mirror"), 1, "true or false"),
-        (("method",), {"is": "gansmith.config.recipe:Average"}, "Method"),
+        (("method",), {"is": "gansmith.config.training:Average"}, "Method"),
     ],
 )
 def test_a_value_of_another_type_in_json_is_refused(

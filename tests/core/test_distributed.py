@@ -13,7 +13,7 @@ from together import BATCH, METHODS, Rows, cases, rows, slope
 
 from gansmith.core import distributed, launch
 from gansmith.core.distributed import SINGLE_PROCESS, my_device, share_tensors
-from gansmith.engine.turns import micro_batch
+from gansmith.engine.micro_batch import micro_batch
 from gansmith.errors import SettingError, TrainingError
 from gansmith.runs.run import Run
 

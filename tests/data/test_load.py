@@ -9,14 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data import load as module
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet, MemoryDataSet
 from gansmith.data.load import LazyDataSet, load, resolve_channels
 from gansmith.data.metadata.facts import Facts
 from gansmith.data.open import SourceFacts, describe_source, open_data
-from gansmith.data.sources.folder import FolderReader, FolderSource, ZipSource
+from gansmith.data.sources.folder import FolderReader, FolderSource
+from gansmith.data.sources.zip import ZipSource
 from gansmith.errors import DataError
 
 CONFIG = DataConfig(size=Size(8, 8))

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from toys import Lazy
 
 from gansmith.config.optimizers import SGD
-from gansmith.config.recipe import EngineConfig, Recipe, TrainConfig
+from gansmith.config.recipe import Recipe
+from gansmith.config.training import EngineConfig, TrainConfig
 from gansmith.core.distributed import World
 from gansmith.engine.device import Choices, out_of_memory
 from gansmith.engine.sync_batch_norm import SharedBatchNorm, has_batch_norm, share_batch_norms

@@ -17,6 +17,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError
 from gansmith.explore import interpolation
 from gansmith.images import grid, provenance
+from gansmith.models import latents
 from gansmith.models.generator import Generator
 
 SIZE = 12
@@ -40,7 +41,7 @@ def frames_of(path: Path) -> list[Image.Image]:
         return frames
 
 
-@pytest.mark.parametrize("between", [interpolation.linear, interpolation.slerp])
+@pytest.mark.parametrize("between", [latents.linear, latents.slerp])
 def test_the_ends_are_exact(between: type) -> None:
     a, b = Noise.of(1, 2).normal(100)
     assert torch.equal(between(a, b, 0.0), a)
@@ -49,21 +50,21 @@ def test_the_ends_are_exact(between: type) -> None:
 
 def test_linear_has_its_closed_form() -> None:
     a, b = Noise.of(1, 2).normal(100)
-    torch.testing.assert_close(interpolation.linear(a, b, 0.25), 0.75 * a + 0.25 * b)
+    torch.testing.assert_close(latents.linear(a, b, 0.25), 0.75 * a + 0.25 * b)
 
 
 def test_slerp_between_orthogonal_unit_vectors_is_a_quarter_circle() -> None:
     a, b = torch.eye(7)[1], torch.eye(7)[4]
-    assert interpolation.slerp(a, b, 0.5).norm() == pytest.approx(1.0)
+    assert latents.slerp(a, b, 0.5).norm() == pytest.approx(1.0)
     for t in (0.1, 1 / 3, 0.5, 0.9):
         expected = math.cos(t * math.pi / 2) * a + math.sin(t * math.pi / 2) * b
-        torch.testing.assert_close(interpolation.slerp(a, b, t), expected)
+        torch.testing.assert_close(latents.slerp(a, b, t), expected)
 
 
 def test_slerp_interpolates_lengths_at_a_constant_angular_speed() -> None:
     a, b = Noise.of(1, 2).normal(64)
     b = 3 * b
-    points = [interpolation.slerp(a, b, frame / 8) for frame in range(9)]
+    points = [latents.slerp(a, b, frame / 8) for frame in range(9)]
     for frame, point in enumerate(points):
         assert point.norm().item() == pytest.approx(
             float(torch.lerp(a.norm(), b.norm(), frame / 8)), rel=1e-5
@@ -78,7 +79,7 @@ def test_slerp_interpolates_lengths_at_a_constant_angular_speed() -> None:
 @pytest.mark.parametrize("factor", [1.0, 2.0, 1 + 1e-7, -1.0, 0.0])
 def test_slerp_of_parallel_opposite_and_zero_vectors_is_straight(factor: float) -> None:
     a = Noise.of(1).normal(16)[0]
-    between = interpolation.slerp(a, factor * a, 0.5)
+    between = latents.slerp(a, factor * a, 0.5)
     assert between.isfinite().all()
     torch.testing.assert_close(between, (1 + factor) / 2 * a, atol=1e-6, rtol=1e-5)
 

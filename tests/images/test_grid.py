@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from gansmith.errors import MissingPackageError, SettingError, StorageError
-from gansmith.images import grid
+from gansmith.images import animation, grid, plots
 
 
 def coloured(count: int, size: int = 8) -> Tensor:
@@ -85,7 +85,7 @@ def test_a_sheet_has_both_halves_under_headings() -> None:
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_animations_of_pillow_have_every_frame_and_hold_the_last(tmp_path: Path, suffix: str) -> None:
-    path = grid.animate(frames(7), tmp_path / f"film{suffix}", fps=10, last_hold_s=1.5)
+    path = animation.animate(frames(7), tmp_path / f"film{suffix}", fps=10, last_hold_s=1.5)
     lengths = []
     with Image.open(path) as film:
         assert film.n_frames == 7
@@ -99,7 +99,7 @@ def test_animations_of_pillow_have_every_frame_and_hold_the_last(tmp_path: Path,
 
 def test_an_mp4_has_every_frame_and_even_sides(tmp_path: Path) -> None:
     av = pytest.importorskip("av")
-    path = grid.animate(frames(7), tmp_path / "film.mp4", fps=10, last_hold_s=0.5, comment="made")
+    path = animation.animate(frames(7), tmp_path / "film.mp4", fps=10, last_hold_s=0.5, comment="made")
     with av.open(str(path)) as film:
         decoded = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
         assert film.metadata["comment"] == "made"
@@ -111,7 +111,7 @@ def test_an_mp4_has_every_frame_and_even_sides(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".mp4"])
 def test_one_frame_is_enough(tmp_path: Path, suffix: str) -> None:
-    assert grid.animate(frames(1), tmp_path / f"film{suffix}", last_hold_s=0.0).stat().st_size > 0
+    assert animation.animate(frames(1), tmp_path / f"film{suffix}", last_hold_s=0.0).stat().st_size > 0
 
 
 def test_an_mp4_takes_frames_one_by_one(tmp_path: Path) -> None:
@@ -125,18 +125,18 @@ def test_an_mp4_takes_frames_one_by_one(tmp_path: Path) -> None:
             most = max(most, sum(one() is not None for one in given))
             yield frame
 
-    grid.animate(watched(), tmp_path / "film.mp4")
+    animation.animate(watched(), tmp_path / "film.mp4")
     assert len(given) == 12
     assert most <= 3
 
 
 def test_animations_refuse_with_the_rule(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"\.gif, \.webp, \.mp4"):
-        grid.animate(frames(2), tmp_path / "film.avi")
+        animation.animate(frames(2), tmp_path / "film.avi")
     with pytest.raises(SettingError, match="at least one frame"):
-        grid.animate([], tmp_path / "film.gif")
+        animation.animate([], tmp_path / "film.gif")
     with pytest.raises(SettingError, match="fps=0"):
-        grid.animate(frames(2), tmp_path / "film.gif", fps=0)
+        animation.animate(frames(2), tmp_path / "film.gif", fps=0)
 
 
 def test_an_mp4_without_its_package_says_what_to_install(
@@ -144,7 +144,7 @@ def test_an_mp4_without_its_package_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingPackageError, match=r"gansmith\[video\]"):
-        grid.animate(frames(2), tmp_path / "film.mp4")
+        animation.animate(frames(2), tmp_path / "film.mp4")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -157,7 +157,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(StorageError, match="disk is full"):
-        grid.animate(full(), path)
+        animation.animate(full(), path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -184,11 +184,11 @@ def test_curves_have_one_panel_of_each_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], panels: int
 ) -> None:
     drawn: list[str] = []
-    draw = grid._draw_panel
+    draw = plots._draw_panel
     monkeypatch.setattr(
-        grid, "_draw_panel", lambda axis, title, *rest: (drawn.append(title), draw(axis, title, *rest))
+        plots, "_draw_panel", lambda axis, title, *rest: (drawn.append(title), draw(axis, title, *rest))
     )
-    path = grid.curves(rows(9, *names), tmp_path / "curves.png")
+    path = plots.curves(rows(9, *names), tmp_path / "curves.png")
     assert len(drawn) == panels
     with Image.open(path) as picture:
         assert picture.height == 330 * panels
@@ -201,6 +201,6 @@ def test_curves_of_rows_with_holes_and_of_nothing(tmp_path: Path) -> None:
         {"images": 9999.0, "held-out/accuracy": 0.5},
         {"generator/loss": 1.0},
     ]
-    assert grid.curves(uneven, tmp_path / "curves.png").stat().st_size > 5000
+    assert plots.curves(uneven, tmp_path / "curves.png").stat().st_size > 5000
     with pytest.raises(SettingError, match="no statistics"):
-        grid.curves(rows(3, "seconds"), tmp_path / "none.png")
+        plots.curves(rows(3, "seconds"), tmp_path / "none.png")

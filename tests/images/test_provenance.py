@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from gansmith.errors import DataError, StorageError
 from gansmith.images import provenance
 from gansmith.images.provenance import Provenance
+from gansmith.models import write
 
 PROVENANCE = Provenance(
     model="faces <Zoë & co>", recipe="dcgan", seed=2**63 - 1, images_seen=200_000, version="1.0"
@@ -80,7 +81,7 @@ def test_an_archive_is_marked_dated_1980_and_repeatable(tmp_path: Path) -> None:
     done: list[int] = []
     for name in ("one.zip", "two.zip"):
         named = ((f"seed{n}.png", picture(n), Provenance("m", "r", n, 1, "1.0")) for n in range(50))
-        provenance.write_zip(provenance.encoded(named), tmp_path / name, done.append)
+        write.write_zip(write.encoded(named), tmp_path / name, done.append)
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     assert sum(done) == 100
     with zipfile.ZipFile(tmp_path / "one.zip") as archive:
@@ -100,7 +101,7 @@ def test_few_pictures_are_in_memory_while_many_are_written(tmp_path: Path) -> No
             asked += 1
             yield f"seed{asked}.png", picture(), PROVENANCE
 
-    written = provenance.write_pngs(endless(), tmp_path)
+    written = write.write_pngs(endless(), tmp_path)
     for _ in range(5):
         next(written)
     written.close()
@@ -113,7 +114,7 @@ def test_a_full_disk_leaves_no_half_archive(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
     with pytest.raises(StorageError, match="disk is full"):
-        provenance.write_zip([("a.png", b"any")], tmp_path / "a.zip", lambda count: None)
+        write.write_zip([("a.png", b"any")], tmp_path / "a.zip", lambda count: None)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,11 +8,11 @@ from fidelity import theirs
 from PIL import Image
 from torch import Tensor
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
+from gansmith.data.config import DataConfig
 from gansmith.data.open import open_data
 from gansmith.metrics.compute import compute
-from gansmith.metrics.features import extractor
+from gansmith.metrics.features import base
 from gansmith.metrics.features.inception import random_inception
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures, open_rows
@@ -90,7 +90,7 @@ def compared(
 
 def test_few_pictures_give_torch_fidelity_s_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs("metrics")
-    monkeypatch.setattr(extractor, "_RUN", 4)  # Padding costs as much as pictures.
+    monkeypatch.setattr(base, "_RUN", 4)  # Padding costs as much as pictures.
     ours, _ = compared(tmp_path, 20, 6, ("kid", "is", "pr"))  # FID takes seconds for its 2048 features.
     assert ours.keys() == {"kid", "is", "precision", "recall"}
 

@@ -119,7 +119,7 @@ def test_different_data_sizes_methods_and_lengths_are_told_first(make_run):
 
 
 def test_housekeeping_is_no_difference(make_run):
-    evaluate = {"is": "gansmith.config.recipe:EvaluateConfig", "every": 100}
+    evaluate = {"is": "gansmith.config.training:EvaluateConfig", "every": 100}
     one = make_run("one", log_every=1, picture_every=2, keep_checkpoints=9, evaluate=evaluate, new=None)
     two = make_run("two", recipe={"about": "Other words."})
     found = compare([one, two])

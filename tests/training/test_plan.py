@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from toys import TOYS, Lazy, recipe_for
 
 from gansmith.config.overrides import override
-from gansmith.config.recipe import DataConfig, Recipe
+from gansmith.config.recipe import Recipe
 from gansmith.core.memory import Memory
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.errors import DataError, SettingError
 from gansmith.methods.base import Loss

@@ -1,11 +1,14 @@
-"""The verbs ``generate`` and ``walk``: pictures from a trained model."""
+"""The verb ``generate``: pictures from a trained model."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gansmith.cli.options import Verb, given, import_code, on_device, to_wish, with_code, with_wish
+
+if TYPE_CHECKING:
+    from gansmith.models.generator import Generator
 
 
 @click.command(cls=Verb)
@@ -38,7 +41,7 @@ def generate(model: str, out: str, seeds: str, batch: int, **asked: Any) -> None
 
     chosen = parse_seeds(seeds)
     choice = Choice(to_wish(asked), asked["truncation"])
-    generator = _open(model, asked["code"], my_device(asked["device"]))
+    generator = open_model(model, asked["code"], my_device(asked["device"]))
     with process_group(generator.device) as world:
         with bar("Generating", len(chosen)) as progress:
             done = progress.update
@@ -49,56 +52,8 @@ def generate(model: str, out: str, seeds: str, batch: int, **asked: Any) -> None
             click.echo(f"{written.count} pictures in {written.path}")
 
 
-@click.command("walk", cls=Verb)
-@click.argument("model", callback=given)
-@click.option(
-    "-o", "--out", required=True, callback=given, metavar="FILE", help="A .gif, .webp or .mp4 file."
-)
-@click.option(
-    "--seeds", default="0-7", show_default=True, help="The pictures to walk through, in this order."
-)
-@click.option(
-    "--mode",
-    type=click.Choice(["spherical", "linear"]),
-    help="How to go from seed to seed. [as the space wants it]",
-)
-@click.option("--coordinate", type=int, default=None, help="Sweep this one number of the latent instead.")
-@click.option(
-    "--frames", type=click.IntRange(2), default=24, show_default=True, help="Frames from seed to seed."
-)
-@click.option("--fps", type=click.IntRange(1), default=24, show_default=True, help="Frames a second.")
-@click.option("--space", default="z", show_default=True, help="The latent space of the way, such as w.")
-@with_wish
-@with_code
-@on_device
-def walk_(
-    model: str,
-    out: str,
-    seeds: str,
-    mode: Literal["spherical", "linear"] | None,
-    coordinate: int | None,
-    frames: int,
-    fps: int,
-    **rest: Any,
-) -> None:
-    """Film a walk through latent space: from seed to seed, or along one coordinate.
-
-    A conditional model is asked for the same all the way: what you name, and for the rest what the first
-    seed draws.
-    """
-    from gansmith.core.seeds import parse_seeds
-    from gansmith.explore.interpolation import Choice, Interpolation, Traversal, VideoOptions, walk
-
-    generator = _open(model, rest["code"], rest["device"])
-    way: Interpolation | Traversal = Interpolation(frames_per_leg=frames, mode=mode)
-    if coordinate is not None:
-        way = Traversal(coordinate=coordinate, frames=frames)
-    choice = Choice(wish=to_wish(rest), space=rest["space"], truncation=rest["truncation"])
-    walk(generator, parse_seeds(seeds), Path(out), way, VideoOptions(fps=fps), choice)
-    click.echo(f"A walk in {out}")
-
-
-def _open(model: str, code: str | None, device: str) -> Any:
+def open_model(model: str, code: str | None, device: str) -> "Generator":
+    """The generator of a MODEL, whose own code is imported first."""
     from gansmith.models.load import open_generator
 
     import_code(code)

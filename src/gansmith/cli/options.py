@@ -89,7 +89,7 @@ def import_code(file: str | None) -> None:
         SettingError: not there, or it fails.
     """
     if file is not None:
-        from gansmith.models.load import import_code as start
+        from gansmith.models.user_code import import_code as start
 
         start(file)
 

@@ -1,4 +1,4 @@
-"""The verbs about pictures: ``prepare`` and ``inspect``."""
+"""The verb ``prepare``."""
 
 import json
 import sys
@@ -14,13 +14,13 @@ from gansmith.errors import SettingError
 
 if TYPE_CHECKING:
     from gansmith.core.image_size import Size
-    from gansmith.data.inspect.findings import Goal
     from gansmith.data.prepare.prepare import Options
     from gansmith.data.prepare.worker import Faces
-    from gansmith.data.sources.folder import Source
+    from gansmith.data.sources.base import Source
 
-_json = click.option("--json", "as_json", is_flag=True, help="The report for programs, alone on stdout.")
-_workers = click.option("--workers", type=int, metavar="N", help="Processes. [one for each core]")
+
+with_json = click.option("--json", "as_json", is_flag=True, help="The report for programs, alone on stdout.")
+with_workers = click.option("--workers", type=int, metavar="N", help="Processes. [one for each core]")
 
 
 def _faces_options(command: Any) -> Any:
@@ -94,8 +94,8 @@ def _source_options(command: Any) -> Any:
     help="Of the pictures; kept with the set and told in reports.",
 )
 @click.option("--shards", type=click.IntRange(1), metavar="N", help="WebDataset shards of N pictures.")
-@_workers
-@_json
+@with_workers
+@with_json
 def prepare(src: str, dest: str, as_json: bool, **asked: Any) -> None:
     r"""Bring any pictures into one form, once: a prepared set that opens at once. SRC is never written to.
 
@@ -113,7 +113,7 @@ def prepare(src: str, dest: str, as_json: bool, **asked: Any) -> None:
     from gansmith.data.prepare.prepare import prepare as start
 
     options = _options(asked)
-    source = _source(src, asked, options.size)
+    source = source_of(src, asked, options.size)
     try:
         done = start(
             source, Path(dest), options, workers=asked["workers"], progress=counter("Preparing pictures")
@@ -179,7 +179,8 @@ def _faces(asked: dict[str, Any]) -> "Faces":
     )
 
 
-def _source(src: str, asked: dict[str, Any], size: "Size | None" = None) -> "Source":
+def source_of(src: str, asked: dict[str, Any], size: "Size | None" = None) -> "Source":
+    """The source a user names, with what was asked of it."""
     from gansmith.core.image_size import Size
     from gansmith.data.sources.named import How, named_source
     from gansmith.data.sources.video import Sampling
@@ -193,50 +194,3 @@ def _source(src: str, asked: dict[str, Any], size: "Size | None" = None) -> "Sou
         size=size or Size(64, 64),
     )
     return named_source(src, how)
-
-
-@click.command("inspect", cls=Verb)
-@click.argument("data", callback=given)
-@click.option("--recipe", metavar="NAME", help="Advise for this recipe. [the default for these pictures]")
-@click.option("--sample", type=click.IntRange(1), default=2000, show_default=True, help="Pictures looked at.")
-@click.option("--sheet", metavar="FILE", callback=given, help="Write a contact sheet, a .png.")
-@click.option("--label", metavar="COLUMN", help="The column of the table that is the class.")
-@_workers
-@_json
-def inspect_(
-    data: str,
-    recipe: str | None,
-    sample: int,
-    sheet: str | None,
-    label: str | None,
-    workers: int | None,
-    as_json: bool,
-) -> None:
-    """Report on pictures before training: sizes, kinds, duplicates, blur, labels; with plain advice."""
-    from gansmith.core.files import check_outside_data
-    from gansmith.data.inspect.inspect import inspect, write_sheet
-    from gansmith.data.inspect.report import as_json as tree
-    from gansmith.data.inspect.report import as_text
-
-    if sheet is not None:
-        check_outside_data(Path(sheet), data)
-    source = _source(data, {"label": label})
-    found = inspect(source, _goal(data, recipe), max_pictures=sample, workers=workers)
-    if sheet is not None:
-        write_sheet(found, Path(sheet))
-    click.echo(json.dumps(tree(found.report), indent=2) if as_json else as_text(found.report))
-
-
-def _goal(data: str, recipe: str | None) -> "Goal":
-    from gansmith.data.inspect.findings import Goal
-    from gansmith.data.open import describe_source
-    from gansmith.recipes import default_for, named
-
-    if recipe is None:
-        facts = describe_source(data)
-        recipe = default_for(min(facts.median_width, facts.median_height), False)
-    chosen = named(recipe)
-    size = chosen.data.size
-    return Goal(
-        recipe, size.width, size.height, chosen.train.images, chosen.data.channels or 3, chosen.data.fit
-    )

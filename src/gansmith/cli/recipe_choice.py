@@ -11,7 +11,7 @@ from gansmith.core.distributed import my_device
 from gansmith.data.dataset import DataSet
 from gansmith.data.open import describe_source, open_data
 from gansmith.engine.device import pick_device
-from gansmith.models.load import recipe_of_code
+from gansmith.models.user_code import recipe_of_code
 from gansmith.recipes import default_for, named
 
 _NAMED = 5  # Refused files in a message.

@@ -33,6 +33,15 @@ _OLD_MODULES = {
 }
 """Where version 0.1 had the classes of a recipe -> where they are now."""
 
+_OLD_CLASSES = {
+    "gansmith.recipe:Average": "gansmith.config.training",
+    "gansmith.recipe:DataConfig": "gansmith.data.config",
+    "gansmith.recipe:EngineConfig": "gansmith.config.training",
+    "gansmith.recipe:EvaluateConfig": "gansmith.config.training",
+    "gansmith.recipe:TrainConfig": "gansmith.config.training",
+}
+"""Classes that have left the others of their module."""
+
 
 def to_json(value: Any) -> Any:
     """A tree of dicts, lists and plain values; a dataclass carries its class as ``"is": "module:Name"``."""
@@ -126,7 +135,7 @@ def _resolve(path: str) -> type:
     """
     module_name, _, name = path.partition(":")
     kind: Any = KNOWN.get(path)
-    module_name = _OLD_MODULES.get(module_name, module_name)
+    module_name = _OLD_CLASSES.get(path) or _OLD_MODULES.get(module_name, module_name)
     # Importing gansmith.__main__ would run the command line.
     if kind is None and module_name.startswith("gansmith.") and not module_name.endswith("__main__"):
         with contextlib.suppress(ModuleNotFoundError):

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core import memory
 from gansmith.core.image_size import Fit, Form, Size
 from gansmith.core.tensors import BytePictures, Labels
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet, DatasetInfo, MemoryDataSet
 from gansmith.data.decode.reading import Header
 from gansmith.data.decode.resize import Decoded, fit
 from gansmith.data.metadata.captions import to_column
 from gansmith.data.metadata.facts import Facts, Refused
-from gansmith.data.sources.folder import Source, none_usable, nothing_found
+from gansmith.data.sources.base import Source, none_usable, nothing_found
 from gansmith.data.sources.pairs import headers as pair_headers
 from gansmith.data.sources.pairs import photos, picture_columns
 from gansmith.errors import DataError

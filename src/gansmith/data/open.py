@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
-from gansmith.config.recipe import DataConfig
 from gansmith.data.builtin.names import is_builtin
 from gansmith.data.builtin.sets import builtin_facts, open_builtin
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
 from gansmith.data.load import ReportProgress, load, some_headers
 from gansmith.data.mapped import open_prepared
 from gansmith.data.prepare.format import PreparedFolder
-from gansmith.data.sources.folder import Source, nothing_found
+from gansmith.data.sources.base import Source, nothing_found
 from gansmith.data.sources.open import open_source
 from gansmith.data.sources.pairs import PAIR, PairSource, guess
 from gansmith.errors import DataError

@@ -19,11 +19,12 @@ from gansmith.data.loading.loader import Loader
 from gansmith.engine.device import Choices, not_compiled, out_of_memory
 from gansmith.engine.ema import bundle_for_pictures
 from gansmith.engine.gradients import GradientAverage
+from gansmith.engine.micro_batch import in_parts, micro_batch
 from gansmith.engine.parameters import average, owned, set_modes
 from gansmith.engine.state import borrow, load_module, load_optimizer, under
 from gansmith.engine.step_signals import StepSignals
 from gansmith.engine.sync_batch_norm import set_world, share_batch_norms
-from gansmith.engine.turns import Update, in_parts, micro_batch, schedule_updates
+from gansmith.engine.turns import Update, schedule_updates
 from gansmith.errors import SettingError
 from gansmith.methods.base import Batch, Loss, Method, Turn
 from gansmith.methods.batches import IMAGE_COLUMNS

@@ -2,18 +2,11 @@
 
 import functools
 import io
-import itertools
 import json
-import os
-import zipfile
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
 from xml.sax.saxutils import escape
 
 from PIL import Image, UnidentifiedImageError
@@ -29,14 +22,6 @@ SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmic
 """IPTC's word for "made by a model trained on examples" (Digital Source Type NewsCodes)."""
 
 _GENERATED_BY = "generative model"
-# Pillow compresses outside the interpreter lock, but around it small pictures only wait for each other: of
-# 32 px a picture took 1.4 ms with one thread, 1.7 with two and 2.0 with four.
-_THREADS = max(1, min(8, (os.cpu_count() or 1) - 1))
-_SMALL = 2**13  # Numbers of a picture, up to which one thread is fastest: 32 px yes, 64 px no longer.
-_GROUP = 8  # Pictures a thread takes at a time: handing them over costs as much as a small one.
-_AHEAD = 16  # Pictures that wait to be encoded.
-
-Out = TypeVar("Out")
 
 # XMP specification part 1 (ISO 16684-1), section 7; the property is of the IPTC Extension schema.
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -83,10 +68,6 @@ class Provenance:
     def software(self) -> str:
         """``"gansmith 1.0"``."""
         return f"gansmith {self.version}"
-
-
-Named = tuple[str, Picture, Provenance]
-"""A picture to be written, under which name, and where it came from."""
 
 
 def description(provenance: Provenance) -> str:
@@ -144,87 +125,6 @@ def write_png(picture: Picture, path_or_file: Path | io.BufferedIOBase, provenan
             part.write_bytes(png_bytes(picture, provenance))
     else:
         path_or_file.write(png_bytes(picture, provenance))
-
-
-def write_pngs(
-    pictures: Iterable[Named], folder: Path, ahead: int = _AHEAD, beside: bool = True
-) -> Iterator[Named]:
-    """Write marked PNGs under their names, in a few threads; yields each picture once its file is whole.
-
-    ``ahead`` pictures are in memory besides those that ``pictures`` holds: as many as it makes at a time.
-    With ``beside`` these are written while it makes the next; without, which is faster where a processor
-    makes them, in turn with that.
-
-    Raises:
-        StorageError: the disk refused; what was yielded before is written.
-    """
-
-    def write(named: Named) -> Named:
-        name, picture, provenance = named
-        write_png(picture, folder / name, provenance)
-        return named
-
-    return _in_threads(write, pictures, ahead, beside)
-
-
-def encoded(
-    pictures: Iterable[Named], ahead: int = _AHEAD, beside: bool = True
-) -> Iterator[tuple[str, bytes]]:
-    """Names and marked PNGs, in order, encoded in a few threads; the rest as in ``write_pngs``."""
-
-    def encode(named: Named) -> tuple[str, bytes]:
-        name, picture, provenance = named
-        return name, png_bytes(picture, provenance)
-
-    return _in_threads(encode, pictures, ahead, beside)
-
-
-def write_zip(files: Iterable[tuple[str, bytes]], path: Path, progress: Callable[[int], object]) -> None:
-    """An archive of named PNGs, stored as they come: PNGs do not shrink again.
-
-    Equal pictures give an equal archive: all files bear the date 1980-01-01. Besides a file, only the table
-    of names is in memory, about half a kilobyte for each. ``progress`` is called with 1 for each.
-
-    Raises:
-        StorageError: the disk refused; no archive was written.
-    """
-    with whole_file(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in files:
-            entry = zipfile.ZipInfo(name)
-            entry.create_system = 3  # Unix, on every system, for equal bytes.
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, content)
-            progress(1)
-
-
-def _in_threads(
-    work: Callable[[Named], Out], items: Iterable[Named], ahead: int, beside: bool
-) -> Iterator[Out]:
-    """``map`` in a few threads, in order, with few items in memory however many there are.
-
-    With ``beside`` that happens while the next items are made. Without, in turn with them: on a processor
-    both want the same cores, and torch's threads wait for the slowest of them.
-    """
-
-    def do(group: list[Named]) -> list[Out]:
-        return [work(item) for item in group]
-
-    rest, waiting = iter(items), deque[Future[list[Out]]]()
-    with ThreadPoolExecutor(_THREADS if beside else _THREADS + 1) as pool:
-        try:
-            while group := list(itertools.islice(rest, _GROUP if beside else ahead)):
-                if not beside and group[0][1].numel() <= _SMALL:
-                    yield from map(work, group)
-                    continue
-                parts = [group[at : at + _GROUP] for at in range(0, len(group), _GROUP)]
-                waiting.extend(pool.submit(do, part) for part in parts)
-                while waiting and (not beside or len(waiting) * _GROUP > ahead):
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def read_provenance(path: Path) -> Provenance | None:

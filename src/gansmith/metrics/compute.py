@@ -15,11 +15,11 @@ from gansmith.errors import DataError
 from gansmith.metrics.descriptions import sentence
 from gansmith.metrics.features.base import FeatureNetwork
 from gansmith.metrics.image_sets import PictureSet
-from gansmith.metrics.math.values import Result, Value
+from gansmith.metrics.math.intervals import Result, Value
 from gansmith.metrics.registry import METRICS, ExtraInputs, Inputs, check_possible
-from gansmith.metrics.scores.laplacian import PatchCollector
 from gansmith.metrics.scores.memorization import Memorization
 from gansmith.metrics.scores.mnist_classifier import ModeCounter, mode_counter
+from gansmith.metrics.scores.swd import PatchCollector
 from gansmith.metrics.statistics import EvaluationOptions, Statistics, Watcher, contribute_statistics, gather
 
 _DIVERSITY = 2000  # Made pictures that ms_ssim looks at.

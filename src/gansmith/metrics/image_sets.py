@@ -11,12 +11,12 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from safetensors import SafetensorError, safe_open
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import BytePictures
 from gansmith.data.builtin.names import is_builtin
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
 from gansmith.data.inspect.inspect import SampleSource
 from gansmith.data.load import LazyDataSet
@@ -25,7 +25,7 @@ from gansmith.data.loading.streams import parted
 from gansmith.data.mapped import open_prepared
 from gansmith.data.open import describe_source, open_data
 from gansmith.data.prepare.format import PreparedFolder
-from gansmith.data.sources.folder import nothing_found
+from gansmith.data.sources.base import nothing_found
 from gansmith.data.sources.open import RULE, open_source
 from gansmith.data.sources.pairs import PAIR
 from gansmith.errors import DataError, SettingError

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansmith.core.files import whole_file, write_text
-from gansmith.data.inspect.report import duplicate_sheet
+from gansmith.images.sheet import duplicate_sheet
 from gansmith.metrics.compute import Evaluation
 from gansmith.runs.run import Run
 

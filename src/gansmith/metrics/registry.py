@@ -10,22 +10,21 @@ from gansmith.core.tensors import BytePictures
 from gansmith.errors import DataError, SettingError, nearest
 from gansmith.metrics.features.base import FeatureNetwork
 from gansmith.metrics.image_sets import DataPictures, PictureSet
-from gansmith.metrics.math.resampling import mean_value
-from gansmith.metrics.math.values import Result, Value
+from gansmith.metrics.math.intervals import Result, Value, mean_value
 from gansmith.metrics.scores.critic_auc import critic_auc, roc
 from gansmith.metrics.scores.fid import class_fid, fid, fid_infinity
 from gansmith.metrics.scores.inception_score import inception_score
 from gansmith.metrics.scores.kid import SUBSET_SIZE, kid
-from gansmith.metrics.scores.laplacian import Patches
 from gansmith.metrics.scores.lpips import FeatureDistance, open_lpips
 from gansmith.metrics.scores.memorization import Memorization, memorization
 from gansmith.metrics.scores.mode_count import modes
+from gansmith.metrics.scores.ms_ssim import ms_ssim
 from gansmith.metrics.scores.obedience import obedience
 from gansmith.metrics.scores.paired import each_lpips, each_psnr, each_ssim, psnr_value
-from gansmith.metrics.scores.pixels import ms_ssim, swd
 from gansmith.metrics.scores.ppl import ppl
 from gansmith.metrics.scores.prd import prd
 from gansmith.metrics.scores.prdc import neighbours
+from gansmith.metrics.scores.swd import Patches, swd
 from gansmith.metrics.statistics import Statistics
 from gansmith.models.generator import Generator
 

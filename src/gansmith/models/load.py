@@ -1,7 +1,5 @@
 """MODEL on the command line: a run directory, a checkpoint file, or weights of a DCGAN made elsewhere."""
 
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +10,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gansmith.config.recipe import Recipe
-from gansmith.config.serialization import from_json, know
+from gansmith.config.serialization import from_json
 from gansmith.core.tensors import BytePictures, Scores, per_image
 from gansmith.data.loading.loader import to_float
 from gansmith.engine.device import pick_device
 from gansmith.engine.ema import EMA, bundle_for_pictures
 from gansmith.engine.state import under
-from gansmith.errors import CheckpointError, GansmithError, RunError, SettingError, nearest
+from gansmith.errors import CheckpointError, RunError, SettingError, nearest
 from gansmith.models.generator import Generator, from_method
 from gansmith.models.import_dcgan import foreign_generator
 from gansmith.networks.bundle import Networks
@@ -129,53 +127,6 @@ def _network_of(place: str, name: str) -> tuple[str, str]:
     """``RUN`` or ``RUN:network`` -> the run, and the network that is wanted of it."""
     model, colon, network = place.rpartition(":")
     return (model, network) if colon and model and not Path(place).exists() else (place, name)
-
-
-def import_code(file: str) -> None:
-    """Import the user's own method from a file, under the file's name, so that its classes are known.
-
-    Raises:
-        SettingError: not there, or it fails.
-    """
-    path = Path(file)
-    if not path.is_file():
-        raise SettingError(f"A method of your own is a Python file. Received: {file}, which is not there.")
-    there = sys.modules.get(path.stem)
-    if there is not None:
-        if Path(getattr(there, "__file__", None) or "").resolve() == path.resolve():
-            return
-        raise SettingError(
-            f"A method of your own needs a file name that no module has. Received: {file}, "
-            f"and there is a module {path.stem} already. Rename the file."
-        )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise SettingError(f"A method of your own is a file ending in .py. Received: {file}.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except GansmithError:
-        raise
-    except (Exception, SystemExit) as error:
-        del sys.modules[path.stem]
-        raise SettingError(f"{file} could not be imported: {type(error).__name__}: {error}") from error
-    know(module)
-
-
-def recipe_of_code(file: str) -> Recipe:
-    """What the function ``recipe()`` of the user's file returns."""
-    import_code(file)
-    make: Any = getattr(sys.modules[Path(file).stem], "recipe", None)
-    try:
-        made = make() if callable(make) else None
-    except GansmithError:
-        raise
-    except Exception as error:
-        raise SettingError(f"recipe() of {file} failed: {type(error).__name__}: {error}") from error
-    if not isinstance(made, Recipe):
-        raise SettingError(f"{file} must define recipe() that returns a gansmith.Recipe. Received: {made!r}.")
-    return made
 
 
 def _is_ours(path: Path) -> bool:

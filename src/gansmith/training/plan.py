@@ -17,6 +17,8 @@ from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import to_json
 from gansmith.core.memory import Memory, PeakMemory
 from gansmith.data.dataset import DataSet
+from gansmith.data.inspect.advice import HEALTHY, advise
+from gansmith.data.inspect.findings import Counts, Findings, Goal, Sizes
 from gansmith.data.loading.loader import Loader
 from gansmith.data.sources.pairs import PAIR
 from gansmith.engine.device import pick_device
@@ -26,10 +28,8 @@ from gansmith.images import grid as pictures
 from gansmith.images import provenance
 from gansmith.models.load import borrowed_weights
 from gansmith.runs.checkpoint import copied
-from gansmith.training.memory import fit_memory
-from gansmith.training.plan_advice import about_data, label_counts
 from gansmith.training.samples import GRID, MOST_FRAMES, SHEET, samples
-from gansmith.training.setup import ready
+from gansmith.training.setup import fit_memory, ready, repeats
 
 LONGEST = 3600.0  # Seconds; more is a slip, not a wish.
 _BLOCKS = 10  # Measurements of the speed that are aimed at.
@@ -296,3 +296,70 @@ def _waits(data: DataSet, speed: Speed) -> list[str]:
         "Training waits for pictures that are only now decoded: gansmith prepare does it once, before. Where "
         "they are kept in memory, as demo-faces are, only the first pass is so slow."
     ]
+
+
+def about_data(recipe: Recipe, data: DataSet, training: int, labels: Counts) -> list[str]:
+    """What is to be said of number and labels; ``gansmith inspect`` looks at the pictures themselves."""
+    size = recipe.data.size
+    goal = Goal(
+        recipe.name,
+        size.width,
+        size.height,
+        recipe.train.images,
+        recipe.data.channels or 3,
+        recipe.data.fit,
+    )
+    advice = [line for line in advise(_counted(data, goal, labels), goal) if line != HEALTHY]
+    larger = repeats(recipe.train.batch, training)
+    return [larger, *advice] if larger else advice
+
+
+def _counted(data: DataSet, goal: Goal, labels: Counts) -> Findings:
+    """What is known of a data set in the form it is trained in, without a look at its pictures."""
+    size = (goal.width, goal.height)
+    count = len(data)
+    shape = goal.width / goal.height
+    sizes = Sizes(
+        smallest=size,
+        median=size,
+        largest=size,
+        frequent=((*size, count),),
+        different=1,
+        narrowest=shape,
+        widest=shape,
+        tiny=0.0,
+        cut=0.0,
+        enlarged=0.0,
+    )
+    return Findings(
+        name=data.name,
+        count=count,
+        looked_at=count,
+        refused=(),
+        bytes=0,
+        sizes=sizes,
+        formats=(),
+        modes=(),
+        exact=(),
+        near=(),
+        blurred=0.0,
+        softest=(),
+        faces=None,
+        labels=labels,
+        attributes=(),
+        captions=None,
+        landmarks=False,
+        split=None,
+    )
+
+
+def label_counts(data: DataSet, recipe: Recipe) -> Counts:
+    """Pictures of each label, where the method trains on labels and they lie ready."""
+    if "labels" not in recipe.method.batch_type._fields or not data.in_arrays:
+        return ()
+    names = data.info.label_names
+    labels = data.fetch(torch.arange(len(data)), ("labels",))["labels"].cpu()
+    counts = torch.bincount(labels[labels >= 0], minlength=len(names)).tolist()
+    return tuple(
+        (names[number] if number < len(names) else str(number), count) for number, count in enumerate(counts)
+    )

@@ -14,21 +14,17 @@ from torch import Tensor
 from gansmith.core.console import Console
 from gansmith.core.files import whole_file
 from gansmith.core.noise import Noise
-from gansmith.core.tensors import BytePictures, Images
-from gansmith.data.loading.loader import Loader, to_float
+from gansmith.core.tensors import BytePictures
+from gansmith.data.loading.loader import Loader
 from gansmith.engine.trainer import Trainer, pictures_of
 from gansmith.errors import GansmithError
-from gansmith.images import grid
+from gansmith.images import animation, grid, plots
 from gansmith.images.grid import Picture
 from gansmith.models.prompts import Prompts
 from gansmith.runs.run import Run
-from gansmith.training.health.statistics import overfitting, spread_ratio
 
 GRID = 64  # Pictures in a sample grid, seeds 0 to 63.
 SHEET = 36  # Pictures on each side of the real-versus-generated sheet.
-_JUDGED = 64  # Pictures of each kind that the critic is asked about.
-_JUDGED_EVERY = 2_000  # Images between two times at least: that is most of what the health watch costs.
-_JUDGED_TIMES = 10  # In a shorter run that is at least so often, if there are as many grids.
 MOST_FRAMES = 120  # Of the animation; a longer run is thinned out evenly.
 
 
@@ -74,44 +70,6 @@ def _arranged(trainer: Trainer[Any, Any, Any], batch: Any) -> tuple[Any, str | N
     return type(batch)(*(column[order] for column in batch)), note
 
 
-def vital_signs(trainer: Trainer[Any, Any, Any], loader: Loader[Any], made: Samples) -> dict[str, float]:
-    """How varied samples are beside real images, and how far the critic has learnt its images by heart.
-
-    Args:
-        trainer: the networks as they stand.
-        loader: of the run.
-        made: samples of them.
-
-    Returns: ``health/spread``, and now and then ``health/overfitting``, where they can be told.
-    """
-    shown = to_float(made.fake).to(trainer.device)
-    signs = {"health/spread": spread_ratio(shown, to_float(made.real[: len(shown)]).to(trainer.device))}
-    if _due(trainer):
-        signs["health/overfitting"] = _overfitting(trainer, loader, made, shown)
-    return {name: value for name, value in signs.items() if value is not None}
-
-
-def _due(trainer: Trainer[Any, Any, Any]) -> bool:
-    train = trainer.recipe.train
-    every = max(1, min(_JUDGED_EVERY, train.images // _JUDGED_TIMES))
-    return trainer.images // every > (trainer.images - train.picture_every) // every
-
-
-def _overfitting(
-    trainer: Trainer[Any, Any, Any], loader: Loader[Any], made: Samples, shown: Images
-) -> float | None:
-    method = trainer.method
-    held_out = next(loader.held_out_batches(_JUDGED, _JUDGED), None)
-    if held_out is None:
-        return None
-    seen = loader.sample(_JUDGED)
-    fake_prompt = method.prompt(made.batch)
-    kinds = [(method.real_images(batch), method.prompt(batch)) for batch in (seen, held_out)]
-    kinds.append((trainer.spec.to_network(shown), fake_prompt))
-    scores = [score for kind in kinds if (score := trainer.critic_scores(*kind)) is not None]
-    return overfitting(*scores) if len(scores) == len(kinds) else None
-
-
 def finish(
     run: Run, trainer: Trainer[Any, Any, Any], loader: Loader[Any], console: Console
 ) -> Mapping[str, Path]:
@@ -127,8 +85,8 @@ def finish(
             page.save(part, format="PNG")
 
     work: Mapping[str, tuple[str, Callable[[Path], object]]] = {
-        "animation": ("animation.webp", lambda path: grid.animate(_frames(run), path)),
-        "curves": ("curves.png", lambda path: grid.curves(run.rows(), path)),
+        "animation": ("animation.webp", lambda path: animation.animate(_frames(run), path)),
+        "curves": ("curves.png", lambda path: plots.curves(run.rows(), path)),
         "real and generated": ("real_vs_generated.png", sheet),
     }
     shown = {"samples": run.picture(trainer.images)}

@@ -1,5 +1,6 @@
 """Before the first step: what the data decide is filled in, and what cannot work is refused."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,9 @@ from gansmith.core.text import plural
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.data.prepare.format import PICTURE_COLUMNS
-from gansmith.engine.turns import micro_batch
+from gansmith.engine.micro_batch import micro_batch
+from gansmith.engine.sync_batch_norm import has_batch_norm
+from gansmith.engine.trainer import Trainer
 from gansmith.errors import SettingError
 
 LARGE_BATCH = 8192  # From here on a batch larger than the data is a slip, not a wish.
@@ -132,3 +135,27 @@ def repeats(batch: int, there: int) -> str | None:
         f"A batch of {batch} is larger than the training set, {plural(there, 'picture')}, so pictures repeat "
         "within a batch."
     )
+
+
+def fit_memory(
+    trainer: Trainer[Any, Any, Any], say: Callable[[str], None], world: World = SINGLE_PROCESS
+) -> None:
+    """Let a trainer work on fewer pictures at a time until a step fits; all processes on equally many.
+
+    Args:
+        trainer: whose ``micro_batch`` is halved where need be.
+        say: is told what was changed.
+        world: the processes that train together.
+
+    Raises:
+        SettingError: not even one picture fits.
+    """
+    while world.max(0 if trainer.dry_run() else 1):
+        before = trainer.micro_batch
+        trainer.shrink_micro_batch()
+        now = trainer.micro_batch
+        norms = f"; batch norm takes its statistics over {now}" if has_batch_norm(trainer.networks) else ""
+        say(
+            f"Memory is too small for {before} pictures at a time. From here on {now} are worked on at a "
+            f"time, and their gradients add up to the batch's{norms}."
+        )

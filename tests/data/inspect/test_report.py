@@ -12,8 +12,9 @@ from PIL import Image
 from gansmith.data.inspect.advice import EMPTY, Goal
 from gansmith.data.inspect.findings import Measured
 from gansmith.data.inspect.measure import FORMATS, MODES, SEEN, seen
-from gansmith.data.inspect.report import as_json, as_text, build, contact_sheet, duplicate_sheet
+from gansmith.data.inspect.report import as_json, as_text, build
 from gansmith.data.metadata.facts import Facts, Refused
+from gansmith.images.sheet import contact_sheet, duplicate_sheet
 
 UTKFACE = Path(__file__).parents[3].parent / "shared" / "data" / "utkface_128" / "utkface_128.zip"
 GOAL = Goal(recipe="rpgan64", width=64, height=64, images=56_000, channels=3)

@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 from gansmith.data.metadata.conventions import open_published, owners_facts
+from gansmith.data.sources.base import Source
 from gansmith.data.sources.cifar import PlainArray, read_plain_pickle
-from gansmith.data.sources.folder import FolderSource, Source, ZipSource
+from gansmith.data.sources.folder import FolderSource
+from gansmith.data.sources.zip import ZipSource
 from gansmith.errors import DataError
 
 MNIST = Path(__file__).parents[3].parent / "shared" / "data" / "mnist"

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from preparing import contents, encode, fill, make, noise, plain, snapshot, write
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data import mapped
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet, MemoryDataSet
 from gansmith.data.decode.reading import read
 from gansmith.data.inspect.measure import SEEN
@@ -24,7 +24,8 @@ from gansmith.data.mapped import MappedDataSet, open_prepared
 from gansmith.data.metadata.facts import Facts
 from gansmith.data.prepare.format import PreparedFolder, as_picture_file, is_prepared, write_description
 from gansmith.data.prepare.prepare import Options
-from gansmith.data.sources.folder import FolderSource, Source
+from gansmith.data.sources.base import Source
+from gansmith.data.sources.folder import FolderSource
 from gansmith.errors import DataError
 
 WIDE = Size(24, 16)

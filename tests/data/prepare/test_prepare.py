@@ -29,16 +29,17 @@ from preparing import (
     write,
 )
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
+from gansmith.data.config import DataConfig
 from gansmith.data.inspect.inspect import inspect
 from gansmith.data.inspect.report import as_text
 from gansmith.data.mapped import open_prepared
 from gansmith.data.metadata.facts import Facts
 from gansmith.data.prepare.format import PreparedFolder, is_prepared
 from gansmith.data.prepare.prepare import Options, prepare
-from gansmith.data.sources.folder import FolderSource, ZipSource
+from gansmith.data.sources.folder import FolderSource
 from gansmith.data.sources.pairs import PairSource
+from gansmith.data.sources.zip import ZipSource
 from gansmith.errors import DataError
 
 # ---- what is made -------------------------------------------------------------------------------------

@@ -29,7 +29,6 @@ from preparing import (
 from gansmith.core.image_size import Form, Size
 from gansmith.data.inspect.measure import SEEN
 from gansmith.data.prepare import worker as making
-from gansmith.data.prepare import workers
 from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.prepare.prepare import Options
 from gansmith.data.prepare.worker import Block, Faces, Job, Maker, Task, start_worker, work
@@ -383,11 +382,11 @@ def test_what_is_wrong_for_all_pictures_comes_back_as_a_value(worker, monkeypatc
     future = Future()
     future.set_result(error)
     with pytest.raises(GansmithError, match="pip install"):
-        workers._result(future)
+        making._result(future)
 
 
 def test_workers_need_no_torch():
-    script = "import sys, gansmith.data.prepare.workers; sys.exit('torch' in sys.modules)"
+    script = "import sys, gansmith.data.prepare.worker; sys.exit('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "src")}
     assert subprocess.run([sys.executable, "-c", script], env=environment).returncode == 0
 
@@ -397,19 +396,19 @@ def test_blocks_come_in_the_order_of_the_source(tmp_path):
     before = snapshot(root)
     source = FolderSource(root)
     for count in (1, 2):
-        found = list(workers.blocks(source, Job(reader=source.reader, form=FORM), 3, count))
+        found = list(making.blocks(source, Job(reader=source.reader, form=FORM), 3, count))
         assert [done for done, _ in found] == [35, 67, 70]
         assert [name for _, block in found for name in block.names] == list(source.names[3:])
         assert [index for _, block in found for index in block.index] == list(range(3, 70))
-    assert list(workers.blocks(source, Job(reader=source.reader, form=FORM), 70, 2)) == []
+    assert list(making.blocks(source, Job(reader=source.reader, form=FORM), 70, 2)) == []
     assert snapshot(root) == before
 
 
 def test_cores_are_at_least_one(monkeypatch):
-    assert workers.cores() >= 1
+    assert making.cores() >= 1
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert workers.cores() == 1
+    assert making.cores() == 1
 
 
 def test_landmarks_of_a_source_are_moved_once_over_an_interruption(tmp_path):

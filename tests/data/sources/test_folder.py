@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from gansmith.data.sources.folder import FolderSource, Source, ZipSource
+from gansmith.data.sources.base import Source
+from gansmith.data.sources.folder import FolderSource
+from gansmith.data.sources.zip import ZipSource
 from gansmith.errors import DataError
 
 

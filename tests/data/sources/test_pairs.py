@@ -6,15 +6,17 @@ import torch
 from PIL import Image
 from preparing import contents, encode, make, noise, plain, write
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Form, Size
+from gansmith.data.config import DataConfig
 from gansmith.data.load import load
 from gansmith.data.mapped import MappedDataSet, open_prepared
 from gansmith.data.metadata.facts import Facts
 from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.prepare.prepare import Options
-from gansmith.data.sources.folder import FolderSource, Source, ZipSource
+from gansmith.data.sources.base import Source
+from gansmith.data.sources.folder import FolderSource
 from gansmith.data.sources.pairs import PairReader, PairSource, guess, headers, photos, picture_columns
+from gansmith.data.sources.zip import ZipSource
 from gansmith.errors import DataError
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from gansmith.data.sources import parquet
-from gansmith.data.sources.folder import Source
+from gansmith.data.sources.base import Source
 from gansmith.data.sources.parquet import TableSource, is_table
 from gansmith.errors import DataError, MissingPackageError
 

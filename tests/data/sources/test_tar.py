@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gansmith.data.sources.folder import FolderSource, Source
+from gansmith.data.sources.base import Source
+from gansmith.data.sources.folder import FolderSource
 from gansmith.data.sources.tar import TarSource, contents
 from gansmith.data.sources.webdataset import open_tar
 from gansmith.errors import DataError

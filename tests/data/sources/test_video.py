@@ -16,7 +16,7 @@ from PIL import Image
 
 from gansmith.data.decode.reading import read
 from gansmith.data.sources import video_frames, video_pixels
-from gansmith.data.sources.folder import Reader, Source
+from gansmith.data.sources.base import Reader, Source
 from gansmith.data.sources.video import VIDEO_SUFFIXES, Sampling, VideoSource, scan
 from gansmith.data.sources.video_frames import Decoder, VideoReader
 from gansmith.errors import DataError, MissingPackageError, SettingError

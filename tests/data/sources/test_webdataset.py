@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gansmith.data.sources.folder import Source
-from gansmith.data.sources.shard_writer import ShardWriter
+from gansmith.data.sources.base import Source
 from gansmith.data.sources.tar import TarSource
-from gansmith.data.sources.webdataset import ShardSource, is_tar, open_tar
+from gansmith.data.sources.webdataset import ShardSource, ShardWriter, is_tar, open_tar
 from gansmith.errors import DataError, StorageError
 
 

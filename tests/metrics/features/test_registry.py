@@ -11,10 +11,9 @@ from torch import nn
 
 from gansmith.errors import DataError, MissingPackageError, SettingError
 from gansmith.faces import models
-from gansmith.metrics.features import extractor, face, registry, vision
-from gansmith.metrics.features.base import FeatureNetwork
+from gansmith.metrics.features import base, face, registry, vision
+from gansmith.metrics.features.base import FeatureNetwork, start
 from gansmith.metrics.features.inception import random_inception
-from gansmith.metrics.features.packages import start
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.features.resize import clean, legacy
 from gansmith.metrics.features.weights import Weights
@@ -39,7 +38,7 @@ def random_pictures(count, channels=3, height=24, width=24, seed=0):
 @pytest.fixture(autouse=True)
 def small_runs(monkeypatch):
     """Inception costs a tenth of a second a picture, padding or not."""
-    monkeypatch.setattr(extractor, "_RUN", 3)
+    monkeypatch.setattr(base, "_RUN", 3)
 
 
 # --- pixels, and what all networks share ------------------------------------------------------------------
@@ -93,7 +92,7 @@ def test_no_pictures_or_other_channels_are_refused(shape):
 
 
 def test_features_that_are_not_numbers_are_refused():
-    bad = extractor.SmoothExtractor(
+    bad = base.SmoothExtractor(
         "odd", 1, {}, lambda levels: (levels.flatten(1)[:, :1] / 0.0, None), torch.device("cpu")
     )
     with pytest.raises(DataError, match="nan or inf from the network odd"):
@@ -102,11 +101,9 @@ def test_features_that_are_not_numbers_are_refused():
 
 def test_the_fingerprint_changes_with_every_fact():
     facts = {"weights": "a", "resize": "clean"}
-    prints = {
-        extractor.fingerprint(facts | change) for change in ({}, {"weights": "b"}, {"resize": "legacy"})
-    }
+    prints = {base.fingerprint(facts | change) for change in ({}, {"weights": "b"}, {"resize": "legacy"})}
     assert len(prints) == 3
-    assert extractor.fingerprint(dict(reversed(facts.items()))) in prints
+    assert base.fingerprint(dict(reversed(facts.items()))) in prints
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from gansmith.errors import DataError, MissingPackageError, SettingError
-from gansmith.metrics.features.packages import start
+from gansmith.metrics.features.base import start
 from gansmith.metrics.features.registry import open_features
-from gansmith.metrics.math.resampling import mean_value
+from gansmith.metrics.math.intervals import mean_value
 from gansmith.metrics.scores import lpips as perceptual
 from gansmith.metrics.scores.lpips import FeatureDistance, PictureDistance, open_lpips
 from gansmith.metrics.scores.paired import each_psnr, each_ssim, lpips, psnr, psnr_value, ssim

@@ -12,15 +12,15 @@ from gansmith.core.files import whole_file
 from gansmith.core.image_size import Form, Size
 from gansmith.data.inspect.findings import Goal, Measured
 from gansmith.data.inspect.measure import SEEN
-from gansmith.data.inspect.report import Report, build, contact_sheet
+from gansmith.data.inspect.report import Report, build
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.prepare.finish import small, split_of
 from gansmith.data.prepare.format import PreparedFolder
-from gansmith.data.prepare.worker import Job
-from gansmith.data.prepare.workers import blocks, cores
-from gansmith.data.sources.folder import Reader, Source, nothing_found
+from gansmith.data.prepare.worker import Job, blocks, cores
+from gansmith.data.sources.base import Reader, Source, nothing_found
 from gansmith.data.sources.named import named_source
 from gansmith.errors import SettingError
+from gansmith.images.sheet import contact_sheet
 
 _SIDE = 64  # In pixels: pictures are measured at this size.
 _SHOWN = 64  # Pictures on the contact sheet.

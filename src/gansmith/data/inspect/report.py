@@ -1,14 +1,9 @@
 """The data report: what was found in a set of pictures as text, as JSON and as sheets to look at."""
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from gansmith.core.text import in_bytes, plural
 from gansmith.data.inspect.advice import advise, percent
@@ -16,13 +11,9 @@ from gansmith.data.inspect.findings import Faces, Findings, Goal, Measured, Name
 from gansmith.data.metadata.facts import Refused
 from gansmith.data.metadata.licences import LONGEST, UNKNOWN
 
-Picture = NDArray[np.uint8]
-
 _NAMED = 5  # Examples in a line of text.
 _LONGEST = 40  # Characters of a file name in text.
 _REASONS = 5  # Kinds of refusal in text.
-_GAP = 2  # White pixels between pictures of a sheet.
-_ACROSS, _DOWN = 8, 16  # Look-alikes in a row of their sheet, and rows.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,42 +187,3 @@ def _several(items: Iterable[str]) -> str:
 
 def _counted(counts: Sequence[tuple[str, int]]) -> str:
     return _several(f"{name} {count:,}" for name, count in counts)
-
-
-def contact_sheet(pictures: Sequence[Picture], columns: int | None = None) -> Image.Image:
-    """All pictures on one white sheet, row by row; smaller ones stand in the middle of their cell.
-
-    Args:
-        pictures: [C, H, W] each, C 1 or 3; sizes and channels may differ. At least one.
-        columns: pictures in a row; None for a nearly square grid.
-    """
-    if not pictures or (columns is not None and columns < 1):
-        rule = "A contact sheet needs at least one picture and one column."
-        raise ValueError(f"{rule} Received: {len(pictures)} pictures, columns={columns}.")
-    across = min(len(pictures), columns or math.ceil(math.sqrt(len(pictures))))
-    return _sheet([pictures[first : first + across] for first in range(0, len(pictures), across)])
-
-
-def duplicate_sheet(groups: Sequence[Sequence[Picture]]) -> Image.Image:
-    """Look-alikes side by side, a row to a group: the first 8 of each of the first 16 groups.
-
-    Args:
-        groups: pictures as ``contact_sheet`` takes them, at least one.
-    """
-    return _sheet([group[:_ACROSS] for group in groups[:_DOWN]])
-
-
-def _sheet(rows: Sequence[Sequence[Picture]]) -> Image.Image:
-    shapes = [picture.shape for row in rows for picture in row]
-    if not shapes or any(len(shape) != 3 or shape[0] not in (1, 3) for shape in shapes):
-        raise ValueError(f"A sheet shows pictures [C, H, W] with C 1 or 3. Received: {shapes[:3]}.")
-    height, width = max(shape[1] for shape in shapes), max(shape[2] for shape in shapes)
-    down, across = height + _GAP, width + _GAP
-    sheet = np.full((len(rows) * down - _GAP, max(map(len, rows)) * across - _GAP, 3), 255, dtype=np.uint8)
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            top = y * down + (height - picture.shape[1]) // 2
-            left = x * across + (width - picture.shape[2]) // 2
-            place = sheet[top : top + picture.shape[1], left : left + picture.shape[2]]
-            place[:] = picture.transpose(1, 2, 0)
-    return Image.fromarray(sheet)

@@ -13,9 +13,11 @@ import numpy as np
 from gansmith.data.metadata.facts import Facts, Refused, find_facts
 from gansmith.data.metadata.samples import unknown_label
 from gansmith.data.metadata.splits import is_held_out
+from gansmith.data.sources.base import Files, Source
 from gansmith.data.sources.cifar import cifar_files, open_cifar
-from gansmith.data.sources.folder import Files, FolderSource, Source, ZipSource
+from gansmith.data.sources.folder import FolderSource
 from gansmith.data.sources.idx import idx_file, open_idx
+from gansmith.data.sources.zip import ZipSource
 from gansmith.errors import DataError
 
 _F = TypeVar("_F", bound=Files)

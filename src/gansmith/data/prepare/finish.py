@@ -14,7 +14,7 @@ from PIL import Image
 from gansmith.core.files import write_text
 from gansmith.core.image_size import Form
 from gansmith.data.inspect.findings import Goal, Measured
-from gansmith.data.inspect.report import Report, as_json, as_text, build, contact_sheet, duplicate_sheet
+from gansmith.data.inspect.report import Report, as_json, as_text, build
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.prepare.columns import ArrayWriter, Texts, TextWriter, mapped
 from gansmith.data.prepare.format import (
@@ -25,7 +25,8 @@ from gansmith.data.prepare.format import (
     write_description,
 )
 from gansmith.data.prepare.writer import State
-from gansmith.data.sources.folder import Source
+from gansmith.data.sources.base import Source
+from gansmith.images.sheet import contact_sheet, duplicate_sheet
 
 CONTACT_SHEET, DUPLICATES = "contact.png", "duplicates.png"
 _SHOWN = 64  # Pictures on the contact sheet.

@@ -60,7 +60,7 @@ def as_picture_file(pixels: NDArray[np.uint8]) -> bytes:
 class PreparedFolder:
     """What is in the folder of a prepared set; nothing but a description is read when it is opened.
 
-    It is a `gansmith.data.sources.folder.Source`, too, so a prepared set can be prepared again in another
+    It is a `gansmith.data.sources.base.Source`, too, so a prepared set can be prepared again in another
     form.
 
     Args:

@@ -21,10 +21,9 @@ from gansmith.data.prepare.columns import Journal
 from gansmith.data.prepare.finish import facts_digest, finish, note_licence, report_of, write_report
 from gansmith.data.prepare.format import PreparedFolder, is_prepared
 from gansmith.data.prepare.shard_set import ShardSetWriter
-from gansmith.data.prepare.worker import Faces, Job
-from gansmith.data.prepare.workers import blocks, cores
+from gansmith.data.prepare.worker import Faces, Job, blocks, cores
 from gansmith.data.prepare.writer import JOURNAL, SetWriter, State
-from gansmith.data.sources.folder import Source, none_usable, nothing_found, with_licence
+from gansmith.data.sources.base import Source, none_usable, nothing_found, with_licence
 from gansmith.data.sources.named import How, named_source
 from gansmith.data.sources.pairs import PAIR, headers, picture_columns
 from gansmith.errors import DataError

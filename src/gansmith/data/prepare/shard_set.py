@@ -22,8 +22,8 @@ from gansmith.data.metadata.facts import Facts
 from gansmith.data.prepare.columns import mapped
 from gansmith.data.prepare.worker import Block
 from gansmith.data.prepare.writer import SetWriter, State
-from gansmith.data.sources.shard_writer import ShardWriter
 from gansmith.data.sources.tar import contents, read_part
+from gansmith.data.sources.webdataset import ShardWriter
 from gansmith.errors import DataError
 
 PLACES = "places"

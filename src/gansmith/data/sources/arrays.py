@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from gansmith.data.metadata.facts import Facts, Refused
-from gansmith.data.sources.folder import Reader
+from gansmith.data.sources.base import Reader
 from gansmith.data.sources.tar import read_part
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from gansmith.core.image_size import Size
 from gansmith.data.builtin.names import is_builtin
 from gansmith.data.builtin.source import BuiltinSource
-from gansmith.data.sources.folder import Source
+from gansmith.data.sources.base import Source
 from gansmith.data.sources.open import open_source
 from gansmith.data.sources.pairs import PairKind, PairSource
 from gansmith.data.sources.video import Sampling

@@ -10,12 +10,14 @@ from gansmith.data.metadata.conventions import open_published, owners_facts
 from gansmith.data.metadata.licences import beside
 from gansmith.data.prepare.format import PreparedFolder, is_prepared
 from gansmith.data.prepare.writer import JOURNAL
-from gansmith.data.sources.folder import FolderSource, Source, ZipSource, with_licence
+from gansmith.data.sources.base import Source, with_licence
+from gansmith.data.sources.folder import FolderSource
 from gansmith.data.sources.huggingface import fetch, hub_name
 from gansmith.data.sources.parquet import TableSource, is_table
 from gansmith.data.sources.tar import TarSource
 from gansmith.data.sources.video import VIDEO_SUFFIXES, Sampling, VideoSource
 from gansmith.data.sources.webdataset import ShardSource, is_tar, open_tar
+from gansmith.data.sources.zip import ZipSource
 from gansmith.errors import DataError, nearest
 
 RULE = "DATA is a folder of pictures, a zip or tar of them, a video, or a built-in data set"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from gansmith.core.image_size import Form
 from gansmith.data.decode.reading import Header, Photo, probe, read
 from gansmith.data.metadata.facts import Refused
-from gansmith.data.sources.folder import Reader, Source
+from gansmith.data.sources.base import Reader, Source
 from gansmith.errors import DataError, nearest
 
 PairKind = Literal["beside", "folders"]

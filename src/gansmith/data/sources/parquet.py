@@ -22,7 +22,7 @@ import numpy as np
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.metadata.samples import numbered
 from gansmith.data.metadata.splits import held_out_rows
-from gansmith.data.sources.folder import Reader, hidden
+from gansmith.data.sources.base import Reader, hidden
 from gansmith.data.sources.table_layout import Layout, layout_of
 from gansmith.errors import DataError, MissingPackageError
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from gansmith.data.metadata.facts import Refused
-from gansmith.data.sources.folder import Files, Listing, hidden, inside
+from gansmith.data.sources.base import Files, Listing, hidden, inside
 from gansmith.data.sources.unpack import plain
 from gansmith.errors import DataError
 

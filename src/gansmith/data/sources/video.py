@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansmith.data.metadata.facts import Facts, Refused
-from gansmith.data.sources.folder import Listing, walk
+from gansmith.data.sources.base import Listing
+from gansmith.data.sources.folder import walk
 from gansmith.data.sources.video_frames import Key, VideoReader, damage, open_video, packages, time_of
 from gansmith.errors import DataError, SettingError
 

@@ -19,8 +19,7 @@ from PIL import Image
 from gansmith.core.tensors import BytePictures
 from gansmith.errors import MissingPackageError
 from gansmith.faces.models import broken, model_file
-from gansmith.metrics.features.base import Outputs
-from gansmith.metrics.features.extractor import check_pictures, fingerprint, versions
+from gansmith.metrics.features.base import Outputs, check_pictures, fingerprint, versions
 from gansmith.metrics.features.weights import digest
 
 _PURPOSE = "The feature network face"

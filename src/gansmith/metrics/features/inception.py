@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from gansmith.metrics.features.extractor import Found, SmoothExtractor, versions
-from gansmith.metrics.features.packages import start
+from gansmith.metrics.features.base import Found, SmoothExtractor, start, versions
 from gansmith.metrics.features.resize import RESIZERS, Levels
 from gansmith.metrics.features.weights import WeightsFile, open_weights, randomize
 

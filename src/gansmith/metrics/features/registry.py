@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 
 from gansmith.errors import SettingError, nearest
-from gansmith.metrics.features.base import FeatureNetwork
-from gansmith.metrics.features.extractor import Found, SmoothExtractor, versions
+from gansmith.metrics.features.base import FeatureNetwork, Found, SmoothExtractor, versions
 from gansmith.metrics.features.face import open_face
 from gansmith.metrics.features.inception import open_inception
 from gansmith.metrics.features.resize import RESIZERS, Levels, clean

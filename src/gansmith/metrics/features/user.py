@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gansmith.errors import DataError, GansmithError, SettingError
-from gansmith.metrics.features.extractor import Extractor, Found, versions
+from gansmith.metrics.features.base import Extractor, Found, versions
 from gansmith.metrics.features.resize import Levels
 from gansmith.metrics.features.weights import digest
 

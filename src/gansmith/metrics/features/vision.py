@@ -15,9 +15,8 @@ import torch
 from torch import nn
 
 from gansmith.errors import DataError
-from gansmith.metrics.features.extractor import Found, SmoothExtractor, versions
+from gansmith.metrics.features.base import Found, SmoothExtractor, start, versions
 from gansmith.metrics.features.inception import WITHOUT
-from gansmith.metrics.features.packages import start
 from gansmith.metrics.features.resize import RESIZERS, Levels
 from gansmith.metrics.features.weights import Weights, WeightsFile, open_weights
 

@@ -1,17 +1,33 @@
 """What the metrics share: features that have been checked, and intervals that need no table."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gansmith.errors import DataError, SettingError
-from gansmith.metrics.math.values import Value
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number; ``low`` and ``high`` bound it with 95 % confidence where that is known."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    note: str = ""  # A warning in one plain sentence, such as too few samples.
+
+
+Result = Mapping[str, Value]
+"""Name of a metric, in lower case -> its value."""
+
 
 Rows = Tensor | NDArray[Any]
 """Features, [pictures, numbers per picture]."""
@@ -158,3 +174,37 @@ def full_precision() -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+_RESAMPLES = 1000
+_AT_ONCE = 4_000_000  # Numbers in memory.
+_LEAST = 10  # Numbers below which an interval would be a guess.
+
+
+def mean_value(scores: Float[Tensor, " pictures"], seed: int = 0, note: str = "") -> Value:
+    """The mean and its 95 % bootstrap interval (Efron 1979, percentiles of 1000 resamples).
+
+    Args:
+        scores: one or more numbers, finite.
+        seed: of the resampling.
+        note: what else is to be said.
+
+    Returns: without an interval below 10 numbers, and a note that says so.
+    """
+    values = scores.double().cpu().numpy()
+    mean = float(values.mean())
+    if len(values) < _LEAST:
+        few = f"Only {len(values)} to average: too few for an interval."
+        return Value(mean, note=sentences(few, note))
+    low, high = np.quantile(_means(values, np.random.default_rng(seed)), (0.025, 0.975))
+    # Rounding must not leave the mean of equal numbers outside.
+    return Value(mean, min(float(low), mean), max(float(high), mean), note)
+
+
+def _means(values: NDArray[np.float64], draws: np.random.Generator) -> NDArray[np.float64]:
+    rows = max(1, _AT_ONCE // len(values))
+    means = []
+    for first in range(0, _RESAMPLES, rows):
+        chosen = draws.integers(0, len(values), (min(rows, _RESAMPLES - first), len(values)))
+        means.append(values[chosen].mean(1))
+    return np.concatenate(means)

@@ -8,8 +8,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from gansmith.errors import DataError
-from gansmith.metrics.math.intervals import Rows, Z, enough, sentences, tensor, wilson
-from gansmith.metrics.math.values import Result, Value
+from gansmith.metrics.math.intervals import Result, Rows, Value, Z, enough, sentences, tensor, wilson
 
 FEW = 100
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from gansmith.errors import DataError
 from gansmith.metrics.math.intervals import (
     Rows,
+    Value,
     Z,
     around,
     at_least,
@@ -20,7 +21,6 @@ from gansmith.metrics.math.intervals import (
     student,
 )
 from gansmith.metrics.math.moments import Moments, MomentsAccumulator
-from gansmith.metrics.math.values import Value
 
 __all__ = ["Moments", "MomentsAccumulator", "class_fid", "fid", "fid_infinity", "floor"]
 

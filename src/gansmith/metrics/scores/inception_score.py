@@ -6,8 +6,18 @@ import math
 import numpy as np
 import torch
 
-from gansmith.metrics.math.intervals import Rows, Z, around, at_least, enough, matrix, sentences, student
-from gansmith.metrics.math.values import Result, Value
+from gansmith.metrics.math.intervals import (
+    Result,
+    Rows,
+    Value,
+    Z,
+    around,
+    at_least,
+    enough,
+    matrix,
+    sentences,
+    student,
+)
 
 SPLITS, SEED = 10, 2020  # As torch-fidelity has them.
 

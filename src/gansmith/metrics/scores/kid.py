@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from gansmith.metrics.math.intervals import (
+    Result,
     Rows,
+    Value,
     around,
     at_least,
     blocks,
@@ -18,7 +20,6 @@ from gansmith.metrics.math.intervals import (
     pair,
     sentences,
 )
-from gansmith.metrics.math.values import Result, Value
 
 SUBSETS, SUBSET_SIZE, SEED = 100, 1000, 2020  # As torch-fidelity has them.
 

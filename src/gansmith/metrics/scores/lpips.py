@@ -11,9 +11,7 @@ from torch import Tensor
 
 from gansmith.core.tensors import Images, Scores
 from gansmith.errors import DataError, SettingError
-from gansmith.metrics.features.base import FeatureNetwork, Outputs
-from gansmith.metrics.features.extractor import check_pictures, fingerprint
-from gansmith.metrics.features.packages import start
+from gansmith.metrics.features.base import FeatureNetwork, Outputs, check_pictures, fingerprint, start
 from gansmith.metrics.features.vision import VGG16
 from gansmith.metrics.features.weights import WeightsFile, open_weights
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gansmith.errors import DataError
-from gansmith.metrics.math.values import Value
+from gansmith.metrics.math.intervals import Value
 
 Rows = Float[Tensor, "_ _"]
 """Features of pictures, one row each."""

@@ -25,7 +25,7 @@ from gansmith.core.tensors import BytePictures
 from gansmith.data.builtin.sets import data_root, mnist
 from gansmith.data.builtin.stacked_mnist import Digits
 from gansmith.errors import DataError, StorageError
-from gansmith.metrics.features.extractor import Extractor, Found, versions
+from gansmith.metrics.features.base import Extractor, Found, versions
 from gansmith.metrics.features.resize import Levels
 from gansmith.metrics.features.weights import randomize
 from gansmith.metrics.image_sets import PictureSet

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from gansmith.errors import DataError
-from gansmith.metrics.math.intervals import Rows, Z, around, at_least, enough, tensor
-from gansmith.metrics.math.values import Result, Value
+from gansmith.metrics.math.intervals import Result, Rows, Value, Z, around, at_least, enough, tensor
 
 CLASSES = 1000
 """Of Stacked-MNIST: a digit in each of three channels."""

@@ -12,8 +12,7 @@ from gansmith.core.console import bar
 from gansmith.core.tensors import BytePictures
 from gansmith.errors import DataError
 from gansmith.metrics.image_sets import PictureSet
-from gansmith.metrics.math.intervals import full_precision, sentences, share
-from gansmith.metrics.math.values import Result
+from gansmith.metrics.math.intervals import Result, full_precision, sentences, share
 from gansmith.metrics.scores.mnist_classifier import one_thread
 
 _SIDE = 32  # Pixels a side that the classifier looks at, at most.

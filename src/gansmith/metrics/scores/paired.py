@@ -12,11 +12,9 @@ from torch import Tensor
 
 from gansmith.core.tensors import Scores
 from gansmith.errors import DataError
-from gansmith.metrics.features.extractor import check_pictures
-from gansmith.metrics.features.packages import start
+from gansmith.metrics.features.base import check_pictures, start
 from gansmith.metrics.features.resize import Levels
-from gansmith.metrics.math.resampling import mean_value
-from gansmith.metrics.math.values import Value
+from gansmith.metrics.math.intervals import Value, mean_value
 from gansmith.metrics.scores.lpips import PictureDistance
 
 Pictures = Float[Tensor, "_ _ _ _"] | UInt8[Tensor, "_ _ _ _"]

@@ -10,12 +10,10 @@ from torch import Tensor
 from gansmith.core.noise import Noise, mix_seeds
 from gansmith.core.tensors import Images, Latents, Scores
 from gansmith.errors import DataError, SettingError
-from gansmith.explore.interpolation import Mode, linear, slerp
-from gansmith.metrics.math.intervals import sentences
-from gansmith.metrics.math.resampling import mean_value
-from gansmith.metrics.math.values import Value
+from gansmith.metrics.math.intervals import Value, mean_value, sentences
 from gansmith.metrics.scores.lpips import PictureDistance
 from gansmith.models.generator import RUN, Generator
+from gansmith.models.latents import Mode, linear, slerp
 
 _TRIMMED = 0.01  # Share of the paths left out at each end, as the authors' program does.
 _LARGEST = 256  # Pixels; larger pictures are averaged down by whole numbers, as there.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gansmith.errors import DataError
 from gansmith.metrics.math.intervals import (
+    Result,
     Rows,
     around,
     at_least,
@@ -20,7 +21,6 @@ from gansmith.metrics.math.intervals import (
     pair,
     sentences,
 )
-from gansmith.metrics.math.values import Result
 
 CLUSTERS, RUNS, ANGLES, BETA = 20, 10, 1001, 8.0
 MOST_FITTED = 10_000  # Pictures the middles of clusters are fitted to; all are counted.

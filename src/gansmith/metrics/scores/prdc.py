@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from gansmith.metrics.math.distances import Space, Tile
-from gansmith.metrics.math.intervals import Rows, around, at_least, few, pair, sentences, share
-from gansmith.metrics.math.values import Result
+from gansmith.metrics.math.intervals import Result, Rows, around, at_least, few, pair, sentences, share
 
 NEAREST, NEAREST_DENSITY = 3, 5
 MEMORY = 2**30

@@ -7,8 +7,10 @@ that feeds it the old rows stands where it stood. ``docs/health.md`` has the mea
 import math
 from bisect import insort
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from gansmith.runs.logs import Alarm
+from gansmith.training.health.advice import Advice
 
 ROWS = 3  # An illness shows in so many rows in a row, a recovery too: one odd interval is no news.
 
@@ -41,14 +43,6 @@ GREY = 0.2  # The first part of a run, when every generator is grey, and easily 
 LONGEST = 200_000  # Images; in a long run nobody should wait for a share of it.
 
 
-@dataclass(frozen=True)
-class Alarm:
-    """One illness as it begins: a short name, and what is seen, the likely cause and what to try."""
-
-    name: str
-    message: str
-
-
 class HealthMonitor:
     """Reads rows of numbers in order and tells of each illness when it begins, and again if it comes back.
 
@@ -63,7 +57,7 @@ class HealthMonitor:
         self, total_images: int, picture_every: int, settings: Mapping[str, Any] | None = None
     ) -> None:
         self._total, self._picture_every = total_images, picture_every
-        self._advice = _Advice(settings or {})
+        self._advice = Advice(settings or {})
         self._on: set[str] = set()
         self._debounced: dict[str, _Debounced] = {}
         self._usual: dict[str, list[float]] = {}  # Norms of healthy gradients, sorted, by turn.
@@ -224,56 +218,3 @@ class _Debounced:
 
 def _turns_with(row: Mapping[str, float], part: str) -> list[str]:
     return [name.removesuffix(f"/{part}") for name in row if name.endswith(f"/{part}")]
-
-
-# ---- advice ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Advice:
-    """What to try, in settings that the recipe has."""
-
-    settings: Mapping[str, Any]
-
-    def calmer(self, turn: str) -> str:
-        """Smaller steps of the player of this turn, or of all, and a stronger penalty."""
-        own = f"optimizers.{turn}.lr"
-        rates = [own] if own in self.settings else self._rates()
-        return self._try(self._halved(rates), self._penalty())
-
-    def weaker_critic(self, turn: str) -> str:
-        """Smaller steps of the critic, and a stronger penalty."""
-        rates = [name for name in self._rates() if name.split(".")[1] in ("discriminator", "critic", turn)]
-        critic = [name for name in rates if "generator" not in name] or self._rates()
-        return self._try(self._halved(critic), self._penalty())
-
-    def more_data(self) -> str:
-        """More pictures in fact or in effect."""
-        mirror = [] if self.settings.get("data.mirror", False) else ["--set data.mirror=true"]
-        augment = ["--set data.augment.crop=0.9"] if self.settings.get("data.augment.crop") == 1.0 else []
-        best = "more pictures, or keep an earlier checkpoint"
-        return self._try([*mirror, *augment], self._penalty(), [best])
-
-    def _rates(self) -> list[str]:
-        return [n for n in self.settings if n.startswith("optimizers.") and n.endswith(".lr")]
-
-    def _halved(self, rates: list[str]) -> list[str]:
-        told = [f"{name}={_times(self.settings[name], 0.5)}" for name in rates]
-        words = " ".join(f"--set {one}" for one in told)
-        return [f"{words} (half)" if told else "smaller learning rates"]
-
-    def _penalty(self) -> list[str]:
-        for name in ("method.gamma", "method.penalty"):
-            value = self.settings.get(name)
-            if isinstance(value, int | float) and value > 0:
-                return [f"--set {name}={_times(value, 2.0)} (double)"]
-        return []
-
-    @staticmethod
-    def _try(*ways: list[str]) -> str:
-        every = [way for some in ways for way in some]
-        return f"Try a new --run with {', or '.join(every)}."
-
-
-def _times(value: Any, factor: float) -> str:
-    return f"{float(value) * factor:.3g}"

@@ -1,12 +1,16 @@
 """Two numbers that tell an ill game from a healthy one: how varied samples are, what a critic memorizes."""
 
 import math
+from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from gansmith.core.tensors import Images
+from gansmith.data.loading.loader import Loader, to_float
+from gansmith.engine.trainer import Trainer
+from gansmith.training.samples import Samples
 
 SIDE = 16  # Pixels that distances are taken at: a collapse is seen in the coarse, and this costs nothing.
 SURE = 3.0  # Standard errors by which scores of real and generated pictures must differ to be divided by.
@@ -63,3 +67,46 @@ def _at_most(images: Images, side: int) -> Tensor:
     if max(height, width) <= side:
         return images
     return F.adaptive_avg_pool2d(images, (min(height, side), min(width, side)))
+
+
+_JUDGED = 64  # Pictures of each kind that the critic is asked about.
+_JUDGED_EVERY = 2_000  # Images between two times at least: that is most of what the health watch costs.
+_JUDGED_TIMES = 10  # In a shorter run that is at least so often, if there are as many grids.
+
+
+def vital_signs(trainer: Trainer[Any, Any, Any], loader: Loader[Any], made: Samples) -> dict[str, float]:
+    """How varied samples are beside real images, and how far the critic has learnt its images by heart.
+
+    Args:
+        trainer: the networks as they stand.
+        loader: of the run.
+        made: samples of them.
+
+    Returns: ``health/spread``, and now and then ``health/overfitting``, where they can be told.
+    """
+    shown = to_float(made.fake).to(trainer.device)
+    signs = {"health/spread": spread_ratio(shown, to_float(made.real[: len(shown)]).to(trainer.device))}
+    if _due(trainer):
+        signs["health/overfitting"] = _overfitting(trainer, loader, made, shown)
+    return {name: value for name, value in signs.items() if value is not None}
+
+
+def _due(trainer: Trainer[Any, Any, Any]) -> bool:
+    train = trainer.recipe.train
+    every = max(1, min(_JUDGED_EVERY, train.images // _JUDGED_TIMES))
+    return trainer.images // every > (trainer.images - train.picture_every) // every
+
+
+def _overfitting(
+    trainer: Trainer[Any, Any, Any], loader: Loader[Any], made: Samples, shown: Images
+) -> float | None:
+    method = trainer.method
+    held_out = next(loader.held_out_batches(_JUDGED, _JUDGED), None)
+    if held_out is None:
+        return None
+    seen = loader.sample(_JUDGED)
+    fake_prompt = method.prompt(made.batch)
+    kinds = [(method.real_images(batch), method.prompt(batch)) for batch in (seen, held_out)]
+    kinds.append((trainer.spec.to_network(shown), fake_prompt))
+    scores = [score for kind in kinds if (score := trainer.critic_scores(*kind)) is not None]
+    return overfitting(*scores) if len(scores) == len(kinds) else None

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gansmith.errors import DataError, SettingError
-from gansmith.metrics.scores.laplacian import PatchCollector, enlarge, pyramid
-from gansmith.metrics.scores.pixels import ms_ssim, swd
+from gansmith.metrics.scores.ms_ssim import ms_ssim
+from gansmith.metrics.scores.swd import PatchCollector, enlarge, pyramid, swd
 
 needs_torchmetrics = pytest.mark.skipif(
     importlib.util.find_spec("torchmetrics") is None or importlib.util.find_spec("torchvision") is None,

@@ -1,33 +1,165 @@
-"""Metrics of pictures as they are, which need no network: sliced Wasserstein distance and MS-SSIM."""
+"""The sliced Wasserstein distance of Laplacian pyramids: pictures as they are, without a network."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gansmith.core.tensors import BytePictures
 from gansmith.errors import DataError, SettingError
-from gansmith.metrics.features.extractor import check_pictures
-from gansmith.metrics.features.packages import start
-from gansmith.metrics.math.intervals import few, sentences, student
-from gansmith.metrics.math.resampling import mean_value
-from gansmith.metrics.math.values import Result, Value
-from gansmith.metrics.scores.laplacian import PATCH, Patches
+from gansmith.metrics.features.base import check_pictures
+from gansmith.metrics.math.intervals import Result, Value, few, sentences, student
+
+Level = Float[Tensor, "batch channels _ _"]
+"""Level of light, or differences of such, of one scale."""
+
+PATCH = 7
+SMALLEST = 16
+PER_PICTURE = 128
+BUDGET = 1 << 17
+"""Patches of a level that are kept, however many pictures there are: 77 MB for RGB."""
+
+
+def pyramid(pictures: Level) -> list[Level]:
+    """The levels from full size down to the last whose shorter side is 16 or more, the low-pass rest last.
+
+    Their sum, each enlarged by ``enlarge`` again and again, is the picture.
+    """
+    levels = []
+    while min(pictures.shape[2:]) >= 2 * SMALLEST:
+        small = _blurred(pictures)[:, :, ::2, ::2]
+        levels.append(pictures - enlarge(small, pictures.shape[2], pictures.shape[3]))
+        pictures = small
+    return [*levels, pictures]
+
+
+def enlarge(small: Level, height: int, width: int) -> Level:
+    """Twice the size, or one pixel less where the size was odd."""
+    spread = small.new_zeros(*small.shape[:2], height, width)
+    spread[:, :, ::2, ::2] = small
+    return 4.0 * _blurred(spread)
+
+
+def _blurred(pictures: Level) -> Level:
+    """With the binomial kernel of five; edges are mirrored."""
+    row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0
+    channels = pictures.shape[1]
+    padded = F.pad(pictures, (2, 2, 2, 2), mode="reflect")
+    across = F.conv2d(padded, row[None, None, None].repeat(channels, 1, 1, 1), groups=channels)
+    return F.conv2d(across, row[None, None, :, None].repeat(channels, 1, 1, 1), groups=channels)
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """What is kept of a set of pictures.
+
+    levels: shorter side of a level in pixels -> its patches, [pictures * per_picture, channels * 49], those
+        of one picture together.
+    per_picture: patches of a picture.
+    pictures: how many pictures they are from.
+    """
+
+    levels: Mapping[int, Float[Tensor, "patches numbers"]]
+    per_picture: int
+    pictures: int
+
+
+class PatchCollector:
+    """Draws patches from a stream of pictures, in memory that does not grow with it.
+
+    Where they lie depends on the seed and the place of a picture in the stream, not on the batches, and
+    not on the content: a set compared with itself has distance 0.
+
+    Args:
+        count: of the pictures to come, at most.
+        seed: of the places.
+        budget: patches kept of each level; of up to 1,024 pictures 128 a picture, of more as many as
+            the budget allows, and of more pictures than the budget one patch of every so many.
+    """
+
+    def __init__(self, count: int, *, seed: int = 0, budget: int = BUDGET) -> None:
+        if count < 1:
+            raise DataError("Patches need pictures to be cut from. Received: none.")
+        self._count, self._most = count, min(count, budget)
+        self._per_picture = min(PER_PICTURE, max(1, budget // count))
+        self._seed = seed
+        self._shape: torch.Size | None = None
+        self._stores: dict[int, Tensor] = {}
+        self._draws: dict[int, np.random.Generator] = {}
+        self._seen = self._kept = 0
+
+    def add(self, pictures: BytePictures) -> None:
+        """Take in pictures [n, 1 or 3, h, w], n at least 1.
+
+        Raises:
+            DataError: other sizes or channels than before, sides below 7 pixels, more than announced.
+        """
+        check_pictures(pictures)
+        self._check(pictures)
+        places = torch.arange(self._seen, self._seen + len(pictures))
+        self._seen += len(pictures)
+        # Evenly spread, where there are more pictures than patches to be kept.
+        chosen = (places + 1) * self._most // self._count > places * self._most // self._count
+        levels = pyramid(pictures[chosen].cpu().float())
+        for level in levels:
+            self._cut(level)
+        self._kept += int(chosen.sum())
+
+    def patches(self) -> Patches:
+        """What has been kept. DataError where no pictures came."""
+        if not self._kept:
+            raise DataError("Patches need pictures to be cut from. Received: none.")
+        rows = self._kept * self._per_picture
+        levels = {side: store[:rows] for side, store in self._stores.items()}
+        return Patches(levels, self._per_picture, self._kept)
+
+    def _check(self, pictures: Tensor) -> None:
+        shape = pictures.shape[1:]
+        if min(shape[1:]) < PATCH:
+            raise DataError(f"Patches are {PATCH}x{PATCH} pixels. Received: pictures of {_size(shape)}.")
+        if self._shape is not None and shape != self._shape:
+            raise DataError(
+                f"Pictures compared by their patches are all of one size, here {_size(self._shape)}. "
+                f"Received: {_size(shape)}. Bring them to one size first, with gansmith prepare."
+            )
+        if self._seen + len(pictures) > self._count:
+            raise DataError(
+                f"At most the {self._count} pictures that were announced can be taken in. "
+                f"Received: {self._seen + len(pictures)}."
+            )
+        self._shape = shape
+
+    def _cut(self, level: Level) -> None:
+        side = min(level.shape[2:])
+        count, _, height, width = level.shape
+        draws = self._draws.setdefault(side, np.random.default_rng((self._seed, side)))
+        reach = np.array([height - PATCH + 1, width - PATCH + 1])[:, None]
+        corners = draws.integers(0, reach, (count * self._per_picture, 2, 1))[:, :, 0]
+        owner = torch.arange(count).repeat_interleave(self._per_picture)
+        every = level.unfold(2, PATCH, 1).unfold(3, PATCH, 1)  # A view of all patches there are.
+        top, left = torch.from_numpy(corners).T
+        cut = every[owner, :, top, left].flatten(1)
+        if side not in self._stores:
+            self._stores[side] = torch.empty(self._most * self._per_picture, cut.shape[1])
+        first = self._kept * self._per_picture
+        self._stores[side][first : first + len(cut)] = cut
+
+
+def _size(shape: torch.Size) -> str:
+    kind = "grey" if shape[0] == 1 else "RGB"
+    return f"{shape[2]}x{shape[1]} {kind}"
+
 
 _GROUPS = 8
 _AT_ONCE = 32  # Directions: a few hundred megabytes of projections at most.
 _FACTOR = 1000.0
 _FLAT = 1e-3  # Levels: a spread that is rounding.
-
-_BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-_LEAST_SIDES = {5: 176, 4: 99, 3: 44, 2: 22, 1: 11}
-"""Scales -> the shorter side they need, so that the window of 11 fits into the smallest."""
-_PAIRS_AT_ONCE = 32
 
 
 def swd(fake: Patches, real: Patches, *, seed: int = 0, directions: int = 512) -> Result:
@@ -164,65 +296,3 @@ def _flat(sides: list[int]) -> str:
         return ""
     names = ", ".join(map(str, sides))
     return f"A channel of one of the sets does not vary at all at the levels {names}."
-
-
-def ms_ssim(pictures: BytePictures, *, pairs: int = 1000, seed: int = 0) -> Value:
-    """How alike generated pictures are: the mean MS-SSIM of random pairs (Odena 2017, section 4.2).
-
-    Multi-scale structural similarity (Wang 2003) is 1 for equal pictures and about 0 for unrelated ones.
-    Compare with the same number of real pictures: a larger value means less diversity. With classes,
-    measure each class alone. No picture is in two pairs, so that the bootstrap interval holds.
-
-    Args:
-        pictures: made ones, uint8 [n, 1 or 3, h, w]; 2 * pairs of them are used, where there are so many.
-        pairs: how many, at least 1.
-        seed: of the choice.
-
-    Returns: a value from 0 to 1; a note where the pictures are too small for the five scales of the paper.
-
-    Raises:
-        DataError: fewer than two pictures, or sides below 11 pixels.
-        SettingError: no pairs.
-        MissingPackageError: torchmetrics is not installed.
-    """
-    if pairs < 1:
-        raise SettingError(f"pairs must be at least 1. Received: pairs={pairs}.")
-    check_pictures(pictures)
-    if len(pictures) < 2:
-        raise DataError("Diversity is measured on pairs of pictures. Received: 1 picture.")
-    scales, note = _scales(min(pictures.shape[2:]))
-    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))
-    count = min(pairs, len(pictures) // 2)
-    if count < pairs:
-        note = sentences(f"From {count} pairs instead of {pairs}: there are no more pictures.", note)
-    chosen = order[: 2 * count].view(2, count)
-    scores = torch.cat(list(_similarities(pictures, chosen, scales)))
-    return mean_value(scores, seed, note)
-
-
-def _scales(side: int) -> tuple[int, str]:
-    scales = next((scales for scales, least in _LEAST_SIDES.items() if side >= least), 0)
-    if not scales:
-        raise DataError(
-            f"MS-SSIM needs pictures of {_LEAST_SIDES[1]} pixels or more a side. Received: {side}. "
-            "For smaller pictures use swd."
-        )
-    if scales == len(_BETAS):
-        return scales, ""
-    return scales, (
-        f"{scales} of 5 scales: pictures of {side} pixels are too small for more. "
-        "Compare with pictures of the same size only."
-    )
-
-
-def _similarities(
-    pictures: BytePictures, chosen: Tensor, scales: int
-) -> Iterator[Float[Tensor, " pictures"]]:
-    library = start("torchmetrics.functional.image", "torchmetrics", "MS-SSIM")
-    total = sum(_BETAS[:scales])
-    betas = tuple(beta / total for beta in _BETAS[:scales])
-    for part in torch.split(chosen, _PAIRS_AT_ONCE, dim=1):
-        first, second = (pictures[rows].cpu().float() for rows in part)
-        yield library.multiscale_structural_similarity_index_measure(
-            first, second, data_range=255.0, betas=betas, reduction="none"
-        )
