@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
+from gansmith.data.config import DataConfig
 from gansmith.data.open import open_data
 from gansmith.metrics.compute import compute
 from gansmith.metrics.features.inception import random_inception

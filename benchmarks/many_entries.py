@@ -66,7 +66,7 @@ def look(folder: Path) -> dict[str, float]:
     """What opening and the first batch take."""
     import torch
 
-    from gansmith.config.recipe import DataConfig
+    from gansmith.data.config import DataConfig
     from gansmith.data.loading.loader import Loader
     from gansmith.data.open import open_data
     from gansmith.methods.batches import LabelledBatch

@@ -15,8 +15,8 @@ import torch
 from measuring import Row, print_table, ratios
 from PIL import Image
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
+from gansmith.data.config import DataConfig
 from gansmith.data.open import open_data
 from gansmith.images.grid import to_pil
 

@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Form, Size
 from gansmith.data.builtin.sets import import_torchvision
+from gansmith.data.config import DataConfig
 from gansmith.data.decode.resize import decode
 from gansmith.data.load import LazyDataSet
 from gansmith.data.loading.loader import Loader

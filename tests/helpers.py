@@ -6,10 +6,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gansmith.config.recipe import DataConfig, Recipe
+from gansmith.config.recipe import Recipe
 from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.trainer import Trainer

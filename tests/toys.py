@@ -9,11 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gansmith.config.optimizers import Adam
-from gansmith.config.recipe import DataConfig, Recipe, TrainConfig
+from gansmith.config.recipe import Recipe
+from gansmith.config.training import TrainConfig
 from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
+from gansmith.data.config import DataConfig
 from gansmith.losses.adversarial import Hinge, LeastSquares, Logistic, Wasserstein, accuracy
 from gansmith.losses.penalties import lipschitz, zero_centred
 from gansmith.methods.base import Loss, Method, Turn

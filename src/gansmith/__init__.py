@@ -10,12 +10,12 @@ _HOMES = {
     "AdamW": "config.optimizers",
     "AttributeBatch": "methods.batches",
     "AttributePrompt": "methods.batches",
-    "Average": "config.recipe",
+    "Average": "config.training",
     "Batch": "methods.base",
     "CaptionBatch": "methods.batches",
     "CaptionPrompt": "methods.batches",
     "Checkpoint": "runs.checkpoint",
-    "DataConfig": "config.recipe",
+    "DataConfig": "data.config",
     "DataSpec": "core.spec",
     "GansmithError": "errors",
     "Generator": "models.generator",
@@ -40,7 +40,7 @@ _HOMES = {
     "SGD": "config.optimizers",
     "Size": "core.image_size",
     "SourcePrompt": "methods.batches",
-    "TrainConfig": "config.recipe",
+    "TrainConfig": "config.training",
     "Trainer": "engine.trainer",
     "Turn": "methods.base",
     "Wish": "models.prompts",
@@ -63,15 +63,15 @@ if TYPE_CHECKING:
     from gansmith.config.optimizers import Adam as Adam
     from gansmith.config.optimizers import AdamW as AdamW
     from gansmith.config.optimizers import RMSprop as RMSprop
-    from gansmith.config.recipe import Average as Average
-    from gansmith.config.recipe import DataConfig as DataConfig
     from gansmith.config.recipe import Recipe as Recipe
-    from gansmith.config.recipe import TrainConfig as TrainConfig
+    from gansmith.config.training import Average as Average
+    from gansmith.config.training import TrainConfig as TrainConfig
     from gansmith.core.image_size import Size as Size
     from gansmith.core.noise import Noise as Noise
     from gansmith.core.progress import Progress as Progress
     from gansmith.core.spec import DataSpec as DataSpec
     from gansmith.core.spec import ImageSpec as ImageSpec
+    from gansmith.data.config import DataConfig as DataConfig
     from gansmith.data.inspect.inspect import inspect as inspect
     from gansmith.data.open import open_data as open_data
     from gansmith.data.prepare.prepare import prepare as prepare

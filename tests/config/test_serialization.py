@@ -11,10 +11,12 @@ import pytest
 from gansmith.config.field_types import OLD_FIELDS
 from gansmith.config.optimizers import SGD, Adam, Optimizer, RMSprop
 from gansmith.config.overrides import differences, flat, override
-from gansmith.config.recipe import Average, DataConfig, Recipe
+from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import dumps, from_json, to_json, with_new_names
+from gansmith.config.training import Average
 from gansmith.core.image_size import Size
 from gansmith.core.schedules import Constant, Cosine, Linear, Schedule, Step
+from gansmith.data.config import DataConfig
 from gansmith.errors import SettingError
 from gansmith.losses.adversarial import Hinge, Logistic, Wasserstein
 from gansmith.methods.dcgan import DCGAN

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data import load as module
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet, MemoryDataSet
 from gansmith.data.load import LazyDataSet, load, resolve_channels
 from gansmith.data.metadata.facts import Facts

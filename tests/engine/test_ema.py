@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gansmith.config.recipe import Average
+from gansmith.config.training import Average
 from gansmith.core.progress import Progress
 from gansmith.engine.ema import EMA, bundle_for_pictures
 from gansmith.networks.bundle import Networks

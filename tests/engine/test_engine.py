@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from toys import Lazy
 
 from gansmith.config.optimizers import SGD
-from gansmith.config.recipe import EngineConfig, Recipe, TrainConfig
+from gansmith.config.recipe import Recipe
+from gansmith.config.training import EngineConfig, TrainConfig
 from gansmith.core.distributed import World
 from gansmith.engine.device import Choices, out_of_memory
 from gansmith.engine.sync_batch_norm import SharedBatchNorm, has_batch_norm, share_batch_norms
@@ -196,7 +197,7 @@ def test_choices_are_automatic_and_can_be_set() -> None:
 _PAGES = """
 import resource, torch
 from gansmith.engine.device import Choices
-from gansmith.config.recipe import EngineConfig, TrainConfig
+from gansmith.config.training import EngineConfig, TrainConfig
 
 Choices.of(TrainConfig(engine=EngineConfig(keep_memory={keeps})), torch.device("cpu")).apply()
 pages = []

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from gansmith.config.optimizers import SGD, Optimizer
 from gansmith.config.overrides import override
-from gansmith.config.recipe import Average, DataConfig, EngineConfig, Recipe, TrainConfig
+from gansmith.config.recipe import Recipe
+from gansmith.config.training import Average, EngineConfig, TrainConfig
 from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.schedules import Cosine, Linear, Schedule, Step
 from gansmith.core.spec import DataSpec
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.trainer import Trainer, pictures_of

@@ -16,8 +16,8 @@ from PIL import Image
 
 from gansmith.cli.main import cli
 from gansmith.config.overrides import override
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.open import open_data
 from gansmith.errors import DataError, GansmithError, SettingError

@@ -8,8 +8,8 @@ from fidelity import theirs
 from PIL import Image
 from torch import Tensor
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
+from gansmith.data.config import DataConfig
 from gansmith.data.open import open_data
 from gansmith.metrics.compute import compute
 from gansmith.metrics.features import extractor

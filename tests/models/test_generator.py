@@ -21,6 +21,7 @@ from gansmith.images import provenance
 from gansmith.methods.base import Turn
 from gansmith.methods.latent import NoiseToImage
 from gansmith.models import generator as generation
+from gansmith.models import write as writing
 from gansmith.models.generator import Generator, from_method, steadily
 from gansmith.models.write import pictures, write
 from gansmith.networks.bundle import Networks
@@ -181,7 +182,7 @@ def test_one_png_is_a_grid(tmp_path: Path) -> None:
 
 
 def test_many_pictures_go_into_folders_of_a_thousand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "FLAT_FOLDER", 40)
+    monkeypatch.setattr(writing, "FLAT_FOLDER", 40)
     write(toy(), parse_seeds("980-1020"), tmp_path / "out")
     names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.rglob("*.png"))
     assert len(names) == 41 + 1

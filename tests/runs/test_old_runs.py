@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from gansmith.cli.main import cli
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
+from gansmith.data.config import DataConfig
 from gansmith.data.open import open_data
 from gansmith.images.grid import grid, to_bytes
 from gansmith.models.load import open_generator

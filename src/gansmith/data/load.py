@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core import memory
 from gansmith.core.image_size import Fit, Form, Size
 from gansmith.core.tensors import BytePictures, Labels
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet, DatasetInfo, MemoryDataSet
 from gansmith.data.decode.reading import Header
 from gansmith.data.decode.resize import Decoded, fit

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Form
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet, DatasetInfo, MemoryDataSet, joined
 from gansmith.data.decode.resize import place
 from gansmith.data.load import MEMORY_LIMIT, fitted, free_memory, with_channels

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
-from gansmith.config.recipe import DataConfig
 from gansmith.data.builtin.names import is_builtin
 from gansmith.data.builtin.sets import builtin_facts, open_builtin
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
 from gansmith.data.load import ReportProgress, load, some_headers
 from gansmith.data.mapped import open_prepared

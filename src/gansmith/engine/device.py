@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from gansmith.config.recipe import EngineConfig, Precision, TrainConfig
+from gansmith.config.training import EngineConfig, Precision, TrainConfig
 from gansmith.errors import SettingError
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # Names of mallopt(3).

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from gansmith.config.recipe import DataConfig, Recipe
+from gansmith.config.recipe import Recipe
 from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.core.image_size import Size
+from gansmith.data.config import DataConfig
 from gansmith.data.loading.loader import Loader
 from gansmith.data.open import open_data
 from gansmith.engine.device import pick_device

@@ -11,12 +11,12 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from safetensors import SafetensorError, safe_open
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import BytePictures
 from gansmith.data.builtin.names import is_builtin
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
 from gansmith.data.inspect.inspect import SampleSource
 from gansmith.data.load import LazyDataSet

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gansmith.config.optimizers import Adam
-from gansmith.config.recipe import Average, DataConfig, Recipe, TrainConfig
+from gansmith.config.recipe import Recipe
+from gansmith.config.training import Average, TrainConfig
 from gansmith.core.image_size import Size
+from gansmith.data.config import DataConfig
 from gansmith.losses.adversarial import Logistic
 from gansmith.methods.dcgan import DCGAN
 

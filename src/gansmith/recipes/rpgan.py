@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gansmith.config.optimizers import Adam
-from gansmith.config.recipe import Average, DataConfig, Recipe, TrainConfig
+from gansmith.config.recipe import Recipe
+from gansmith.config.training import Average, TrainConfig
 from gansmith.core.image_size import Size
 from gansmith.core.schedules import Cosine
+from gansmith.data.config import DataConfig
 from gansmith.methods.rpgan import RpGAN
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from gansmith.config.optimizers import Adam, RMSprop
-from gansmith.config.recipe import DataConfig, Recipe, TrainConfig
+from gansmith.config.recipe import Recipe
+from gansmith.config.training import TrainConfig
 from gansmith.core.image_size import Size
+from gansmith.data.config import DataConfig
 from gansmith.methods.wgan import WGAN
 from gansmith.methods.wgan_gp import WGANGP
 

@@ -3,11 +3,19 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from gansmith.core.console import Console
 from gansmith.runs.run import Run
-from gansmith.training.health.monitor import Alarm
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One illness as it begins: a short name, and what is seen, the likely cause and what to try."""
+
+    name: str
+    message: str
 
 
 class Logbook:

@@ -25,10 +25,10 @@ from gansmith.images import provenance
 from gansmith.images.provenance import Provenance
 from gansmith.models.load import borrowed_weights
 from gansmith.runs.checkpoint import copied
-from gansmith.runs.logs import Logbook
+from gansmith.runs.logs import Alarm, Logbook
 from gansmith.runs.run import Run
 from gansmith.training.background import Background
-from gansmith.training.health.monitor import Alarm, HealthMonitor
+from gansmith.training.health.monitor import HealthMonitor
 from gansmith.training.memory import fit_memory
 from gansmith.training.samples import Samples, finish, samples, vital_signs
 from gansmith.training.setup import ready, repeats

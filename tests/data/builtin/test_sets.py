@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data.builtin import sets
 from gansmith.data.builtin.demo_faces import draw, sample
@@ -25,6 +24,7 @@ from gansmith.data.builtin.sets import (
     native_size,
     open_builtin,
 )
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
 from gansmith.data.load import from_array, with_channels
 from gansmith.data.open import describe_source, open_data

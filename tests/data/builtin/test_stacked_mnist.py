@@ -11,12 +11,12 @@ from helpers import small_named
 from tiny_mnist import tiny_digits, write_mnist
 
 from gansmith.cli.main import cli
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data.builtin.names import is_builtin
 from gansmith.data.builtin.sets import BUILTIN_NAMES, mnist, native_channels, native_size
 from gansmith.data.builtin.source import BuiltinSource
 from gansmith.data.builtin.stacked_mnist import COUNT, Digits, StackedDigits
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
 from gansmith.data.open import describe_source, open_data
 from gansmith.errors import DataError

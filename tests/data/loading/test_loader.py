@@ -11,7 +11,7 @@ import torch
 from helpers import CPU, image_loader, numbered_bytes, numbers_of, random_bytes
 from torch import Tensor
 
-from gansmith.config.recipe import DataConfig
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import Loader, to_float
 from gansmith.errors import DataError

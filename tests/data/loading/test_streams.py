@@ -8,8 +8,8 @@ import torch
 from helpers import CPU, numbered_bytes, numbers_of
 from torch import Tensor
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.normalization import Scale
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.data.device import DeviceDataSet, on_device
 from gansmith.data.loading.loader import Loader

@@ -11,10 +11,10 @@ import pytest
 import torch
 from preparing import EIGHT, fill, make, noise, write
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data.builtin.names import BUILTIN_NAMES
 from gansmith.data.builtin.sets import open_builtin
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet, DatasetInfo
 from gansmith.data.inspect.inspect import inspect
 from gansmith.data.inspect.report import as_text

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from preparing import contents, encode, fill, make, noise, plain, snapshot, write
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data import mapped
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet, MemoryDataSet
 from gansmith.data.decode.reading import read
 from gansmith.data.inspect.measure import SEEN

@@ -29,8 +29,8 @@ from preparing import (
     write,
 )
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
+from gansmith.data.config import DataConfig
 from gansmith.data.inspect.inspect import inspect
 from gansmith.data.inspect.report import as_text
 from gansmith.data.mapped import open_prepared

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
+from gansmith.data.config import DataConfig
 from gansmith.data.mapped import MappedDataSet
 from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.prepare.prepare import Options, prepare

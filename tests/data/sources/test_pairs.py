@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from preparing import contents, encode, make, noise, plain, write
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Form, Size
+from gansmith.data.config import DataConfig
 from gansmith.data.load import load
 from gansmith.data.mapped import MappedDataSet, open_prepared
 from gansmith.data.metadata.facts import Facts

@@ -13,9 +13,9 @@ from tiny_mnist import drawn, tiny_digits, write_mnist
 from torch import Tensor
 
 from gansmith.cli.main import cli
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data.builtin.stacked_mnist import Digits, StackedDigits
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.errors import DataError
 from gansmith.metrics.compute import compute

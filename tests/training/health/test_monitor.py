@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from gansmith.runs.logs import Alarm
 from gansmith.training.health import monitor
-from gansmith.training.health.monitor import Alarm, HealthMonitor
+from gansmith.training.health.monitor import HealthMonitor
 
 TOTAL, EVERY, LOOK = 10_000, 100, 500  # Images, images between rows, images between looks at pictures.
 SETTINGS: Mapping[str, Any] = {

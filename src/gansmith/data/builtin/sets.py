@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data.builtin.demo_faces import draw, sample
 from gansmith.data.builtin.names import BUILTIN_NAMES
 from gansmith.data.builtin.stacked_mnist import COUNT, Digits, StackedDigits
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet, DatasetInfo, GrowingDataSet
 from gansmith.data.load import ReportProgress, from_array, load, with_channels
 from gansmith.data.metadata.facts import Facts

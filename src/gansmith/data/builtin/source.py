@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.image_size import Size
 from gansmith.data.builtin.sets import DemoFaces, open_builtin
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.prepare.format import as_picture_file

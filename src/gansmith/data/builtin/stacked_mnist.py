@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.noise import Noise, mix_seeds
 from gansmith.core.tensors import Labels
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DatasetInfo
 from gansmith.data.load import fitted, with_channels
 from gansmith.data.metadata.facts import Refused

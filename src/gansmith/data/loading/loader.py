@@ -8,11 +8,11 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.noise import Noise, mix_seeds
 from gansmith.core.normalization import Scale
 from gansmith.core.normalization import measure as measure_scale
 from gansmith.core.tensors import Batch, BytePictures, Images
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
 from gansmith.data.device import on_device
 from gansmith.data.loading.augment import augment

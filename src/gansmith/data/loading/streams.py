@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gansmith.config.recipe import DataConfig
 from gansmith.core.noise import mix_seeds
+from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.sampler import Sampler, split
 from gansmith.errors import DataError, nearest

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gansmith.runs.logs import Alarm
+
 ROWS = 3  # An illness shows in so many rows in a row, a recovery too: one odd interval is no news.
 
 # The discriminator has won: real pictures score above CERTAIN_REAL and made ones below CERTAIN_MADE. Healthy
@@ -39,14 +41,6 @@ OVERFITTED, FITTED = 0.6, 0.4
 
 GREY = 0.2  # The first part of a run, when every generator is grey, and easily told from real pictures.
 LONGEST = 200_000  # Images; in a long run nobody should wait for a share of it.
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """One illness as it begins: a short name, and what is seen, the likely cause and what to try."""
-
-    name: str
-    message: str
 
 
 class HealthMonitor:

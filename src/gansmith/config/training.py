@@ -1,0 +1,81 @@
+"""The numbers of the training loop, of evaluation meanwhile, and of the machine."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gansmith.core.progress import Progress
+from gansmith.errors import at_least
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Layout = Literal["auto", "channels_last", "contiguous"]
+Compile = Literal["auto", "off", "on", "graphs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Average:
+    """The moving average of weights that pictures are made with, its half-life counted in images.
+
+    The half-life grows with the run, ``rampup`` x images seen, between ``floor`` and ``half_life``:
+    early weights are forgotten early (Karras 2020; R3GAN's burn-in is the same idea).
+    """
+
+    half_life: float = 4000.0  # In images.
+    rampup: float = 0.05
+    floor: float = 500.0  # In images.
+
+    def decay(self, progress: Progress) -> float:
+        """The weight of the old average after one more step."""
+        half_life = min(self.half_life, max(self.floor, self.rampup * progress.images))
+        return float(0.5 ** (progress.batch / half_life)) if half_life > 0 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Evaluation while the run goes on; the checkpoint that is best by the first metric is kept."""
+
+    every: int = 0  # In images seen; 0: never.
+    metrics: str = "fid,kid,pr"
+    features: str = "inception"  # See `gansmith evaluate --help`.
+    samples: int = 2_000
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "every", prefix="train.evaluate.")
+        at_least(self, 2, "samples", prefix="train.evaluate.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """How the machine is used: speed and rounding, not the experiment, so it may change on resume."""
+
+    micro_batch: int | None = None  # Pictures a process works on at a time; None: as many as fit.
+    layout: Layout = "auto"  # Of pictures in memory; auto: channels_last, but on Apple's GPUs.
+    tf32: bool | None = None  # Ten-bit products on NVIDIA's GPUs; None: wherever precision is bfloat16.
+    keep_memory: bool = True  # Tensors reuse what earlier ones gave back: on Linux, for a processor's work.
+    compile: Compile = "auto"  # torch.compile of the networks; graphs: with CUDA graphs; auto: off.
+    shared_batch_norm: bool = True  # With several processes: statistics over the whole batch.
+
+    def __post_init__(self) -> None:
+        if self.micro_batch is not None:
+            at_least(self, 1, "micro_batch", prefix="train.engine.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The numbers of the training loop. Everything that has a length is counted in images seen."""
+
+    images: int = 200_000
+    batch: int = 64
+    seed: int = 0
+    average: Average | None = Average()  # None: pictures come from the weights of the last step.
+    averaged: tuple[str, ...] = ("generator",)  # Networks of the bundle that are averaged.
+    precision: Precision = "auto"  # bfloat16 where the machine has it in hardware, else float32.
+    log_every: int = 640
+    picture_every: int = 5_000
+    checkpoint_every: int = 10_000
+    keep_checkpoints: int = 3
+    evaluate: EvaluateConfig = EvaluateConfig()
+    engine: EngineConfig = EngineConfig()
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "images", "batch", "keep_checkpoints", prefix="train.")
+        at_least(self, 1, "log_every", "picture_every", "checkpoint_every", prefix="train.")
