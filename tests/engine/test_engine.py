@@ -197,7 +197,7 @@ def test_choices_are_automatic_and_can_be_set() -> None:
 _PAGES = """
 import resource, torch
 from gansmith.engine.device import Choices
-from gansmith.config.recipe import EngineConfig, TrainConfig
+from gansmith.config.training import EngineConfig, TrainConfig
 
 Choices.of(TrainConfig(engine=EngineConfig(keep_memory={keeps})), torch.device("cpu")).apply()
 pages = []

@@ -33,7 +33,7 @@ from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures, ModelPictures
 from gansmith.metrics.registry import ExtraInputs
 from gansmith.metrics.statistics import EvaluationOptions, Statistics, contribute_statistics, gather
-from gansmith.models import generator
+from gansmith.models import write as writing
 from gansmith.models.generator import Generator
 from gansmith.models.write import write
 from gansmith.runs.run import Run
@@ -126,7 +126,7 @@ def test_several_processes_write_the_bytes_of_one(tmp_path: Path, form: str, siz
     seen: list[list[int]] = [[] for _ in range(size)]
     done: list[int] = []
 
-    def work(world: World) -> generator.Written:
+    def work(world: World) -> writing.Written:
         path = tmp_path / "all" / form
         progress = done.append if world.is_main else None
         return write(maker(seen[world.rank]), SEEDS, path, batch=batch, progress=progress, world=world)
@@ -140,7 +140,7 @@ def test_several_processes_write_the_bytes_of_one(tmp_path: Path, form: str, siz
 
 
 def test_folders_of_a_thousand_are_shared_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generator, "FLAT_FOLDER", 10)
+    monkeypatch.setattr(writing, "FLAT_FOLDER", 10)
     together(2, lambda world: write(maker(), parse_seeds("990-1009"), tmp_path / "out", world=world))
     assert len(list((tmp_path / "out" / "seeds000000-000999").iterdir())) == 10
     assert len(list((tmp_path / "out" / "seeds001000-001999").iterdir())) == 10

@@ -56,13 +56,14 @@ class ACGAN(PairMethod[Any, Any]):
 
     latent: int = 100
     width: int = 64
-    embedding: int = 50
+    embedding: int = 8  # Numbers the condition becomes: few, so that they do not drown z.
     auxiliary: float = 1.0  # Weight of L_C.
+    on_fakes: float = 1.0  # Weight of L_C on fakes in the discriminator's loss, beside that of real images.
     adversarial: AdversarialLoss = Logistic()
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent", "width", "embedding")
-        at_least(self, 0, "auxiliary")
+        at_least(self, 0, "auxiliary", "on_fakes")
 
     def build(self, spec: DataSpec) -> Pair:
         column = self.columns[0]
@@ -86,14 +87,15 @@ class ACGAN(PairMethod[Any, Any]):
         prompt = self.prompt(batch)
         real, real_class = networks.discriminator(batch.images)
         fake, fake_class = networks.discriminator(self.fakes(networks, prompt, noise).detach())
-        told = self.classification(real_class, prompt) + self.classification(fake_class, prompt)
+        told = self.classification(real_class, prompt)
+        told = told + self.on_fakes * self.classification(fake_class, prompt)
         parts = {
             "D(x)": real.sigmoid().mean(),
             "D(G(z))": fake.sigmoid().mean(),
             "class accuracy on real": right(real_class, prompt[0]),
             "class accuracy on fake": right(fake_class, prompt[0]),
         }
-        return Loss(self.adversarial.discriminator(real, fake) + 0.5 * self.auxiliary * told, parts)
+        return Loss(self.adversarial.discriminator(real, fake) + self.auxiliary * told, parts)
 
     def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """L_S - L_C."""

@@ -11,8 +11,8 @@ from gansmith.methods.cdcgan import AttributeDCGAN, ConditionalDCGAN
 
 
 def cdcgan(size: int, method: ConditionalDCGAN, name: str = "cdcgan") -> Recipe:
-    """Adam at 2e-4 with beta1 0.5, small batches for many steps."""
-    adam = Adam(lr=2e-4, betas=(0.5, 0.999))
+    """Adam at 2e-4 with betas (0, 0.99), small batches for many steps."""
+    adam = Adam(lr=2e-4, betas=(0.0, 0.99))
     what = "attributes" if isinstance(method, AttributeDCGAN) else "labels"
     return Recipe(
         name=f"{name}{size}",
@@ -20,7 +20,7 @@ def cdcgan(size: int, method: ConditionalDCGAN, name: str = "cdcgan") -> Recipe:
         method=method,
         optimizers={"discriminator": adam, "generator": adam},
         data=DataConfig(size=Size(size, size)),
-        train=TrainConfig(images=120_000, batch=64),
+        train=TrainConfig(images=120_000, batch=32),
     )
 
 

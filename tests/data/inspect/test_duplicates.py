@@ -76,9 +76,9 @@ def test_planted_copies_are_found_among_fifty_thousand():
     rows = rng.permutation(50_000)[:200]
     for source, copy in rows.reshape(-1, 2):
         hashes[copy] = flipped(int(hashes[source]), rng.permutation(64)[:3])
-    start = time.perf_counter()
+    start = time.process_time()
     assert near(hashes, 3) == sorted(tuple(sorted(map(int, pair))) for pair in rows.reshape(-1, 2))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_many_equal_hashes_are_one_group():
@@ -108,9 +108,9 @@ def test_a_ball_of_crowded_hashes_is_bounded_and_never_made_up():
     """Up to six bits from one centre: crowds in every block, and groups that grow through them."""
     bits = np.random.default_rng(0).integers(0, 64, (20_000, 6)).astype(np.uint64)
     hashes = np.bitwise_xor.reduce(np.uint64(1) << bits, axis=1)
-    start = time.perf_counter()
+    start = time.process_time()
     groups = near(hashes, 3)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert sum(map(len, groups)) > 1000
     for group in groups[:50]:  # Every member is near another one.
         members = hashes[list(group)]

@@ -1,5 +1,6 @@
 """Which rows a batch shows: the owner's split, two domains without pairs, and parts of processes."""
 
+import queue
 import time
 from typing import Any
 
@@ -132,18 +133,22 @@ def test_labels_stay_beside_standardized_pictures() -> None:
 
 
 def test_waiting_is_counted() -> None:
+    fetched: queue.Queue[None] = queue.Queue()
+
     class Slow(MemoryDataSet):
         def fetch(self, rows: Tensor, columns: Any = None) -> Any:
-            time.sleep(0.05)
+            time.sleep(0.3)
+            fetched.put(None)
             return super().fetch(rows, columns)
 
     loader = Loader(Slow("slow", {"images": numbered_bytes(8)}), ImageBatch, PLAIN, 0, CPU)
     loader.batch(0, 4, 4)
     first = loader.waited
-    assert first >= 0.05
-    time.sleep(0.2)  # The next batch is fetched meanwhile.
+    assert first >= 0.3
+    for _ in range(2):  # The next batch is fetched meanwhile.
+        fetched.get(timeout=60)
     loader.batch(4, 4)
-    assert loader.waited - first < 0.05
+    assert loader.waited - first < 0.3
     loader.close()
 
 

@@ -118,12 +118,11 @@ class Echo(nn.Module):
 
 class BigCritic(Pair):
     def __init__(self, spec: DataSpec) -> None:
-        super().__init__(spec)
         pixels = spec.channels * spec.height * spec.width
-        self.generator = Echo(spec)  # type: ignore[assignment]
-        self.discriminator = nn.Sequential(
+        critic = nn.Sequential(
             nn.Flatten(), nn.Linear(pixels, 512), nn.LeakyReLU(0.2), nn.Linear(512, 1), nn.Flatten(0)
         )
+        super().__init__(Echo(spec), critic)
 
 
 @dataclass(frozen=True, kw_only=True)
