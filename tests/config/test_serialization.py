@@ -1,5 +1,6 @@
 """Settings: JSON and back, overrides by name, and refusals that name the nearest thing."""
 
+import itertools
 import json
 import re
 import sys
@@ -19,7 +20,9 @@ from gansmith.core.schedules import Constant, Cosine, Linear, Schedule, Step
 from gansmith.data.config import DataConfig
 from gansmith.errors import SettingError
 from gansmith.losses.adversarial import Hinge, Logistic, Wasserstein
+from gansmith.losses.penalties import DRAGAN
 from gansmith.methods.dcgan import DCGAN
+from gansmith.networks.architectures import ResNet
 from gansmith.recipes import CATALOGUE, named
 
 
@@ -192,6 +195,31 @@ def test_one_setting_changes_and_nothing_else(assignment: str, value: Any) -> No
     lines = [line.split(": ")[0] for line in differences(recipe, changed)]
     assert all(line.startswith(path) for line in lines)
     assert recipe == named("dcgan28")
+
+
+def test_settings_of_one_value_are_judged_together_in_any_order() -> None:
+    """A gradient penalty and batch norm exclude each other, whichever is changed first."""
+    settings = ["method.penalty=DRAGAN(weight=5)", "method.networks.norm=none", "method.latent=8"]
+    expected = named("lsgan32").method
+    expected = replace(
+        expected, latent=8, penalty=DRAGAN(weight=5.0), networks=replace(expected.networks, norm="none")
+    )
+    for order in itertools.permutations(settings):
+        assert override(named("lsgan32"), *order).method == expected
+    with pytest.raises(SettingError, match="DRAGAN with batch norm"):
+        override(named("lsgan32"), settings[0])
+
+
+def test_of_two_settings_of_one_field_the_later_wins() -> None:
+    def networks(*settings: str) -> Any:
+        return override(named("lsgan32"), *settings).method.networks
+
+    assert networks("method.networks=ResNet", "method.networks.width=8") == ResNet(width=8)
+    assert networks("method.networks.width=8", "method.networks=ResNet") == ResNet()
+    assert override(named("lsgan32"), "train.batch=2", "train.batch=4").train.batch == 4
+    with pytest.raises(SettingError, match=r"method\.networks\.width"):
+        networks("method.networks.widht=8", "method.networks=ResNet")
+    assert override(named("lsgan32")) == named("lsgan32")
 
 
 def test_a_player_changes_alone() -> None:

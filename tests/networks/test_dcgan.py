@@ -97,7 +97,7 @@ def test_pictures_have_the_shape_asked_for_and_lie_in_range(height: int, width: 
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"momentum": None}, {"depth": 2}, {"softmax": True}, {"max_channels": 4}]
+    "options", [{}, {"norm": "none"}, {"depth": 2}, {"softmax": True}, {"max_channels": 4}]
 )
 @pytest.mark.parametrize(("height", "width", "channels"), SHAPES)
 def test_each_picture_gets_one_score(height: int, width: int, channels: int, options) -> None:
@@ -162,7 +162,7 @@ def test_the_generator_normalizes_all_layers_but_its_last() -> None:
 
 
 def test_without_normalization_the_critic_has_biases_instead() -> None:
-    network = DCGANDiscriminator(DataSpec(height=32, width=32), 4, momentum=None)
+    network = DCGANDiscriminator(DataSpec(height=32, width=32), 4, norm="none")
     assert norms(network) == []
     assert all(layer.bias is not None and (layer.bias == 0).all() for layer in convolutions(network))
     normalized = DCGANDiscriminator(DataSpec(height=32, width=32), 4)

@@ -48,9 +48,7 @@ def make_recipe(name: str, settings: Sequence[str]) -> Recipe:
         SettingError: there is no such recipe or setting, or a value is of another kind.
     """
     recipe = recipe_of_code(name) if name.endswith(".py") else named(name)
-    for setting in settings:
-        recipe = override(recipe, setting)
-    return recipe
+    return override(recipe, *settings)
 
 
 def open_pictures(data: str, recipe: Recipe, all_listed: str, quiet: bool = False) -> DataSet:

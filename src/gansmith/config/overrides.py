@@ -2,8 +2,9 @@
 
 import ast
 import dataclasses
+import functools
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gansmith.config.field_types import choices_of, hints_of, new_name, open_kind
@@ -37,55 +38,87 @@ def differences(old: Any, new: Any) -> list[str]:
     ]
 
 
-def override(value: T, assignment: str) -> T:
-    """``value`` with one setting changed: ``override(recipe, "train.batch=128")``.
+@dataclasses.dataclass(frozen=True)
+class _Assignment:
+    """One ``a.b=v`` on its way down: the names that are still to be found, the text, the whole path."""
+
+    names: tuple[str, ...]
+    text: str
+    path: str
+
+    @classmethod
+    def of(cls, assignment: str) -> "_Assignment":
+        path, equals, text = assignment.partition("=")
+        if not equals or not path:
+            raise SettingError(f"--set takes name=value, such as train.batch=64. Received: {assignment!r}.")
+        return cls(tuple(path.split(".")), text, path)
+
+    def inside(self) -> "_Assignment":
+        """The same, seen from the field it leads through."""
+        return dataclasses.replace(self, names=self.names[1:])
+
+
+def override(value: T, *assignments: str) -> T:
+    """``value`` with settings changed: ``override(recipe, "train.batch=128", "data.mirror=true")``.
 
     A field that holds a choice of dataclasses takes a name or a call: ``optimizers.critic=RMSprop``,
-    ``method.schedule=Cosine(end=0.1)``.
+    ``method.schedule=Cosine(end=0.1)``. Fields of one value change at once, so what a value asks of them
+    together (no gradient penalty with batch norm) holds in the end and not after each.
 
     Raises:
         SettingError: no such setting (the nearest is named), or a value of another type.
     """
-    path, equals, text = assignment.partition("=")
-    if not equals or not path:
-        raise SettingError(f"--set takes name=value, such as train.batch=64. Received: {assignment!r}.")
-    return typing.cast(T, _replace(value, path.split("."), text, path))
+    return typing.cast(T, _replace(value, [_Assignment.of(each) for each in assignments]))
 
 
-def _replace(value: Any, names: list[str], text: str, path: str) -> Any:
-    name, rest = names[0], names[1:]
+def _replace(value: Any, assignments: Sequence[_Assignment]) -> Any:
     if isinstance(value, Mapping):
-        return _replace_in_mapping(value, names, text, path)
+        return functools.reduce(_replace_in_mapping, assignments, value)
+    first = next(iter(assignments), None)
+    if first is None:
+        return value
     if not dataclasses.is_dataclass(value):
-        raise SettingError(f"'{path}' goes too deep: '{name}' is inside a plain value ({value!r}).")
+        raise SettingError(
+            f"'{first.path}' goes too deep: '{first.names[0]}' is inside a plain value ({value!r})."
+        )
     hints = hints_of(type(value))
-    name = new_name(name, hints)
-    if name not in hints:
-        raise SettingError(f"There is no setting '{path}'.{_suggest(path, names, hints)}")
-    if rest:
-        changed = _replace(getattr(value, name), rest, text, path)
-    else:
-        changed = _parse(text, hints[name], path)
-    return dataclasses.replace(value, **{name: changed})  # type: ignore[type-var]
+    fields: dict[str, list[_Assignment]] = {}
+    for each in assignments:
+        name = new_name(each.names[0], hints)
+        if name not in hints:
+            raise SettingError(f"There is no setting '{each.path}'.{_suggest(each, hints)}")
+        fields.setdefault(name, []).append(each.inside())
+    changes = {name: _field(getattr(value, name), hints[name], each) for name, each in fields.items()}
+    return dataclasses.replace(value, **changes)  # type: ignore[type-var]
 
 
-def _replace_in_mapping(value: Mapping[str, Any], names: list[str], text: str, path: str) -> Any:
-    name, rest = names[0], names[1:]
-    if rest:
-        if name not in value:
-            raise SettingError(f"There is no setting '{path}'.{_suggest(path, names, value)}")
-        return {**value, name: _replace(value[name], rest, text, path)}
-    if value and name not in value:
-        raise SettingError(f"There is no setting '{path}'.{_suggest(path, names, value)}")
+def _field(value: Any, kind: Any, assignments: Sequence[_Assignment]) -> Any:
+    """What a field of this kind holds after assignments to it, in order, those within it at once."""
+    within: list[_Assignment] = []
+    for each in assignments:
+        if each.names:
+            within.append(each)
+        else:
+            _replace(value, within)  # Of no consequence, but a typo in them is reported.
+            value, within = _parse(each.text, kind, each.path), []
+    return _replace(value, within)
+
+
+def _replace_in_mapping(value: Mapping[str, Any], assignment: _Assignment) -> Mapping[str, Any]:
+    name, inside = assignment.names[0], assignment.inside()
+    if name not in value and (value or inside.names):
+        raise SettingError(f"There is no setting '{assignment.path}'.{_suggest(assignment, value)}")
+    if inside.names:
+        return {**value, name: _replace(value[name], [inside])}
     sample = next(iter(value.values()), "")
     kind = open_kind(type(sample)) if dataclasses.is_dataclass(sample) else str
-    return {**value, name: _parse(text, kind, path)}
+    return {**value, name: _parse(inside.text, kind, inside.path)}
 
 
-def _suggest(path: str, names: list[str], known: Mapping[str, Any]) -> str:
-    """The nearest of ``known`` to the first of ``names``, the part of ``path`` that is still to be found."""
-    stem = path.split(".")
-    at = len(stem) - len(names)
+def _suggest(assignment: _Assignment, known: Mapping[str, Any]) -> str:
+    """The nearest of ``known`` to the first name that is still to be found."""
+    stem = assignment.path.split(".")
+    at = len(stem) - len(assignment.names)
     return nearest(".".join(stem[: at + 1]), [".".join([*stem[:at], other]) for other in known])
 
 

@@ -25,7 +25,6 @@ from gansmith.networks.resnet import (
     SpectralFeatures,
     UpBlock,
     initialize_residual,
-    initialize_spectral,
     residual_widths,
 )
 from gansmith.networks.resolution import resolution_steps
@@ -69,10 +68,10 @@ class ProjectionDiscriminator(nn.Module):
     def __init__(self, spec: DataSpec, column: str, width: int) -> None:
         super().__init__()
         self.features = SpectralFeatures(spec, width, 512)
-        self.head = spectral_norm(nn.Linear(self.features.channels, 1))
+        self.head = nn.Linear(self.features.channels, 1)
         self.embedding = Embedding(spec, column, self.features.channels)
-        spectral_norm(self.embedding.table)
-        initialize_spectral(self)
+        initialize_residual(self, glorot=True)
+        spectral_norm(self)
 
     def forward(self, images: Images, condition: Tensor) -> Scores:
         features = self.features(images)

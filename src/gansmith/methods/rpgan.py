@@ -61,7 +61,7 @@ class RpGAN(PairMethod[ImageBatch, None]):
     def build(self, spec: DataSpec) -> Pair:
         generator = DCGANGenerator(spec, self.latent, self.generator_width, max_channels=self.max_channels)
         critic = DCGANDiscriminator(
-            spec, self.discriminator_width, max_channels=self.max_channels, momentum=None
+            spec, self.discriminator_width, max_channels=self.max_channels, norm="none"
         )
         for module in critic.modules():
             if isinstance(module, nn.Conv2d):  # Without normalization the scale has to be right itself.

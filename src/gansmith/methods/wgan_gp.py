@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import ImageBatch
 from gansmith.methods.pair import PairMethod
 from gansmith.networks.bundle import Pair
-from gansmith.networks.resnet import Norm, ResidualCritic, ResidualGenerator
+from gansmith.networks.resnet import ResidualCritic, ResidualGenerator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,9 @@ class WGANGP(PairMethod[ImageBatch, None]):
     latent: int = 128
     width: int = 64  # Channels at full size.
     max_channels: int = 512
-    norm: Norm = "layer"  # Of the critic: the penalty is per picture, so never batch norm (section 4).
+    norm: Literal["none", "layer"] = (
+        "layer"  # Of the critic; the penalty is per picture, so never batch norm.
+    )
     penalty: float = 10.0  # lambda.
     critic_moves: int = 5
 

@@ -8,13 +8,17 @@ from torch import nn
 from gansmith.core.spec import DataSpec
 from gansmith.errors import at_least
 from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gansmith.networks.norm import Norm
 from gansmith.networks.resnet import (
     ResidualCritic,
     ResidualGenerator,
     SpectralDiscriminator,
     SpectralFeatures,
+    initialize_residual,
 )
 from gansmith.networks.spectral import spectral_norm
+
+AnyNorm = Literal["batch", "layer", "none", "spectral"]
 
 
 @runtime_checkable
@@ -44,11 +48,15 @@ class Architecture(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Convolutional:
-    """DCGAN's networks (Radford 2015)."""
+    """DCGAN's networks (Radford 2015), the discriminator with any norm.
+
+    Example:
+        >>> Convolutional(norm="spectral").discriminator(DataSpec(height=32, width=32))
+    """
 
     width: int = 64  # Channels at full size.
     max_channels: int = 512
-    norm: Literal["batch", "none", "spectral"] = "batch"  # Of the discriminator.
+    norm: AnyNorm = "batch"  # Of the discriminator.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "width", "max_channels", prefix="method.networks.")
@@ -59,16 +67,12 @@ class Convolutional:
 
     def discriminator(self, spec: DataSpec) -> nn.Module:
         """Convolutions of stride 2."""
-        momentum = 0.1 if self.norm == "batch" else None
-        network = DCGANDiscriminator(spec, self.width, max_channels=self.max_channels, momentum=momentum)
-        for module in network.modules() if self.norm != "batch" else ():
+        norm = _inner(self.norm)
+        network = DCGANDiscriminator(spec, self.width, max_channels=self.max_channels, norm=norm)
+        for module in network.modules() if norm != "batch" else ():
             if isinstance(module, nn.Conv2d):  # Without batch norm the scale has to be right itself.
                 nn.init.kaiming_normal_(module.weight, a=0.2)
-        if self.norm == "spectral":
-            for module in list(network.modules()):
-                if isinstance(module, nn.Conv2d):
-                    spectral_norm(module)
-        return network
+        return spectral_norm(network) if self.norm == "spectral" else network
 
     def tiny(self) -> "Convolutional":
         """Four channels at full size."""
@@ -81,14 +85,15 @@ class Convolutional:
 
 @dataclass(frozen=True, kw_only=True)
 class ResNet:
-    """Residual networks (Gulrajani 2017), with spectral norm as Miyato 2018 has them."""
+    """Residual networks as WGAN-GP has them (Gulrajani 2017), the discriminator with any norm.
+
+    Example:
+        >>> ResNet(width=32, norm="none").discriminator(DataSpec(height=32, width=32))
+    """
 
     width: int = 64  # Channels at full size.
     max_channels: int = 512
-    norm: Literal["none", "layer", "spectral"] = "layer"  # Of the discriminator.
-    discriminator_width: int | None = None  # None: the generator's. For spectral norm alone, as the next two.
-    halvings: int | None = None  # Blocks that halve; None: down to 2 or 3 pixels.
-    flat: int = 0  # Further blocks that keep the size.
+    norm: AnyNorm = "layer"  # Of the discriminator.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "width", "max_channels", prefix="method.networks.")
@@ -98,20 +103,72 @@ class ResNet:
         return ResidualGenerator(spec, latent, self.width, self.max_channels)
 
     def discriminator(self, spec: DataSpec) -> nn.Module:
-        """Residual blocks that halve it."""
-        if self.norm != "spectral":
-            return ResidualCritic(spec, self.width, self.max_channels, self.norm)
-        width = self.discriminator_width or self.width
-        return SpectralDiscriminator(self.features(spec, width), bias=not self.flat)
-
-    def features(self, spec: DataSpec, width: int) -> SpectralFeatures:
-        """What a spectrally normalized discriminator sees before its last layer."""
-        return SpectralFeatures(spec, width, self.max_channels, halvings=self.halvings, flat=self.flat)
+        """Residual blocks that halve it, and a linear layer over all positions."""
+        critic = ResidualCritic(spec, self.width, self.max_channels, _inner(self.norm))
+        return spectral_norm(critic) if self.norm == "spectral" else critic
 
     def tiny(self) -> "ResNet":
         """Four channels at full size."""
-        return replace(self, width=4, discriminator_width=None)
+        return replace(self, width=4)
+
+    def per_image(self) -> bool:
+        """Batch norm mixes the images of a batch."""
+        return self.norm != "batch"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SNResNet:
+    """Residual networks as SNGAN has them (Miyato 2018, appendix B), the discriminator with spectral norm.
+
+    The first block of the discriminator sees the image itself and the last features are summed over all
+    positions. The paper at 32 px: ``width=256, max_channels=256, discriminator_width=128,
+    discriminator_max_channels=128, halvings=2, flat=2, bias=False``; at 64 px: ``max_channels=1024``.
+
+    Example:
+        >>> SNResNet(width=32).discriminator(DataSpec(height=32, width=32))
+    """
+
+    width: int = 64  # Channels at full size.
+    max_channels: int = 512
+    discriminator_width: int | None = None  # Channels of its first block; None: the generator's width.
+    discriminator_max_channels: int | None = None  # None: the generator's.
+    halvings: int | None = None  # Blocks of the discriminator that halve; None: down to 2 or 3 pixels.
+    flat: int = 0  # Further blocks that keep the size.
+    bias: bool = True  # Of the discriminator's last layer.
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "width", "max_channels", prefix="method.networks.")
+        at_least(self, 0, "flat", prefix="method.networks.")
+        optional = ("discriminator_width", "discriminator_max_channels", "halvings")
+        given = [name for name in optional if getattr(self, name) is not None]
+        at_least(self, 1, *given, prefix="method.networks.")
+
+    def generator(self, spec: DataSpec, latent: int) -> nn.Module:
+        """Residual blocks that double the size, with batch norm."""
+        network = ResidualGenerator(spec, latent, self.width, self.max_channels)
+        initialize_residual(network, glorot=True)
+        return network
+
+    def discriminator(self, spec: DataSpec) -> nn.Module:
+        """Residual blocks that halve it, and a sum over positions before the last layer."""
+        features = SpectralFeatures(
+            spec,
+            self.discriminator_width or self.width,
+            self.discriminator_max_channels or self.max_channels,
+            halvings=self.halvings,
+            flat=self.flat,
+        )
+        return SpectralDiscriminator(features, bias=self.bias)
+
+    def tiny(self) -> "SNResNet":
+        """Four channels at full size."""
+        return replace(self, width=4, discriminator_width=None, max_channels=16)
 
     def per_image(self) -> bool:
         """No norm here mixes images."""
         return True
+
+
+def _inner(norm: AnyNorm) -> Norm:
+    """What stands between the layers; spectral norm is about their weights and needs nothing there."""
+    return "none" if norm == "spectral" else norm

@@ -35,7 +35,7 @@ class Embedding(nn.Module):
         self.table = nn.Embedding(count, size) if self.of_labels else nn.Linear(count, size, bias=False)
 
     def forward(self, column: Tensor) -> Tensor:
-        rows = column if self.of_labels else 2.0 * column.to(self.table.weight.dtype) - 1.0
+        rows = column if self.of_labels else 2.0 * column.to(next(self.parameters()).dtype) - 1.0
         found: Tensor = self.table(rows)
         return found
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores, full
 from gansmith.networks.conv import DownConv, ProjectLatent, ScoreHead, UpConv
+from gansmith.networks.norm import Norm, norm_layer
 from gansmith.networks.resolution import resolution_steps
 
 
@@ -66,7 +67,8 @@ class DCGANDiscriminator(nn.Module):
         spec: the pictures judged.
         width: channels of the first layer (ndf); doubled at each further one.
         max_channels: no layer has more.
-        momentum: of batch norm in all layers but the first; None for no normalization, with biases.
+        norm: in all layers but the first; without batch norm all convolutions have biases.
+        momentum: of batch norm, in torch's sense (share of the newest batch).
         depth: number of convolutions before the head; None for a mirror image of the generator.
         softmax: a two-way softmax head behind a fully connected layer, read as a difference of logits
             (equal to the sigmoid of that difference), instead of one convolution over the whole grid.
@@ -78,28 +80,29 @@ class DCGANDiscriminator(nn.Module):
         width: int,
         *,
         max_channels: int = 1024,
-        momentum: float | None = 0.1,
+        norm: Norm = "batch",
+        momentum: float = 0.1,
         depth: int | None = None,
         softmax: bool = False,
     ) -> None:
         super().__init__()
         num_upsamplings = resolution_steps(spec.height, spec.width)[2]
         depth = num_upsamplings if depth is None else min(depth, num_upsamplings)
-        plain = momentum is None
+        bias = norm != "batch"
         layers: list[nn.Module] = []
         channels = spec.channels
         for i in range(depth):
             wider = min(width * 2**i, max_channels)
-            layers.append(DownConv(channels, wider, bias=plain))
-            if i > 0 and momentum is not None:
-                layers.append(nn.BatchNorm2d(wider, momentum=momentum))
+            layers.append(DownConv(channels, wider, bias=bias))
+            if i > 0 and norm != "none":
+                layers.append(norm_layer(norm, wider, momentum))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
             channels = wider
         grid = (spec.height >> depth, spec.width >> depth)
         if softmax:
             layers += [nn.Flatten(), nn.Linear(channels * grid[0] * grid[1], 2)]
         else:
-            layers += [ScoreHead(channels, 1, grid, bias=plain), nn.Flatten()]
+            layers += [ScoreHead(channels, 1, grid, bias=bias), nn.Flatten()]
         self.main = nn.Sequential(*layers)
         initialize(self)
 

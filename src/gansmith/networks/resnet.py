@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,10 +9,10 @@ from torch import Tensor, nn
 
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores, full
+from gansmith.errors import SettingError
+from gansmith.networks.norm import Norm, norm_layer
 from gansmith.networks.resolution import resolution_steps
 from gansmith.networks.spectral import spectral_norm
-
-Norm = Literal["none", "layer"]
 
 
 def residual_widths(width: int, max_channels: int, num_upsamplings: int) -> list[int]:
@@ -40,11 +39,11 @@ class UpBlock(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Optional layer norm, ReLU, two 3x3 convolutions, mean pooling, and a 1x1 short cut."""
+    """A norm or none, ReLU, two 3x3 convolutions, mean pooling, and a 1x1 short cut."""
 
     def __init__(self, channels: int, wanted: int, norm: Norm) -> None:
         super().__init__()
-        self.norm1, self.norm2 = _layer_norm(channels, norm), _layer_norm(channels, norm)
+        self.norm1, self.norm2 = norm_layer(norm, channels), norm_layer(norm, channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, 1, 1)
         self.conv2 = nn.Conv2d(channels, wanted, 3, 1, 1)
         self.skip = nn.Conv2d(channels, wanted, 1)
@@ -54,10 +53,6 @@ class DownBlock(nn.Module):
         inner = F.avg_pool2d(self.conv2(F.relu(self.norm2(inner))), 2)
         skip: Tensor = self.skip(F.avg_pool2d(features, 2))
         return inner + skip
-
-
-def _layer_norm(channels: int, norm: Norm) -> nn.Module:
-    return nn.GroupNorm(1, channels) if norm == "layer" else nn.Identity()  # One group: over C, H, W.
 
 
 class ResidualGenerator(nn.Module):
@@ -100,18 +95,28 @@ class ResidualCritic(nn.Module):
         return scores[:, 0]
 
 
-def initialize_residual(network: nn.Module) -> None:
-    """He initialization where a ReLU follows in effect, Xavier for short cuts and heads."""
+def initialize_residual(network: nn.Module, *, glorot: bool = False) -> None:
+    """He initialization where a ReLU follows in effect, Glorot's for short cuts and heads; biases 0.
+
+    Args:
+        network: anything made of this file's blocks.
+        glorot: Glorot's, sqrt(2) times as large, instead of He's (Miyato 2018). The two differ only where a
+            convolution changes the number of channels.
+    """
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            plain = name.endswith(("skip", "first", "last", "head", "stem"))
-            (nn.init.xavier_uniform_ if plain else nn.init.kaiming_uniform_)(module.weight)
+            if name.endswith(("skip", "first", "last", "head", "stem")):
+                nn.init.xavier_uniform_(module.weight)
+            elif glorot:
+                nn.init.xavier_uniform_(module.weight, gain=2**0.5)
+            else:
+                nn.init.kaiming_uniform_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
 
 class SpectralBlock(nn.Module):
-    """ReLU, two 3x3 convolutions, mean pooling where it halves, all spectrally normalized (Miyato 2018).
+    """ReLU, two 3x3 convolutions, mean pooling where it halves (Miyato 2018, appendix B; the authors' code).
 
     Args:
         channels: in; also those between the two convolutions, but in the first block.
@@ -124,10 +129,10 @@ class SpectralBlock(nn.Module):
         super().__init__()
         hidden = wanted if first else channels
         self.halves, self.first = halves, first
-        self.conv1 = spectral_norm(nn.Conv2d(channels, hidden, 3, 1, 1))
-        self.conv2 = spectral_norm(nn.Conv2d(hidden, wanted, 3, 1, 1))
+        self.conv1 = nn.Conv2d(channels, hidden, 3, 1, 1)
+        self.conv2 = nn.Conv2d(hidden, wanted, 3, 1, 1)
         learnt = halves or channels != wanted
-        self.skip = spectral_norm(nn.Conv2d(channels, wanted, 1)) if learnt else nn.Identity()
+        self.skip = nn.Conv2d(channels, wanted, 1) if learnt else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
         inner = self.conv2(F.relu(self.conv1(features if self.first else F.relu(features))))
@@ -138,7 +143,9 @@ class SpectralBlock(nn.Module):
 
 
 class SpectralFeatures(nn.Module):
-    """Images -> the sum over positions of the last features, [batch, channels] (Miyato 2018, tables 3 and 4).
+    """Images -> the sum over positions of the last features, [batch, channels] (Miyato 2018, appendix B).
+
+    Its weights are plain: who adds a last layer initializes all and calls ``spectral_norm``.
 
     Args:
         spec: the images judged.
@@ -154,6 +161,12 @@ class SpectralFeatures(nn.Module):
         super().__init__()
         height, base_width, steps = resolution_steps(spec.height, spec.width)
         count = halvings or steps + (min(height, base_width) >= 4)
+        most = min(spec.height, spec.width).bit_length() - 1
+        if count > most:
+            raise SettingError(
+                f"An image can be halved until a side is 1 pixel. Received: halvings={count} at {spec.width}x"
+                f"{spec.height}. Try method.networks.halvings={most}."
+            )
         widths = [min(width * 2**i, max_channels) for i in range(count)]
         blocks = [SpectralBlock(spec.channels, widths[0], halves=True, first=True)]
         blocks += [SpectralBlock(narrow, wide, halves=True) for narrow, wide in pairwise(widths)]
@@ -171,20 +184,10 @@ class SpectralDiscriminator(nn.Module):
     def __init__(self, features: SpectralFeatures, *, bias: bool = True) -> None:
         super().__init__()
         self.features = features
-        self.head = spectral_norm(nn.Linear(features.channels, 1, bias=bias))
-        initialize_spectral(self)
+        self.head = nn.Linear(features.channels, 1, bias=bias)
+        initialize_residual(self, glorot=True)
+        spectral_norm(self)
 
     def forward(self, images: Images) -> Scores:
         scores: Tensor = full(self.head(self.features(images)))
         return scores[:, 0]
-
-
-def initialize_spectral(network: nn.Module) -> None:
-    """Glorot's uniform weights, sqrt(2) times as large for 3x3 convolutions; biases 0."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            three = isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)
-            parametrized: Any = module.parametrizations
-            nn.init.xavier_uniform_(parametrized.weight.original, gain=2**0.5 if three else 1.0)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)

@@ -1,64 +1,100 @@
 """Spectral normalization: a weight divided by its largest singular value (Miyato 2018, algorithm 1)."""
 
-from typing import TypeVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch.func import functional_call
 
 from gansmith.core.tensors import full
 
-M = TypeVar("M", bound=nn.Module)
-
 _EPS = 1e-12
-_FIRST = 15  # Power iterations when a layer is made, so that eval mode is right before any training.
+_FIRST = 15  # Power iterations when a layer is wrapped, so that eval mode is right before any training.
+_LAYERS = (nn.modules.conv._ConvNd, nn.Linear, nn.Embedding)
 
 
 class SpectralNorm(nn.Module):
-    """A weight -> the weight over its largest singular value sigma, by one power iteration a forward pass.
+    """A layer whose weight is divided by its largest singular value sigma, by one power iteration a pass.
 
-    Sigma = u W v is differentiated with respect to W alone. ``u`` is kept as a buffer and moves in training
-    mode only; in eval mode v and sigma follow from it and the weight as it is. All of it is float32 under
-    autocast, where a product in bfloat16 would be 1 % off.
+    v = W'u / |W'u|, u = Wv / |Wv|, sigma = u'Wv, which is differentiated with respect to W alone. ``u`` is
+    a buffer that moves in training mode only; in eval mode sigma follows from it and from the weight as it
+    is. All of it is float32 under autocast, where a product in bfloat16 would be 1 % off. Each pass has a
+    u of its own in its graph, so that D(x) - D(G(z)) can be differentiated after two passes, and twice.
+
+    Parts of a batch are a pass each: with micro-batches u is a little nearer to its end.
 
     Args:
-        weight: [out, ...]; the rest is one dimension.
-    """
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        matrix = weight.detach().flatten(1)
-        self.u: Tensor
-        self.register_buffer(
-            "u", F.normalize(torch.randn(len(matrix), device=weight.device), dim=0, eps=_EPS)
-        )
-        for _ in range(_FIRST):
-            self._iterate(matrix)
-
-    @torch.no_grad()
-    def _iterate(self, matrix: Tensor) -> None:
-        v = F.normalize(matrix.T @ self.u, dim=0, eps=_EPS)
-        self.u.copy_(F.normalize(matrix @ v, dim=0, eps=_EPS))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        device = "cpu" if weight.is_meta else weight.device.type  # Nothing is computed on meta.
-        with torch.autocast(device, enabled=False):
-            matrix = full(weight).flatten(1)
-            if self.training:
-                self._iterate(matrix.detach())
-            u = self.u.clone()  # A later pass moves the buffer; the graph of this one must not see it.
-            v = F.normalize(matrix.detach().T @ u, dim=0, eps=_EPS)
-            sigma = u @ (matrix @ v)
-            return weight / sigma
-
-
-def spectral_norm(layer: M) -> M:
-    """The layer with a spectrally normalized ``weight``; its own is ``parametrizations.weight.original``.
+        layer: with a ``weight``, which has its values already: any convolution, linear layer or embedding.
 
     Example:
-        >>> layer = spectral_norm(nn.Linear(8, 4))
-        >>> torch.linalg.matrix_norm(layer.eval().weight, 2)  # About 1.
+        >>> layer = SpectralNorm(nn.Linear(8, 4)).eval()
+        >>> torch.linalg.matrix_norm(layer.weight, 2)  # About 1.
     """
-    parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))  # type: ignore[arg-type]
-    return layer
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        matrix = self._matrix().detach()
+        u = F.normalize(torch.randn(len(matrix), dtype=matrix.dtype, device=matrix.device), dim=0, eps=_EPS)
+        for _ in range(_FIRST):
+            u = _power_iteration(matrix, u)[0]
+        self.u: Tensor
+        self.register_buffer("u", u)
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight over its largest singular value, in the shape of the layer's; ``u`` stays."""
+        return self._normalized()[0]
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        weight, u = self._normalized()
+        if self.training:
+            with torch.no_grad():
+                self.u.copy_(u)
+        output: Tensor = functional_call(self.layer, {"weight": weight}, inputs)
+        return output
+
+    def _normalized(self) -> tuple[Tensor, Tensor]:
+        """The weight over sigma, and u one iteration further."""
+        stored = self._stored
+        device = "cpu" if stored.is_meta else stored.device.type  # Nothing is computed on meta.
+        with torch.autocast(device, enabled=False):
+            matrix = self._matrix()
+            u, v = _power_iteration(matrix.detach(), self.u)
+            sigma = u @ (matrix @ v)
+            return full(stored) / sigma.clamp(min=_EPS), u
+
+    @property
+    def _stored(self) -> Tensor:
+        weight: Tensor = self.layer.get_parameter("weight")
+        return weight
+
+    def _matrix(self) -> Tensor:
+        """The stored weight as [out, rest], in float32 at least."""
+        weight = full(self._stored)
+        if isinstance(self.layer, nn.modules.conv._ConvTransposeNd):  # Its weight is [in, out, ...].
+            weight = weight.transpose(0, 1)
+        return weight.flatten(1)
+
+
+def _power_iteration(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Left and right singular vector after one iteration from ``u``; both new tensors."""
+    with torch.no_grad():
+        v = F.normalize(matrix.T @ u, dim=0, eps=_EPS)
+        return F.normalize(matrix @ v, dim=0, eps=_EPS), v
+
+
+def spectral_norm(network: nn.Module) -> nn.Module:
+    """The network with every convolution, linear layer and embedding in it spectrally normalized.
+
+    Call it last: layers are wrapped as they are, so their weights must have been initialized.
+
+    Example:
+        >>> critic = spectral_norm(DCGANDiscriminator(spec, 64, norm="none"))
+    """
+    if isinstance(network, SpectralNorm):
+        return network
+    if isinstance(network, _LAYERS):
+        return SpectralNorm(network)
+    for name, child in network.named_children():
+        setattr(network, name, spectral_norm(child))
+    return network

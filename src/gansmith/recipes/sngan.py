@@ -10,7 +10,7 @@ from gansmith.core.image_size import Size
 from gansmith.data.config import DataConfig
 from gansmith.losses.adversarial import Hinge
 from gansmith.methods.gan import GAN
-from gansmith.networks.architectures import Architecture, Convolutional, ResNet
+from gansmith.networks.architectures import Architecture, Convolutional, SNResNet
 
 
 def sngan(name: str, about: str, size: int, networks: Architecture) -> Recipe:
@@ -28,7 +28,7 @@ def sngan(name: str, about: str, size: int, networks: Architecture) -> Recipe:
 
 def _residual(size: int) -> Recipe:
     """Narrower than the paper's, for a CPU."""
-    networks = ResNet(norm="spectral", width=32, max_channels=256)
+    networks = SNResNet(width=32, max_channels=256)
     return sngan(
         f"sngan{size}", f"SNGAN at {size} px: hinge, spectral norm, residual networks.", size, networks
     )
@@ -40,9 +40,15 @@ def _convolutional(size: int) -> Recipe:
 
 
 def _paper() -> Recipe:
-    """Tables 3 and 4 for 32 px: G of 256 channels, D of 128 with two blocks at 8 px, five moves, batch 64."""
-    networks = ResNet(
-        norm="spectral", width=256, max_channels=256, discriminator_width=128, halvings=2, flat=2
+    """G of 256 channels, D of 128 with two blocks at 8 px, five moves, batch 64 (appendix B, CIFAR-10)."""
+    networks = SNResNet(
+        width=256,
+        max_channels=256,
+        discriminator_width=128,
+        discriminator_max_channels=128,
+        halvings=2,
+        flat=2,
+        bias=False,
     )
     recipe = sngan("sngan32-paper", "SNGAN at 32 px with the paper's widths and moves.", 32, networks)
     return replace(
