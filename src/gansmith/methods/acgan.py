@@ -56,7 +56,7 @@ class ACGAN(PairMethod[Any, Any]):
 
     latent: int = 100
     width: int = 64
-    embedding: int = 50
+    embedding: int = 16
     auxiliary: float = 1.0  # Weight of L_C.
     adversarial: AdversarialLoss = Logistic()
 
@@ -93,7 +93,7 @@ class ACGAN(PairMethod[Any, Any]):
             "class accuracy on real": right(real_class, prompt[0]),
             "class accuracy on fake": right(fake_class, prompt[0]),
         }
-        return Loss(self.adversarial.discriminator(real, fake) + 0.5 * self.auxiliary * told, parts)
+        return Loss(self.adversarial.discriminator(real, fake) + self.auxiliary * told, parts)
 
     def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """L_S - L_C."""

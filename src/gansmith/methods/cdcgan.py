@@ -17,7 +17,7 @@ from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, AttributePrompt, LabelledBatch, LabelPrompt
 from gansmith.methods.pair import PairMethod
 from gansmith.networks.bundle import Pair
-from gansmith.networks.conditional import Embedding
+from gansmith.networks.conditional import Embedding, beside
 from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
 
@@ -43,17 +43,23 @@ class ConditionalGenerator(nn.Module):
 
 
 class ConditionalDiscriminator(nn.Module):
-    """DCGAN's discriminator with one channel more: a plane drawn from the condition."""
+    """DCGAN's discriminator of images beside their condition: each number of its embedding is a channel more.
 
-    def __init__(self, spec: DataSpec, column: str, width: int) -> None:
+    Args:
+        spec: the images judged, and the names of classes or attributes.
+        column: ``labels`` or ``attributes``.
+        embedding: numbers the condition becomes, each a plane that is the same everywhere.
+        width: channels of the first layer; doubled at each further one.
+    """
+
+    def __init__(self, spec: DataSpec, column: str, embedding: int, width: int) -> None:
         super().__init__()
-        self.plane = Embedding(spec, column, spec.height * spec.width)
-        wider = replace(spec, channels=spec.channels + 1)
+        self.embedding = Embedding(spec, column, embedding)
+        wider = replace(spec, channels=spec.channels + embedding)
         self.network = DCGANDiscriminator(wider, width, max_channels=512)
 
     def forward(self, images: Images, condition: Tensor) -> Scores:
-        plane = self.plane(condition).view(-1, 1, *images.shape[2:]).to(images.dtype)
-        scores: Scores = self.network(torch.cat([images, plane], dim=1))
+        scores: Scores = self.network(beside(images, self.embedding(condition)))
         return scores
 
 
@@ -71,7 +77,7 @@ class ConditionalDCGAN(PairMethod[Any, Any]):
 
     latent: int = 100
     width: int = 64
-    embedding: int = 50  # Numbers the condition becomes beside z.
+    embedding: int = 16  # Numbers the condition becomes: beside z, and as planes beside the image.
     adversarial: AdversarialLoss = Logistic()
 
     def __post_init__(self) -> None:
@@ -81,7 +87,7 @@ class ConditionalDCGAN(PairMethod[Any, Any]):
         column = self.columns[0]
         return Pair(
             ConditionalGenerator(spec, column, self.latent, self.embedding, self.width),
-            ConditionalDiscriminator(spec, column, self.width),
+            ConditionalDiscriminator(spec, column, self.embedding, self.width),
         )
 
     def tiny(self) -> "ConditionalDCGAN":

@@ -71,6 +71,7 @@ class ProjectionDiscriminator(nn.Module):
         self.features = SpectralFeatures(spec, width, 512)
         self.head = spectral_norm(nn.Linear(self.features.channels, 1))
         self.embedding = Embedding(spec, column, self.features.channels)
+        nn.init.xavier_uniform_(self.embedding.table.weight)
         spectral_norm(self.embedding.table)
         initialize_spectral(self)
 
