@@ -18,7 +18,7 @@ from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, AttributePrompt, LabelledBatch, LabelPrompt
 from gansmith.methods.pair import PairMethod
 from gansmith.networks.bundle import Pair
-from gansmith.networks.conditional import Embedding
+from gansmith.networks.conditional import Embedding, beside
 from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
 
@@ -44,24 +44,29 @@ class ConditionalGenerator(nn.Module):
 
 
 class ConditionalDiscriminator(nn.Module):
-    """DCGAN's discriminator with one channel more: a plane drawn from the condition.
+    """DCGAN's discriminator of images beside their condition: each number of its embedding is a channel more.
 
     Without batch norm: that shows it real and generated images apart, batch by batch, and it then wins so
     early that every image of a class becomes the same.
+
+    Args:
+        spec: the images judged, and the names of classes or attributes.
+        column: ``labels`` or ``attributes``.
+        embedding: numbers the condition becomes, each a plane that is the same everywhere.
+        width: channels of the first layer; doubled at each further one.
     """
 
-    def __init__(self, spec: DataSpec, column: str, width: int) -> None:
+    def __init__(self, spec: DataSpec, column: str, embedding: int, width: int) -> None:
         super().__init__()
-        self.plane = Embedding(spec, column, spec.height * spec.width)
-        wider = replace(spec, channels=spec.channels + 1)
-        self.network = DCGANDiscriminator(wider, width, max_channels=512, momentum=None)
+        self.embedding = Embedding(spec, column, embedding)
+        wider = replace(spec, channels=spec.channels + embedding)
+        self.network = DCGANDiscriminator(wider, width, max_channels=512, norm="none")
         for module in self.network.modules():
             if isinstance(module, nn.Conv2d):  # Without a norm the scale has to be right itself.
                 nn.init.kaiming_normal_(module.weight, a=0.2)
 
     def forward(self, images: Images, condition: Tensor) -> Scores:
-        plane = self.plane(condition).view(-1, 1, *images.shape[2:]).to(images.dtype)
-        scores: Scores = self.network(torch.cat([images, plane], dim=1))
+        scores: Scores = self.network(beside(images, self.embedding(condition)))
         return scores
 
 
@@ -90,7 +95,7 @@ class ConditionalDCGAN(PairMethod[Any, Any]):
         column = self.columns[0]
         return Pair(
             ConditionalGenerator(spec, column, self.latent, self.embedding, self.width),
-            ConditionalDiscriminator(spec, column, self.width),
+            ConditionalDiscriminator(spec, column, self.embedding, self.width),
         )
 
     def tiny(self) -> "ConditionalDCGAN":

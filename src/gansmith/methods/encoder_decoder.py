@@ -13,7 +13,7 @@ from gansmith.core.tensors import Images, Latents, full
 from gansmith.methods.batches import AttributeBatch, AttributePrompt
 from gansmith.methods.cdcgan import ConditionalDCGAN, ConditionalDiscriminator
 from gansmith.networks.bundle import Pair
-from gansmith.networks.conditional import Embedding
+from gansmith.networks.conditional import Embedding, beside
 from gansmith.networks.dcgan import initialize
 from gansmith.networks.resolution import resolution_steps
 
@@ -71,15 +71,9 @@ class EncoderDecoderGenerator(nn.Module):
             places.append(place)
         features = self.bottleneck(features.flatten(1)).view(-1, *self.base)
         for block, place in zip(self.decoder, reversed(places), strict=True):
-            features = block(_beside(self.unpool(features, place), label))
-        images: Tensor = self.last(_beside(features, label))
+            features = block(beside(self.unpool(features, place), label))
+        images: Tensor = self.last(beside(features, label))
         return self._spec.to_network(full(images).tanh())
-
-
-def _beside(features: Tensor, label: Tensor) -> Tensor:
-    """The features with the label's numbers as further channels, the same everywhere."""
-    planes = label[:, :, None, None].expand(-1, -1, *features.shape[2:]).to(features.dtype)
-    return torch.cat([features, planes], dim=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +92,7 @@ class EncoderDecoderGAN(ConditionalDCGAN):
         sizes = (self.latent, self.embedding, self.bottleneck)
         return Pair(
             EncoderDecoderGenerator(spec, column, sizes, self.width),
-            ConditionalDiscriminator(spec, column, 2 * self.width),
+            ConditionalDiscriminator(spec, column, self.embedding, 2 * self.width),
         )
 
     def tiny(self) -> "EncoderDecoderGAN":

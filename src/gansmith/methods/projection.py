@@ -70,6 +70,7 @@ class ProjectionDiscriminator(nn.Module):
         self.features = SpectralFeatures(spec, width, 512)
         self.head = nn.Linear(self.features.channels, 1)
         self.embedding = Embedding(spec, column, self.features.channels)
+        nn.init.xavier_uniform_(self.embedding.table.weight)
         initialize_residual(self, glorot=True)
         spectral_norm(self)
 

@@ -61,3 +61,16 @@ class ConditionalBatchNorm2d(nn.Module):
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         gain, shift = self.gain(condition)[:, :, None, None], self.shift(condition)[:, :, None, None]
         return torch.addcmul(shift, 1.0 + gain, self.norm(features))
+
+
+def beside(features: Tensor, condition: Tensor) -> Tensor:
+    """The features, and each number of the condition as a further channel that is the same everywhere.
+
+    Args:
+        features: [batch, channels, height, width].
+        condition: [batch, size].
+
+    Returns: [batch, channels + size, height, width].
+    """
+    planes = condition[:, :, None, None].expand(-1, -1, *features.shape[2:]).to(features.dtype)
+    return torch.cat([features, planes], dim=1)
