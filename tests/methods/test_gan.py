@@ -69,7 +69,7 @@ ARCHITECTURES = [
 def test_any_loss_with_any_penalty_on_any_networks(networks: str) -> None:
     """Combinations are made of settings, survive JSON, and move both players at 8 px.
 
-    Each loss meets each penalty on one pair of networks, and one of them on all others: a loss sees scores alone.
+    Each loss meets each penalty on one pair of networks, and one on all others: a loss sees scores alone.
     """
     spec, batch = DataSpec(height=8, width=8), ImageBatch(random_images(3, size=8))
     every = networks == "ResNet(norm=none)"

@@ -39,8 +39,9 @@ def _convolutional(size: int) -> Recipe:
 
 
 def _paper() -> Recipe:
-    """CIFAR-10 (appendix B): G of 256 channels, D of 128 with two blocks at 8 px, five moves, batch 64, 50,000
-    steps while the rate falls to 0. The authors' generator moves on 128 fakes.
+    """CIFAR-10 (appendix B): G of 256 channels, D of 128 with two blocks at 8 px, five moves, batch 64.
+
+    The rate falls to 0 over 50,000 steps. The authors' generator moves on 128 fakes.
     """
     networks = SNResNet(
         width=256,
