@@ -106,6 +106,42 @@ class Wasserstein:
         return -fake.mean()
 
 
+@runtime_checkable
+class PairedLoss(Protocol):
+    """A loss whose generator, too, looks at real images: each fake is compared with a real one.
+
+    Example:
+        >>> Relativistic().generator_against(fake=torch.tensor([0.0]), real=torch.tensor([0.0]))
+        tensor(0.6931)
+    """
+
+    def discriminator(self, real: Scores, fake: Scores) -> Scalar:
+        """What the discriminator minimizes."""
+        ...
+
+    def generator_against(self, fake: Scores, real: Scores) -> Scalar:
+        """What the generator minimizes."""
+        ...
+
+
+@dataclass(frozen=True)
+class Relativistic:
+    """A fake should score above the real image it is paired with, and the reverse (Huang 2024, equation 2).
+
+    Example:
+        >>> Relativistic().discriminator(real=torch.tensor([9.0]), fake=torch.tensor([-9.0]))
+        tensor(1.5230e-08)
+    """
+
+    def discriminator(self, real: Scores, fake: Scores) -> Scalar:
+        """E[softplus(D(G(z)) - D(x))]."""
+        return relativistic(real, fake)
+
+    def generator_against(self, fake: Scores, real: Scores) -> Scalar:
+        """E[softplus(D(x) - D(G(z)))]."""
+        return relativistic(fake, real)
+
+
 def relativistic(ahead: Scores, behind: Scores) -> Scalar:
     """E[softplus(-(ahead - behind))], paired by index: ``ahead`` should score above ``behind``.
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gansmith.core.noise import Noise
 from gansmith.core.tensors import Images, Scalar, Scores, full
+from gansmith.errors import at_least
 
 Critic = Callable[[Tensor], Tensor]
 """Pictures [batch, channels, height, width] -> scores [batch]."""
@@ -33,6 +34,13 @@ def zero_centred(critic: Critic, images: Images) -> Scalar:
     return 0.5 * _gradients(critic, images).square().sum(dim=1).mean()
 
 
+def slope_one(critic: Critic, images: Images) -> Scalar:
+    """E[(|grad D| - 1)^2], the norm of each image by itself; DRAGAN and WGAN-GP choose the images."""
+    # The small number keeps the derivative of the norm finite where the gradient is 0.
+    norms = (_gradients(critic, images).square().sum(dim=1) + 1e-12).sqrt()
+    return (norms - 1.0).square().mean()
+
+
 def lipschitz(critic: Critic, real: Images, fake: Images, share: Float[Tensor, " batch"]) -> Scalar:
     """E[(|grad D| - 1)^2] on lines between real and generated pictures (Gulrajani 2017, equation 3).
 
@@ -40,10 +48,7 @@ def lipschitz(critic: Critic, real: Images, fake: Images, share: Float[Tensor, "
         share: where on its line each point lies, in [0, 1]: 1 is the real picture.
     """
     share = share.view(-1, 1, 1, 1)
-    between = share * full(real) + (1.0 - share) * full(fake)
-    # The small number keeps the derivative of the norm finite where the gradient is 0.
-    norms = (_gradients(critic, between).square().sum(dim=1) + 1e-12).sqrt()
-    return (norms - 1.0).square().mean()
+    return slope_one(critic, share * full(real) + (1.0 - share) * full(fake))
 
 
 def directional(moved: Scores, scores: Scores, distance: float) -> Scalar:
@@ -77,7 +82,12 @@ class Penalty(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class NoPenalty:
-    """Nothing."""
+    """Nothing.
+
+    Example:
+        >>> NoPenalty()(critic, real, fake, noise)
+        tensor(0.)
+    """
 
     def __call__(self, critic: Critic, real: Images, fake: Images, noise: Noise) -> Scalar:
         """0."""
@@ -86,9 +96,16 @@ class NoPenalty:
 
 @dataclass(frozen=True, kw_only=True)
 class GradientPenalty:
-    """WGAN-GP's: slope 1 on lines between real and generated images (Gulrajani 2017, equation 3)."""
+    """WGAN-GP's: slope 1 on lines between real and generated images (Gulrajani 2017, equation 3).
 
-    weight: float = 10.0
+    Example:
+        >>> GradientPenalty(weight=10.0)(critic, real, fake, noise)
+    """
+
+    weight: float = 10.0  # lambda.
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "weight", prefix="method.penalty.")
 
     def __call__(self, critic: Critic, real: Images, fake: Images, noise: Noise) -> Scalar:
         """``weight`` x ``lipschitz``."""
@@ -97,41 +114,97 @@ class GradientPenalty:
 
 @dataclass(frozen=True, kw_only=True)
 class DRAGAN:
-    """Slope 1 around real images: at x + alpha d, with d = c std(x) u (Kodali 2017, equation 1 and its code).
+    """Slope 1 around real images: at x + alpha d, d = c std(x) u (Kodali 2017; the authors' code).
 
-    Alpha is one number an image, u one a pixel, both from U(0, 1). std(x) is over all real images that are
-    worked on at a time.
+    Alpha is one number an image, u one a pixel, both from U(0, 1). std(x) is one number, over all pixels of
+    all real images worked on at a time: of the part, where a batch is cut into micro-batches or shared by
+    processes. The authors advise to tune c to the range of the images; 0.5 goes with [-1, 1].
+
+    Example:
+        >>> DRAGAN(weight=5.0)(critic, real, fake, noise)
     """
 
-    weight: float = 10.0
+    weight: float = 10.0  # lambda.
     c: float = 0.5
 
+    def __post_init__(self) -> None:
+        at_least(self, 0, "weight", "c", prefix="method.penalty.")
+
     def __call__(self, critic: Critic, real: Images, fake: Images, noise: Noise) -> Scalar:
-        """``weight`` x E[(|grad D| - 1)^2], the norm of each image by itself."""
-        stream = noise.fork("penalty")
+        """``weight`` x E[(|grad D| - 1)^2]; ``fake`` has no part in it."""
+        stream, images = noise.fork("penalty"), full(real)
         alpha = stream.uniform(1).view(-1, 1, 1, 1)
-        moved = full(real) + alpha * self.c * full(real).std() * stream.uniform(*real.shape[1:])
-        norms = (_gradients(critic, moved).square().sum(dim=1) + 1e-12).sqrt()
-        return self.weight * (norms - 1.0).square().mean()
+        direction = self.c * images.std() * stream.uniform(*images.shape[1:])
+        return self.weight * slope_one(critic, images + alpha * direction)
 
 
 @dataclass(frozen=True, kw_only=True)
 class R1:
-    """Slope 0 on real images, exactly (Mescheder 2018, equation 9)."""
+    """Slope 0 on real images (Mescheder 2018, equation 9).
+
+    Example:
+        >>> R1(gamma=10.0)(critic, real, fake, noise)
+    """
 
     gamma: float = 1.0
+    distance: float | None = None  # Of a finite difference, for images in [-1, 1]; None: exactly.
+
+    def __post_init__(self) -> None:
+        _check(self)
 
     def __call__(self, critic: Critic, real: Images, fake: Images, noise: Noise) -> Scalar:
         """Gamma / 2 x E[|grad D(x)|^2]."""
-        return self.gamma * zero_centred(critic, real)
+        return self.gamma * _slope_zero(critic, real, self.distance, noise.fork("R1"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class R2:
-    """Slope 0 on generated images, exactly (Mescheder 2018, equation 10)."""
+    """Slope 0 on generated images (Mescheder 2018, equation 10).
+
+    Example:
+        >>> R2(gamma=10.0)(critic, real, fake, noise)
+    """
 
     gamma: float = 1.0
+    distance: float | None = None  # As in R1.
+
+    def __post_init__(self) -> None:
+        _check(self)
 
     def __call__(self, critic: Critic, real: Images, fake: Images, noise: Noise) -> Scalar:
         """Gamma / 2 x E[|grad D(G(z))|^2]."""
-        return self.gamma * zero_centred(critic, fake)
+        return self.gamma * _slope_zero(critic, fake, self.distance, noise.fork("R2"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class R1R2:
+    """R1 and R2 with one weight, as R3GAN has them (Huang 2024).
+
+    Example:
+        >>> R1R2(gamma=0.1, distance=0.05)(critic, real, fake, noise)
+    """
+
+    gamma: float = 1.0
+    distance: float | None = None  # As in R1.
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def __call__(self, critic: Critic, real: Images, fake: Images, noise: Noise) -> Scalar:
+        """Gamma / 2 x (E[|grad D(x)|^2] + E[|grad D(G(z))|^2])."""
+        both = (R1(gamma=self.gamma, distance=self.distance), R2(gamma=self.gamma, distance=self.distance))
+        return torch.add(*(penalty(critic, real, fake, noise) for penalty in both))
+
+
+def _check(penalty: R1 | R2 | R1R2) -> None:
+    at_least(penalty, 0, "gamma", prefix="method.penalty.")
+    if penalty.distance is not None:
+        at_least(penalty, 1e-4, "distance", prefix="method.penalty.")  # Below, scores differ by rounding.
+
+
+def _slope_zero(critic: Critic, images: Images, distance: float | None, noise: Noise) -> Scalar:
+    """``zero_centred``, or ``directional`` along random signs: dearer to score, cheaper to differentiate."""
+    if distance is None:
+        return zero_centred(critic, images)
+    moved = images + distance * noise.signs(*images.shape[1:])
+    return directional(critic(moved), critic(images), distance)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from gansmith.core.noise import Noise
@@ -15,7 +16,7 @@ from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images
 from gansmith.errors import SettingError, at_least
-from gansmith.losses.adversarial import AdversarialLoss, Logistic, accuracy
+from gansmith.losses.adversarial import AdversarialLoss, Logistic, PairedLoss, accuracy
 from gansmith.losses.penalties import NoPenalty, Penalty
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import ImageBatch
@@ -29,14 +30,14 @@ class GAN(PairMethod[ImageBatch, None]):
     """D: min L_D(D(x), D(G(z))) + penalty(D); G: min L_G(D(G(z))).
 
     Example:
-        >>> GAN(networks=ResNet(norm="spectral"), adversarial=Hinge(), discriminator_moves=5)  # SNGAN
+        >>> GAN(networks=SNResNet(), adversarial=Hinge(), discriminator_moves=5)  # SNGAN
     """
 
     batch_type: ClassVar[type[ImageBatch]] = ImageBatch
 
     latent: int = 128
     networks: Architecture = Convolutional()
-    adversarial: AdversarialLoss = Logistic()
+    adversarial: AdversarialLoss | PairedLoss = Logistic()
     penalty: Penalty = NoPenalty()
     discriminator_moves: int = 1  # For each of the generator.
 
@@ -63,7 +64,12 @@ class GAN(PairMethod[ImageBatch, None]):
                 loss=self.discriminator_loss,
                 repeats=self.discriminator_moves,
             ),
-            Turn(name="generator", player="generator", loss=self.generator_loss),
+            Turn(
+                name="generator",
+                player="generator",
+                loss=self.generator_loss,
+                new_batch=isinstance(self.adversarial, PairedLoss),  # Real images the critic has not seen.
+            ),
         )
 
     def discriminator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
@@ -83,7 +89,11 @@ class GAN(PairMethod[ImageBatch, None]):
     def generator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss."""
         fake = networks.discriminator(networks.generator(self.latents(noise)))
-        return Loss(self.adversarial.generator(fake))
+        if not isinstance(self.adversarial, PairedLoss):
+            return Loss(self.adversarial.generator(fake))
+        with torch.no_grad():
+            real = networks.discriminator(batch.images)
+        return Loss(self.adversarial.generator_against(fake, real))
 
     def validation_metrics(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
         real = networks.discriminator(batch.images)

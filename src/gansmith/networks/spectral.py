@@ -1,5 +1,7 @@
 """Spectral normalization: a weight divided by its largest singular value (Miyato 2018, algorithm 1)."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -55,7 +57,7 @@ class SpectralNorm(nn.Module):
 
     def _normalized(self) -> tuple[Tensor, Tensor]:
         """The weight over sigma, and u one iteration further."""
-        stored = self._stored
+        stored = self._stored()
         device = "cpu" if stored.is_meta else stored.device.type  # Nothing is computed on meta.
         with torch.autocast(device, enabled=False):
             matrix = self._matrix()
@@ -63,14 +65,12 @@ class SpectralNorm(nn.Module):
             sigma = u @ (matrix @ v)
             return full(stored) / sigma.clamp(min=_EPS), u
 
-    @property
     def _stored(self) -> Tensor:
-        weight: Tensor = self.layer.get_parameter("weight")
-        return weight
+        return cast(Tensor, self.layer.weight)
 
     def _matrix(self) -> Tensor:
         """The stored weight as [out, rest], in float32 at least."""
-        weight = full(self._stored)
+        weight = full(self._stored())
         if isinstance(self.layer, nn.modules.conv._ConvTransposeNd):  # Its weight is [in, out, ...].
             weight = weight.transpose(0, 1)
         return weight.flatten(1)

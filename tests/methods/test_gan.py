@@ -1,0 +1,187 @@
+"""The common game: any adversarial loss, any penalty, any pair of networks, each chosen by its name."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from helpers import SPEC16, Linear, one_hot, random_images, silence_head, small_named, trainer_of
+
+from gansmith.config.field_types import choices_of
+from gansmith.config.overrides import override
+from gansmith.config.serialization import from_json, to_json
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
+from gansmith.core.spec import DataSpec
+from gansmith.errors import SettingError
+from gansmith.losses.adversarial import (
+    AdversarialLoss,
+    Hinge,
+    LeastSquares,
+    Logistic,
+    Minimax,
+    PairedLoss,
+    Relativistic,
+    Wasserstein,
+)
+from gansmith.losses.penalties import DRAGAN, R1, GradientPenalty, NoPenalty, Penalty
+from gansmith.methods.batches import ImageBatch
+from gansmith.methods.gan import GAN
+from gansmith.networks.architectures import Architecture, Convolutional, ResNet, SNResNet
+from gansmith.networks.bundle import Pair
+
+LOG2 = math.log(2.0)
+BATCH = ImageBatch(random_images(4))
+LOSSES = [kind.__name__ for kind in choices_of(AdversarialLoss | PairedLoss)]
+PENALTIES = [kind.__name__ for kind in choices_of(Penalty)]
+NETWORKS = [kind.__name__ for kind in choices_of(Architecture)]
+NORMS = ["batch", "layer", "none", "spectral"]
+
+
+def noise() -> Noise:
+    return Noise(torch.arange(4))
+
+
+def tiny(**changes) -> GAN:
+    return GAN(**changes).tiny()
+
+
+def test_the_names_are_those_the_pages_speak_of() -> None:
+    assert sorted(LOSSES) == [
+        "Hinge",
+        "LeastSquares",
+        "Logistic",
+        "Minimax",
+        "Relativistic",
+        "Wasserstein",
+    ]
+    assert sorted(PENALTIES) == ["DRAGAN", "GradientPenalty", "NoPenalty", "R1", "R1R2", "R2"]
+    assert sorted(NETWORKS) == ["Convolutional", "ResNet", "SNResNet"]
+
+
+ARCHITECTURES = [
+    *(f"{name}(norm={norm})" for name in ("Convolutional", "ResNet") for norm in NORMS),
+    "SNResNet",
+]
+
+
+@pytest.mark.parametrize("networks", ARCHITECTURES)
+def test_any_loss_with_any_penalty_on_any_networks(networks: str) -> None:
+    """Combinations are made of settings, survive JSON, and move both players at 8 px.
+
+    Each loss meets each penalty on one pair of networks, and one on all others: a loss sees scores alone.
+    """
+    spec, batch = DataSpec(height=8, width=8), ImageBatch(random_images(3, size=8))
+    every = networks == "ResNet(norm=none)"
+    pairs = itertools.product(LOSSES, PENALTIES) if every else zip(LOSSES, PENALTIES, strict=True)
+    for loss, penalty in pairs:
+        settings = [f"method.adversarial={loss}", f"method.penalty={penalty}", f"method.networks={networks}"]
+        if penalty != "NoPenalty" and "batch" in networks:
+            with pytest.raises(SettingError, match="with batch norm, which mixes them"):
+                override(small_named("lsgan32"), *settings)
+            continue
+        recipe = override(small_named("lsgan32"), *settings)
+        assert from_json(to_json(recipe), type(recipe)) == recipe
+        method = recipe.method.tiny()
+        pair = method.build(spec)
+        for turn, owned in zip(method.turns(), (pair.discriminator, pair.generator), strict=True):
+            pair.zero_grad(set_to_none=True)
+            total = turn.loss(pair, batch, Noise.of(0, 1, 2), Progress()).total
+            total.backward()
+            gradients = [weight.grad for weight in owned.parameters() if weight.grad is not None]
+            assert total.isfinite() and gradients, f"{loss}, {penalty}, {turn.name}"
+            assert all(gradient.isfinite().all() for gradient in gradients)
+            assert any(gradient.abs().max() > 0 for gradient in gradients)
+
+
+@pytest.mark.parametrize("moves", [1, 5])
+def test_the_discriminator_moves_as_often_as_asked(moves: int) -> None:
+    trainer = trainer_of(override(small_named("lsgan32"), f"method.discriminator_moves={moves}"))
+    trainer.step()
+    steps = {
+        player: {int(state["step"]) for state in optimizer.state.values()}
+        for player, optimizer in trainer.optimizers.items()
+    }
+    assert steps == {"discriminator": {moves}, "generator": {1}}
+
+
+@pytest.mark.parametrize("networks", [Convolutional(), ResNet(norm="none")])
+@pytest.mark.parametrize(
+    ("adversarial", "discriminator", "generator"),
+    [
+        (Logistic(), 2 * LOG2, LOG2),
+        (Minimax(), 2 * LOG2, -LOG2),
+        (LeastSquares(), 0.5, 0.5),
+        (Hinge(), 2.0, 0.0),
+        (Wasserstein(), 0.0, 0.0),
+        (Relativistic(), LOG2, LOG2),
+    ],
+)
+def test_a_judge_that_says_nothing_costs_the_closed_form(
+    adversarial, discriminator, generator, networks
+) -> None:
+    method = tiny(adversarial=adversarial, networks=networks)
+    pair = method.build(SPEC16)
+    silence_head(pair.discriminator)
+    loss = method.discriminator_loss(pair, BATCH, noise(), Progress())
+    assert loss.total.item() == pytest.approx(discriminator, abs=1e-6)
+    assert {name: part.item() for name, part in loss.parts.items()} == {
+        "accuracy on real": 0.0,
+        "accuracy on fake": 1.0,
+        "margin": 0.0,
+    }
+    loss = method.generator_loss(pair, BATCH, noise(), Progress())
+    assert loss.total.item() == pytest.approx(generator, abs=1e-6)
+
+
+@pytest.mark.parametrize("slope", [0.5, 3.0])
+@pytest.mark.parametrize(
+    ("penalty", "cost"),
+    [
+        (NoPenalty(), lambda slope: 0.0),
+        (GradientPenalty(), lambda slope: 10.0 * (slope - 1) ** 2),
+        (DRAGAN(), lambda slope: 10.0 * (slope - 1) ** 2),
+        (R1(gamma=4.0), lambda slope: 2.0 * slope**2),
+    ],
+)
+def test_a_linear_critic_pays_for_the_game_and_for_its_slope(slope: float, penalty, cost) -> None:
+    method = tiny(adversarial=Wasserstein(), penalty=penalty, networks=Convolutional(norm="none"))
+    pair = Pair(method.build(SPEC16).generator, Linear(one_hot(slope)))
+    fakes = pair.generator(method.latents(noise()))
+    margin = (slope * (BATCH.images - fakes)[:, 2, 1, 2].mean()).item()
+    loss = method.discriminator_loss(pair, BATCH, noise(), Progress())
+    assert loss.total.item() == pytest.approx(-margin + cost(slope), abs=1e-4)
+    assert loss.parts["margin"].item() == pytest.approx(margin, abs=1e-5)
+    if isinstance(penalty, NoPenalty):
+        assert "penalty" not in loss.parts
+    else:
+        assert loss.parts["penalty"].item() == pytest.approx(cost(slope), abs=1e-4)
+    measured = method.validation_metrics(pair, BATCH, noise())
+    assert measured["margin"].item() == pytest.approx(margin, abs=1e-5)
+
+
+def test_the_relativistic_generator_is_compared_with_real_images_of_its_own() -> None:
+    method = tiny(adversarial=Relativistic(), networks=Convolutional(norm="none"))
+    assert [turn.new_batch for turn in method.turns()] == [False, True]
+    assert [turn.new_batch for turn in tiny().turns()] == [False, False]
+    pair = Pair(method.build(SPEC16).generator, Linear(one_hot(2.0)))
+    with torch.no_grad():
+        fakes = pair.generator(method.latents(noise()))
+        gap = pair.discriminator(fakes) - pair.discriminator(BATCH.images)
+    loss = method.generator_loss(pair, BATCH, noise(), Progress()).total
+    assert loss.item() == pytest.approx(torch.log1p(torch.exp(-gap)).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("networks", [Convolutional(), ResNet(norm="batch")])
+@pytest.mark.parametrize("penalty", [GradientPenalty(), DRAGAN(), R1()])
+def test_a_penalty_of_slopes_and_batch_norm_exclude_each_other(penalty, networks) -> None:
+    with pytest.raises(SettingError, match=rf"Received: {type(penalty).__name__} with batch norm"):
+        GAN(penalty=penalty, networks=networks)
+    assert GAN(networks=networks).penalty == NoPenalty()
+    assert GAN(penalty=penalty, networks=SNResNet()).penalty == penalty
+
+
+@pytest.mark.parametrize("name", ["latent", "discriminator_moves"])
+def test_counts_must_be_positive(name: str) -> None:
+    with pytest.raises(SettingError, match=rf"method\.{name} must be at least 1. Received: {name}=0"):
+        GAN(**{name: 0})
