@@ -14,6 +14,7 @@ from gansmith import __version__
 from gansmith.cli.evaluate import evaluate
 from gansmith.cli.generate import generate
 from gansmith.cli.inspect import inspect_
+from gansmith.cli.new import new
 from gansmith.cli.options import Verb, with_lines
 from gansmith.cli.plan import plan
 from gansmith.cli.prepare import prepare
@@ -64,6 +65,7 @@ def cli() -> None:
     gansmith walk runs/one -o walk.gif                a walk from picture to picture
     gansmith evaluate runs/one my_pictures            numbers, with intervals
     gansmith report runs/one                          a page to look at
+    gansmith new method my_gan                        a method of your own
     """
 
 
@@ -111,5 +113,5 @@ def _say(message: str) -> None:
         click.echo(f"gansmith: {message}", err=True)
 
 
-for _verb in (demo, recipes, prepare, inspect_, train, plan, generate, walk_, evaluate, report, compare):
+for _verb in (demo, recipes, prepare, inspect_, train, plan, generate, walk_, evaluate, report, compare, new):
     cli.add_command(_verb)

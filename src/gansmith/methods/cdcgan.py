@@ -86,7 +86,7 @@ class ConditionalDCGAN(PairMethod[Any, Any]):
     width: int = 64
     embedding: int = 8  # Numbers the condition becomes; many drown z, and all images of a class are one.
     adversarial: AdversarialLoss = Logistic()
-    penalty: Penalty = R1(gamma=2.0)  # Keeps the discriminator gentle; NoPenalty for the paper's game.
+    penalty: Penalty = R1(gamma=1.0)  # Keeps the discriminator gentle; NoPenalty for the paper's game.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent", "width", "embedding")
