@@ -159,3 +159,23 @@ def test_mixed_seeds_depend_on_the_order() -> None:
 def test_mixed_seeds_of_neighbours_differ_in_half_of_their_bits() -> None:
     flips = [(mix_seeds(a) ^ mix_seeds(a + 1)).bit_count() for a in range(400)]
     assert sum(flips) / len(flips) == pytest.approx(31.5, abs=5 * (63 / 4 / 400) ** 0.5)
+
+
+def test_bulk_numbers_are_normal_independent_and_a_function_of_the_seed() -> None:
+    noise = Noise.of(3, 4, 5)
+    first, second = noise.bulk_normal(200, 101), noise.bulk_normal(200, 101)
+    for numbers in (first, second):
+        assert numbers.shape == (3, 200, 101) and numbers.dtype == torch.float32
+        assert float(numbers.mean()) == pytest.approx(0.0, abs=0.02)
+        assert float(numbers.std()) == pytest.approx(1.0, abs=0.02)
+        assert float((numbers.abs() < 1.0).float().mean()) == pytest.approx(0.6827, abs=0.01)
+    rows = torch.cat([first, second]).flatten(1)
+    assert float((torch.corrcoef(rows) - torch.eye(6)).abs().max()) < 0.04
+    assert torch.equal(Noise.of(4).bulk_normal(200, 101)[0], first[1])
+
+
+def test_a_fork_does_not_depend_on_what_was_drawn() -> None:
+    drawn = Noise.of(1, 2)
+    drawn.normal(7)
+    assert torch.equal(drawn.fork("maps").normal(5), Noise.of(1, 2).fork("maps").normal(5))
+    assert not torch.equal(Noise.of(1, 2).fork("maps").normal(5), Noise.of(1, 2).fork("z").normal(5))

@@ -110,7 +110,7 @@ class Noise:
         return Noise(_mix(self.seeds ^ number) & (2**63 - 1))
 
     def bulk_normal(self, *shape: int) -> Float[Tensor, "batch ..."]:
-        """Numbers from N(0, 1) as fast as ``torch.randn`` makes them, shape [batch, *shape].
+        """Numbers from N(0, 1), several times as fast as ``normal``, shape [batch, *shape].
 
         For maps of noise. As ``normal``, a function of (seed, position) and the same on every device; but
         made of 32-bit hashes in float32, so the largest lie 6.7 standard deviations out.
