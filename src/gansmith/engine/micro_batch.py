@@ -24,7 +24,7 @@ def micro_batch(batch: int, processes: int, max_size: int | None = None) -> int:
             f"processes. Try train.batch={near}."
         )
     part = batch // processes
-    return max(n for n in range(1, min(max_size or part, part) + 1) if part % n == 0)
+    return next(n for n in range(min(max_size or part, part), 0, -1) if part % n == 0)
 
 
 def in_parts(batch: B, noise: Noise, size: int) -> list[tuple[B, Noise]]:
