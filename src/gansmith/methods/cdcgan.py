@@ -13,7 +13,6 @@ from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores
 from gansmith.errors import at_least
 from gansmith.losses.adversarial import AdversarialLoss, Logistic, accuracy
-from gansmith.losses.penalties import R1, Penalty
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, AttributePrompt, LabelledBatch, LabelPrompt
 from gansmith.methods.pair import PairMethod
@@ -46,9 +45,6 @@ class ConditionalGenerator(nn.Module):
 class ConditionalDiscriminator(nn.Module):
     """DCGAN's discriminator of images beside their condition: each number of its embedding is a channel more.
 
-    Without batch norm: that shows it real and generated images apart, batch by batch, and it then wins so
-    early that every image of a class becomes the same.
-
     Args:
         spec: the images judged, and the names of classes or attributes.
         column: ``labels`` or ``attributes``.
@@ -60,10 +56,7 @@ class ConditionalDiscriminator(nn.Module):
         super().__init__()
         self.embedding = Embedding(spec, column, embedding)
         wider = replace(spec, channels=spec.channels + embedding)
-        self.network = DCGANDiscriminator(wider, width, max_channels=512, norm="none")
-        for module in self.network.modules():
-            if isinstance(module, nn.Conv2d):  # Without a norm the scale has to be right itself.
-                nn.init.kaiming_normal_(module.weight, a=0.2)
+        self.network = DCGANDiscriminator(wider, width, max_channels=512)
 
     def forward(self, images: Images, condition: Tensor) -> Scores:
         scores: Scores = self.network(beside(images, self.embedding(condition)))
@@ -84,9 +77,8 @@ class ConditionalDCGAN(PairMethod[Any, Any]):
 
     latent: int = 100
     width: int = 64
-    embedding: int = 8  # Numbers the condition becomes; many drown z, and all images of a class are one.
+    embedding: int = 16  # Numbers the condition becomes; many drown z, and all images of a class are one.
     adversarial: AdversarialLoss = Logistic()
-    penalty: Penalty = R1(gamma=1.0)  # Keeps the discriminator gentle; NoPenalty for the paper's game.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent", "width", "embedding")
@@ -110,14 +102,10 @@ class ConditionalDCGAN(PairMethod[Any, Any]):
     def discriminator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """Real images with their label against fakes that were asked for the same."""
         prompt = self.prompt(batch)
-        fakes = self.fakes(networks, prompt, noise).detach()
         real = self.critic_scores(networks, batch.images, prompt)
-        fake = self.critic_scores(networks, fakes, prompt)
-        penalty = self.penalty(
-            lambda images: self.critic_scores(networks, images, prompt), batch.images, fakes, noise
-        )
-        parts = {"D(x)": real.sigmoid().mean(), "D(G(z))": fake.sigmoid().mean(), "penalty": penalty.detach()}
-        return Loss(self.adversarial.discriminator(real, fake) + penalty, parts)
+        fake = self.critic_scores(networks, self.fakes(networks, prompt, noise).detach(), prompt)
+        parts = {"D(x)": real.sigmoid().mean(), "D(G(z))": fake.sigmoid().mean()}
+        return Loss(self.adversarial.discriminator(real, fake), parts)
 
     def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The discriminator should take the fake for a real image of its label."""
