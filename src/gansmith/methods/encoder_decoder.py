@@ -59,6 +59,7 @@ class EncoderDecoderGenerator(nn.Module):
 
     def forward(self, latents: Latents, condition: Tensor) -> Images:
         label = self.embedding(condition)
+        label = label / label.shape[1] ** 0.5  # As loud as one channel of features, or z would be drowned.
         noise_map = self.noise_map(torch.cat([latents, label], dim=1))
         features = self.start(noise_map.view(-1, 1, self._spec.height, self._spec.width))
         for block in self.encoder:
