@@ -82,7 +82,7 @@ def test_both_players_see_the_condition(kind) -> None:
 
 
 def test_the_condition_does_not_drown_z() -> None:
-    """Untrained images of one class differ more than the means of classes do, or all of a class become one."""
+    """Untrained images of one class differ more than the means of classes do."""
     torch.manual_seed(0)
     spec = DataSpec(height=28, width=28, channels=1, class_names=tuple("0123456789"))
     generator = ConditionalDCGAN(width=32).build(spec).generator

@@ -60,7 +60,7 @@ def test_the_label_joins_every_size_of_the_decoder() -> None:
 
 @pytest.mark.parametrize("embedding", [4, 16, 50])
 def test_the_label_does_not_drown_z(embedding: int) -> None:
-    """Untrained images of one class differ more than the means of classes do, or all of a class become one."""
+    """Untrained images of one class differ more than the means of classes do."""
     torch.manual_seed(0)
     spec = DataSpec(height=28, width=28, channels=1, class_names=tuple("0123456789"))
     generator = EncoderDecoderGAN(width=16, embedding=embedding).build(spec).generator

@@ -92,7 +92,7 @@ class EncoderDecoderGAN(ConditionalDCGAN):
         sizes = (self.latent, self.embedding, self.bottleneck)
         return Pair(
             EncoderDecoderGenerator(spec, column, sizes, self.width),
-            ConditionalDiscriminator(spec, column, self.embedding, 2 * self.width),
+            ConditionalDiscriminator(spec, column, self.embedding, 4 * self.width),
         )
 
     def tiny(self) -> "EncoderDecoderGAN":
