@@ -9,12 +9,12 @@ from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.methods.batches import AttributeBatch, LabelledBatch
-from gansmith.methods.cdcgan import ConditionalDiscriminator
 from gansmith.methods.encoder_decoder import (
     AttributeEncoderDecoderGAN,
     EncoderDecoderGAN,
     EncoderDecoderGenerator,
 )
+from gansmith.networks.conditional_dcgan import ConditionalDiscriminator
 
 SPEC = DataSpec(height=16, width=16, class_names=("a", "b", "c"), attribute_names=("hat", "glasses"))
 LABELS = torch.tensor([0, 1, 2, 1])

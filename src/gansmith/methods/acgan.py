@@ -17,16 +17,25 @@ from gansmith.losses.adversarial import AdversarialLoss, Logistic, accuracy
 from gansmith.losses.penalties import R1, Penalty
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, AttributePrompt, LabelledBatch, LabelPrompt
-from gansmith.methods.cdcgan import ConditionalGenerator
 from gansmith.methods.pair import PairMethod
 from gansmith.networks.bundle import Pair
+from gansmith.networks.conditional_dcgan import ConditionalGenerator
 from gansmith.networks.dcgan import DCGANDiscriminator, initialize
 
 Logits = Float[Tensor, "batch classes"]
 
 
 class AuxiliaryDiscriminator(nn.Module):
-    """DCGAN's convolutions with two heads: whether it is real, and what it shows."""
+    """DCGAN's convolutions with two heads: whether it is real, and what it shows.
+
+    Without batch norm, which shows real and generated images apart, batch by batch: with it the discriminator
+    soon wins, and every image of a class becomes the same (docs/methods/acgan.md has the figures).
+
+    Args:
+        spec: the images judged.
+        outputs: classes or attributes.
+        width: channels of the first layer; doubled at each further one.
+    """
 
     def __init__(self, spec: DataSpec, outputs: int, width: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A generator with a waist: noise and label through an encoder, a bottleneck and an unpooling decoder."""
+"""A generator with a bottleneck: noise and label through an encoder, the bottleneck and an unpooling decoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, full
 from gansmith.methods.batches import AttributeBatch, AttributePrompt
-from gansmith.methods.cdcgan import ConditionalDCGAN, ConditionalDiscriminator
+from gansmith.methods.cdcgan import ConditionalDCGAN
 from gansmith.networks.bundle import Pair
 from gansmith.networks.conditional import Embedding, beside
+from gansmith.networks.conditional_dcgan import ConditionalDiscriminator
 from gansmith.networks.conv import ProjectLatent, ScoreHead
 from gansmith.networks.dcgan import initialize
 from gansmith.networks.resolution import resolution_steps
