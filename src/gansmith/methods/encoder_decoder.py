@@ -1,4 +1,4 @@
-"""A generator with a bottleneck: noise and label through an encoder, the bottleneck and an unpooling decoder."""
+"""A generator with a bottleneck: noise and label through an encoder, and out by an unpooling decoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
