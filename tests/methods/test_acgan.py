@@ -10,6 +10,7 @@ from torch import nn
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
+from gansmith.losses.penalties import R1, NoPenalty
 from gansmith.methods.acgan import ACGAN, AttributeACGAN, right
 from gansmith.methods.batches import AttributeBatch, LabelledBatch, LabelPrompt
 from gansmith.networks.bundle import Pair
@@ -38,7 +39,7 @@ def silenced(method: ACGAN) -> Pair:
 )
 @pytest.mark.parametrize("auxiliary", [0.0, 1.0, 2.5])
 def test_heads_that_say_nothing_cost_the_closed_form(kind, batch, unsure, auxiliary) -> None:
-    method = kind(latent=6, width=4, embedding=3, auxiliary=auxiliary)
+    method = kind(latent=6, width=4, embedding=3, auxiliary=auxiliary, penalty=NoPenalty())
     networks = silenced(method)
     loss = method.discriminator_loss(networks, batch, noise(), Progress())
     # Source and class, each on real images and on fakes.
@@ -61,7 +62,7 @@ class Shows(nn.Module):
 
 
 def test_reals_count_by_their_label_and_fakes_by_what_was_asked() -> None:
-    networks, method = Pair(Shows(), Knows()), ACGAN()
+    networks, method = Pair(Shows(), Knows()), ACGAN(penalty=NoPenalty())
     obeys = LabelledBatch(Shows()(torch.zeros(4, 1), LABELS), LABELS)
     loss = method.discriminator_loss(networks, obeys, noise(), Progress())
     assert loss.total.item() == pytest.approx(2 * LOG2, abs=1e-4)
@@ -71,6 +72,22 @@ def test_reals_count_by_their_label_and_fakes_by_what_was_asked() -> None:
     assert loss.total.item() == pytest.approx(2 * LOG2 + 100.0 / 4, abs=1e-3)
     assert loss.parts["class accuracy on real"].item() == 0.75
     assert loss.parts["class accuracy on fake"].item() == 1.0
+
+
+def test_the_class_of_fakes_counts_as_much_as_it_is_told_to() -> None:
+    method = ACGAN(latent=6, width=4, embedding=3, on_fakes=0.0, penalty=NoPenalty())
+    loss = method.discriminator_loss(silenced(method), BATCH, noise(), Progress())
+    assert loss.total.item() == pytest.approx(2 * LOG2 + LOG3, abs=1e-5)
+
+
+def test_r1_is_of_the_source_and_not_of_the_class() -> None:
+    class Sums(nn.Module):
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return 0.5 * images.flatten(1).sum(dim=1), 0.0 * images[:, :, 0, 0]
+
+    networks = Pair(Shows(), Sums())  # A slope of 1/2 in each of 768 numbers.
+    loss = ACGAN(penalty=R1(gamma=2.0)).discriminator_loss(networks, BATCH, noise(), Progress())
+    assert loss.parts["penalty"].item() == pytest.approx(0.25 * 768, rel=1e-5)
 
 
 def test_shares_of_what_is_told_right() -> None:

@@ -1,19 +1,20 @@
-"""The generator with a waist: what passes through it, and who sees the label."""
+"""The generator with a bottleneck: what passes through it, and who sees the label."""
 
 import pytest
 import torch
 from helpers import random_images
+from torch import nn
 
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.methods.batches import AttributeBatch, LabelledBatch
-from gansmith.methods.cdcgan import ConditionalDiscriminator
 from gansmith.methods.encoder_decoder import (
     AttributeEncoderDecoderGAN,
     EncoderDecoderGAN,
     EncoderDecoderGenerator,
 )
+from gansmith.networks.conditional_dcgan import ConditionalDiscriminator
 
 SPEC = DataSpec(height=16, width=16, class_names=("a", "b", "c"), attribute_names=("hat", "glasses"))
 LABELS = torch.tensor([0, 1, 2, 1])
@@ -32,12 +33,41 @@ def test_images_at_several_sizes(height: int, width: int, channels: int) -> None
     assert images.abs().max().item() <= 1.0
 
 
+def test_all_that_z_says_passes_through_the_bottleneck() -> None:
+    """Cut there, images no longer depend on z, but still on the label: the decoder sees it itself."""
+    generator = made()
+    for _ in range(50):  # Running statistics must be those of what passes by.
+        generator(torch.randn(8, LATENT), torch.arange(8) % 3)
+    narrow = generator.eval().bottleneck[0]
+    assert narrow.out_channels == WAIST
+    assert generator.spread[0].in_channels == WAIST + EMBEDDING
+    latents, label = torch.randn(2, LATENT), torch.tensor([1])
+    with torch.no_grad():
+        before = generator(latents, label.expand(2))
+        nn.init.zeros_(narrow.weight)
+        one, other = generator(latents[:1], label), generator(latents[1:], label)
+        of_another_class = generator(latents[:1], torch.tensor([2]))
+    assert (before[0] - before[1]).abs().max().item() > 1e-6
+    torch.testing.assert_close(one, other)
+    assert (one - of_another_class).abs().max().item() > 1e-6
+
+
 def test_the_label_joins_every_size_of_the_decoder() -> None:
     generator = made()
     firsts = [block[0] for block in generator.decoder] + [generator.last]
-    widths = [16, 8, 4]
-    assert [layer.in_channels - EMBEDDING for layer in firsts] == widths
-    assert generator.base == (16, 4, 4)
+    assert [layer.in_channels - EMBEDDING for layer in firsts] == [16, 8, 4]
+
+
+@pytest.mark.parametrize("embedding", [4, 16, 50])
+def test_the_label_does_not_drown_z(embedding: int) -> None:
+    """Untrained images of one class differ more than the means of classes do."""
+    torch.manual_seed(0)
+    spec = DataSpec(height=28, width=28, channels=1, class_names=tuple("0123456789"))
+    generator = EncoderDecoderGAN(width=16, embedding=embedding).build(spec).generator
+    labels = torch.arange(10).repeat_interleave(16)
+    with torch.no_grad():
+        by_class = generator(torch.randn(160, 100), labels).view(10, 16, -1)
+    assert by_class.std(dim=1).mean() > by_class.mean(dim=1).std(dim=0).mean()
 
 
 def test_its_game_is_conditional_dcgans() -> None:

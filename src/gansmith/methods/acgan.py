@@ -14,26 +14,39 @@ from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Scalar, Scores, full
 from gansmith.errors import at_least
 from gansmith.losses.adversarial import AdversarialLoss, Logistic, accuracy
+from gansmith.losses.penalties import R1, Penalty
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, AttributePrompt, LabelledBatch, LabelPrompt
-from gansmith.methods.cdcgan import ConditionalGenerator
 from gansmith.methods.pair import PairMethod
 from gansmith.networks.bundle import Pair
+from gansmith.networks.conditional_dcgan import ConditionalGenerator
 from gansmith.networks.dcgan import DCGANDiscriminator, initialize
 
 Logits = Float[Tensor, "batch classes"]
 
 
 class AuxiliaryDiscriminator(nn.Module):
-    """DCGAN's convolutions with two heads: whether it is real, and what it shows."""
+    """DCGAN's convolutions with two heads: whether it is real, and what it shows.
+
+    Without batch norm, which shows real and generated images apart, batch by batch: with it the discriminator
+    soon wins, and every image of a class becomes the same (docs/methods/acgan.md has the figures).
+
+    Args:
+        spec: the images judged.
+        outputs: classes or attributes.
+        width: channels of the first layer; doubled at each further one.
+    """
 
     def __init__(self, spec: DataSpec, outputs: int, width: int) -> None:
         super().__init__()
-        convolutions: list[Any] = list(DCGANDiscriminator(spec, width, max_channels=512).main)
+        convolutions: list[Any] = list(DCGANDiscriminator(spec, width, max_channels=512, norm="none").main)
         self.trunk = nn.Sequential(*convolutions[:-2], nn.Flatten())  # Without its head of one score.
         features = convolutions[-2].weight.numel()  # Which covers the whole grid.
         self.source, self.auxiliary = nn.Linear(features, 1), nn.Linear(features, outputs)
         initialize(self)
+        for module in self.trunk:
+            if isinstance(module, nn.Conv2d):  # Without a norm the scale has to be right itself.
+                nn.init.kaiming_normal_(module.weight, a=0.2)
 
     def forward(self, images: Images) -> tuple[Scores, Logits]:
         features = self.trunk(images)
@@ -60,6 +73,7 @@ class ACGAN(PairMethod[Any, Any]):
     auxiliary: float = 1.0  # Weight of L_C.
     on_fakes: float = 1.0  # Weight of L_C on fakes in the discriminator's loss, beside that of real images.
     adversarial: AdversarialLoss = Logistic()
+    penalty: Penalty = R1(gamma=2.0)  # Keeps the discriminator gentle; NoPenalty for the paper's game.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent", "width", "embedding")
@@ -86,7 +100,11 @@ class ACGAN(PairMethod[Any, Any]):
         """-(L_S + L_C)."""
         prompt = self.prompt(batch)
         real, real_class = networks.discriminator(batch.images)
-        fake, fake_class = networks.discriminator(self.fakes(networks, prompt, noise).detach())
+        fakes = self.fakes(networks, prompt, noise).detach()
+        fake, fake_class = networks.discriminator(fakes)
+        penalty = self.penalty(
+            lambda images: self.critic_scores(networks, images, prompt), batch.images, fakes, noise
+        )
         told = self.classification(real_class, prompt)
         told = told + self.on_fakes * self.classification(fake_class, prompt)
         parts = {
@@ -94,8 +112,9 @@ class ACGAN(PairMethod[Any, Any]):
             "D(G(z))": fake.sigmoid().mean(),
             "class accuracy on real": right(real_class, prompt[0]),
             "class accuracy on fake": right(fake_class, prompt[0]),
+            "penalty": penalty.detach(),
         }
-        return Loss(self.adversarial.discriminator(real, fake) + self.auxiliary * told, parts)
+        return Loss(self.adversarial.discriminator(real, fake) + self.auxiliary * told + penalty, parts)
 
     def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """L_S - L_C."""

@@ -4,79 +4,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
-from gansmith.core.tensors import Images, Latents, Scores
+from gansmith.core.tensors import Images
 from gansmith.errors import at_least
 from gansmith.losses.adversarial import AdversarialLoss, Logistic, accuracy
-from gansmith.losses.penalties import R1, Penalty
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, AttributePrompt, LabelledBatch, LabelPrompt
 from gansmith.methods.pair import PairMethod
 from gansmith.networks.bundle import Pair
-from gansmith.networks.conditional import Embedding, beside
-from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-
-
-class ConditionalGenerator(nn.Module):
-    """Z and an embedding of the condition, side by side, through DCGAN's generator.
-
-    Args:
-        spec: the images wanted, and the names of classes or attributes.
-        column: ``labels`` or ``attributes``.
-        latent: numbers in z.
-        embedding: numbers the condition becomes.
-        width: channels before the last layer; doubled towards the input.
-    """
-
-    def __init__(self, spec: DataSpec, column: str, latent: int, embedding: int, width: int) -> None:
-        super().__init__()
-        self.embedding = Embedding(spec, column, embedding)
-        self.network = DCGANGenerator(spec, latent + embedding, width, max_channels=512)
-
-    def forward(self, latents: Latents, condition: Tensor) -> Images:
-        images: Images = self.network(torch.cat([latents, self.embedding(condition)], dim=1))
-        return images
-
-
-class ConditionalDiscriminator(nn.Module):
-    """DCGAN's discriminator of images beside their condition: each number of its embedding is a channel more.
-
-    Without batch norm: that shows it real and generated images apart, batch by batch, and it then wins so
-    early that every image of a class becomes the same.
-
-    Args:
-        spec: the images judged, and the names of classes or attributes.
-        column: ``labels`` or ``attributes``.
-        embedding: numbers the condition becomes, each a plane that is the same everywhere.
-        width: channels of the first layer; doubled at each further one.
-    """
-
-    def __init__(self, spec: DataSpec, column: str, embedding: int, width: int) -> None:
-        super().__init__()
-        self.embedding = Embedding(spec, column, embedding)
-        wider = replace(spec, channels=spec.channels + embedding)
-        self.network = DCGANDiscriminator(wider, width, max_channels=512, norm="none")
-        for module in self.network.modules():
-            if isinstance(module, nn.Conv2d):  # Without a norm the scale has to be right itself.
-                nn.init.kaiming_normal_(module.weight, a=0.2)
-
-    def forward(self, images: Images, condition: Tensor) -> Scores:
-        scores: Scores = self.network(beside(images, self.embedding(condition)))
-        return scores
+from gansmith.networks.conditional_dcgan import ConditionalDiscriminator, ConditionalGenerator
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionalDCGAN(PairMethod[Any, Any]):
     """G: max E[log D(G(z, y), y)]; D: max E[log D(x, y)] + E[log(1 - D(G(z, y), y))] (equation 2).
 
+    Fakes are made, and judged, for the labels of the real images in the batch.
+
     Example:
-        >>> ConditionalDCGAN(width=32).turns()[0].name
-        'discriminator'
+        >>> method = ConditionalDCGAN(width=32)
+        >>> networks = method.build(DataSpec(height=28, width=28, channels=1, class_names=("cat", "dog")))
+        >>> dogs = method.generate(networks, LabelPrompt(torch.tensor([1, 1])), Noise.of(0, 1))
     """
 
     batch_type: ClassVar[type[Any]] = LabelledBatch
@@ -84,9 +36,8 @@ class ConditionalDCGAN(PairMethod[Any, Any]):
 
     latent: int = 100
     width: int = 64
-    embedding: int = 8  # Numbers the condition becomes; many drown z, and all images of a class are one.
+    embedding: int = 16  # Numbers the condition becomes; many drown z, and all images of a class are one.
     adversarial: AdversarialLoss = Logistic()
-    penalty: Penalty = R1(gamma=1.0)  # Keeps the discriminator gentle; NoPenalty for the paper's game.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent", "width", "embedding")
@@ -110,14 +61,10 @@ class ConditionalDCGAN(PairMethod[Any, Any]):
     def discriminator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """Real images with their label against fakes that were asked for the same."""
         prompt = self.prompt(batch)
-        fakes = self.fakes(networks, prompt, noise).detach()
         real = self.critic_scores(networks, batch.images, prompt)
-        fake = self.critic_scores(networks, fakes, prompt)
-        penalty = self.penalty(
-            lambda images: self.critic_scores(networks, images, prompt), batch.images, fakes, noise
-        )
-        parts = {"D(x)": real.sigmoid().mean(), "D(G(z))": fake.sigmoid().mean(), "penalty": penalty.detach()}
-        return Loss(self.adversarial.discriminator(real, fake) + penalty, parts)
+        fake = self.critic_scores(networks, self.fakes(networks, prompt, noise).detach(), prompt)
+        parts = {"D(x)": real.sigmoid().mean(), "D(G(z))": fake.sigmoid().mean()}
+        return Loss(self.adversarial.discriminator(real, fake), parts)
 
     def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The discriminator should take the fake for a real image of its label."""

@@ -1,4 +1,4 @@
-"""A generator with a waist: noise and label through an encoder, a bottleneck and an unpooling decoder."""
+"""A generator with a bottleneck: noise and label through an encoder, and out by an unpooling decoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,36 +6,33 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, full
 from gansmith.methods.batches import AttributeBatch, AttributePrompt
-from gansmith.methods.cdcgan import ConditionalDCGAN, ConditionalDiscriminator
+from gansmith.methods.cdcgan import ConditionalDCGAN
 from gansmith.networks.bundle import Pair
 from gansmith.networks.conditional import Embedding, beside
+from gansmith.networks.conditional_dcgan import ConditionalDiscriminator
+from gansmith.networks.conv import ProjectLatent, ScoreHead
 from gansmith.networks.dcgan import initialize
 from gansmith.networks.resolution import resolution_steps
-
-
-def _convolution(channels: int, wanted: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, wanted, 3, 1, 1, bias=False),
-        nn.BatchNorm2d(wanted),
-        nn.LeakyReLU(0.2, inplace=True),
-    )
 
 
 class EncoderDecoderGenerator(nn.Module):
     """Z and the label, drawn as a map of noise at full size, are pooled down, squeezed and unpooled again.
 
-    Unpooling puts each value where the encoder's pooling found its largest (Zeiler 2011), so the decoder
-    knows where things were; the label's embedding joins the features at every size of the decoder.
+    Unpooling repeats each value over a block of two by two. Places of the encoder's maxima, where others put
+    the values, would be a way past the bottleneck, and of noise they say nothing. The label's embedding joins
+    the features at every size of the decoder; batch norm on both sides of the bottleneck keeps what comes
+    through it as large as the label's numbers, which would drown it otherwise.
 
     Args:
         spec: the images wanted, and the names of classes or attributes.
         column: ``labels`` or ``attributes``.
-        sizes: numbers in z, in the embedding of the condition, and in the waist.
+        sizes: numbers in z, in the embedding of the condition, and in the bottleneck.
         width: channels at full size; doubled at each pooling, up to 512.
     """
 
@@ -44,36 +41,40 @@ class EncoderDecoderGenerator(nn.Module):
         latent, embedding, bottleneck = sizes
         height, base_width, steps = resolution_steps(spec.height, spec.width)
         widths = [min(width * 2**i, 512) for i in range(steps + 1)]
-        self._spec, self.base = spec, (widths[-1], height, base_width)
-        cells = widths[-1] * height * base_width
+        grid = (height, base_width)
+        self._spec = spec
         self.embedding = Embedding(spec, column, embedding)
-        self.first = nn.Linear(latent + embedding, spec.height * spec.width)
-        self.start = _convolution(1, widths[0])
-        self.encoder = nn.ModuleList(_convolution(narrow, wide) for narrow, wide in pairwise(widths))
-        self.pool, self.unpool = nn.MaxPool2d(2, return_indices=True), nn.MaxUnpool2d(2)
-        self.bottleneck = nn.Sequential(
-            nn.Linear(cells, bottleneck), nn.LeakyReLU(0.2), nn.Linear(bottleneck, cells)
+        self.noise_map = nn.Linear(latent + embedding, spec.height * spec.width)
+        self.start = _normed(nn.Conv2d(1, widths[0], 3, 1, 1, bias=False))
+        self.encoder = nn.ModuleList(
+            _normed(nn.Conv2d(narrow, wide, 3, 1, 1, bias=False)) for narrow, wide in pairwise(widths)
         )
-        wide_first = widths[::-1]
+        self.bottleneck = _normed(ScoreHead(widths[-1], bottleneck, grid, bias=False))
+        self.spread = _normed(ProjectLatent(bottleneck + embedding, widths[-1], grid, bias=False))
         self.decoder = nn.ModuleList(
-            _convolution(wide + embedding, narrow) for wide, narrow in pairwise(wide_first)
+            _normed(nn.Conv2d(wide + embedding, narrow, 3, 1, 1, bias=False))
+            for wide, narrow in pairwise(widths[::-1])
         )
         self.last = nn.Conv2d(widths[0] + embedding, spec.channels, 3, 1, 1)
         initialize(self)
 
     def forward(self, latents: Latents, condition: Tensor) -> Images:
         label = self.embedding(condition)
-        shape = (-1, 1, self._spec.height, self._spec.width)
-        features = self.start(self.first(torch.cat([latents, label], dim=1)).view(shape))
-        places = []
+        label = label / label.shape[1] ** 0.5  # As loud as one channel of features, or z would be drowned.
+        noise_map = self.noise_map(torch.cat([latents, label], dim=1))
+        features = self.start(noise_map.view(-1, 1, self._spec.height, self._spec.width))
         for block in self.encoder:
-            features, place = self.pool(block(features))
-            places.append(place)
-        features = self.bottleneck(features.flatten(1)).view(-1, *self.base)
-        for block, place in zip(self.decoder, reversed(places), strict=True):
-            features = block(beside(self.unpool(features, place), label))
+            features = F.max_pool2d(block(features), 2)
+        features = self.spread(beside(self.bottleneck(features), label))
+        for block in self.decoder:
+            unpooled = F.interpolate(features, scale_factor=2, mode="nearest")
+            features = block(beside(unpooled, label))
         images: Tensor = self.last(beside(features, label))
         return self._spec.to_network(full(images).tanh())
+
+
+def _normed(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    return nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels), nn.LeakyReLU(0.2, inplace=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +86,14 @@ class EncoderDecoderGAN(ConditionalDCGAN):
     """
 
     width: int = 32
-    bottleneck: int = 256  # Numbers in the waist.
+    bottleneck: int = 128  # Numbers in the bottleneck.
 
     def build(self, spec: DataSpec) -> Pair:
         column = self.columns[0]
         sizes = (self.latent, self.embedding, self.bottleneck)
         return Pair(
             EncoderDecoderGenerator(spec, column, sizes, self.width),
-            ConditionalDiscriminator(spec, column, self.embedding, 2 * self.width),
+            ConditionalDiscriminator(spec, column, self.embedding, 4 * self.width),
         )
 
     def tiny(self) -> "EncoderDecoderGAN":

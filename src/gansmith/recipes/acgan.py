@@ -11,11 +11,11 @@ from gansmith.methods.acgan import ACGAN, AttributeACGAN
 
 
 def acgan(size: int, method: ACGAN, name: str = "acgan") -> Recipe:
-    """Adam at 2e-4 with beta1 0.5; the class is learnt from real images alone.
+    """Adam at 2e-4 with betas (0, 0.99); the class is learnt from real images alone.
 
     With fakes in it, as in the paper, the class head learns what young fakes show: asked for 0, a 5.
     """
-    adam = Adam(lr=2e-4, betas=(0.5, 0.999))
+    adam = Adam(lr=2e-4, betas=(0.0, 0.99))
     what = "attributes" if isinstance(method, AttributeACGAN) else "labels"
     return Recipe(
         name=f"{name}{size}",

@@ -11,8 +11,8 @@ from gansmith.methods.cdcgan import AttributeDCGAN, ConditionalDCGAN
 
 
 def cdcgan(size: int, method: ConditionalDCGAN, name: str = "cdcgan") -> Recipe:
-    """Adam at 2e-4 with betas (0, 0.99), small batches for many steps."""
-    adam = Adam(lr=2e-4, betas=(0.0, 0.99))
+    """DCGAN's Adam, at 2e-4 with beta1 0.5, and small batches for many steps."""
+    adam = Adam(lr=2e-4, betas=(0.5, 0.999))
     what = "attributes" if isinstance(method, AttributeDCGAN) else "labels"
     return Recipe(
         name=f"{name}{size}",
@@ -20,14 +20,14 @@ def cdcgan(size: int, method: ConditionalDCGAN, name: str = "cdcgan") -> Recipe:
         method=method,
         optimizers={"discriminator": adam, "generator": adam},
         data=DataConfig(size=Size(size, size)),
-        train=TrainConfig(images=120_000, batch=32),
+        train=TrainConfig(images=150_000, batch=32),
     )
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
-    "cdcgan28": lambda: cdcgan(28, ConditionalDCGAN(width=32)),
-    "cdcgan32": lambda: cdcgan(32, ConditionalDCGAN(width=32)),
-    "cdcgan64": lambda: cdcgan(64, ConditionalDCGAN(width=32)),
-    "cdcgan-attributes32": lambda: cdcgan(32, AttributeDCGAN(width=32), "cdcgan-attributes"),
-    "cdcgan-attributes64": lambda: cdcgan(64, AttributeDCGAN(width=32), "cdcgan-attributes"),
+    "cdcgan28": lambda: cdcgan(28, ConditionalDCGAN()),
+    "cdcgan32": lambda: cdcgan(32, ConditionalDCGAN()),
+    "cdcgan64": lambda: cdcgan(64, ConditionalDCGAN()),
+    "cdcgan-attributes32": lambda: cdcgan(32, AttributeDCGAN(), "cdcgan-attributes"),
+    "cdcgan-attributes64": lambda: cdcgan(64, AttributeDCGAN(), "cdcgan-attributes"),
 }

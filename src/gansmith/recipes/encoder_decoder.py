@@ -11,8 +11,8 @@ from gansmith.methods.encoder_decoder import AttributeEncoderDecoderGAN, Encoder
 
 
 def encoder_decoder(size: int, method: EncoderDecoderGAN, name: str = "encoder-decoder") -> Recipe:
-    """Adam at 2e-4 with betas (0, 0.99), small batches for many steps."""
-    adam = Adam(lr=2e-4, betas=(0.0, 0.99))
+    """DCGAN's Adam, at 2e-4 with beta1 0.5, and small batches for many steps."""
+    adam = Adam(lr=2e-4, betas=(0.5, 0.999))
     what = "attributes" if isinstance(method, AttributeEncoderDecoderGAN) else "labels"
     return Recipe(
         name=f"{name}{size}",
