@@ -66,17 +66,17 @@ def test_of_many_refused_files_a_few_are_named(run_cli: Any, folder: Path) -> No
 def test_without_recipe_it_is_the_one_train_would_choose(run_cli: Any, folder: Path) -> None:
     code, out, err = run_cli("plan", folder, *TINY, *NARROW, "--device", "cpu", "--seconds", "0")
     assert code == 0, err
-    assert "rpgan8 (pictures are typically 24x24, and 8 px is the largest default they fill)" in out
-    assert "--recipe rpgan8 " in out
+    assert "faces8 (pictures are typically 24x24, and 8 px is the largest default they fill)" in out
+    assert "--recipe faces8 " in out
 
 
 @pytest.mark.parametrize(
     ("side", "on_gpu", "name", "told"),
     [
-        (300, False, "rpgan64", "64 px is the largest default that a processor learns in minutes"),
-        (300, True, "rpgan128", "128 px is the largest default that a GPU learns in reasonable time"),
-        (40, True, "rpgan32", "32 px is the largest default they fill"),
-        (5, False, "rpgan8", "8 px is the smallest default"),
+        (300, False, "faces64", "64 px is the largest default that a processor learns in minutes"),
+        (300, True, "faces256", "256 px is the largest default that a GPU learns in reasonable time"),
+        (40, True, "faces32", "32 px is the largest default they fill"),
+        (5, False, "faces8", "8 px is the smallest default"),
     ],
 )
 def test_why_a_recipe_is_chosen(

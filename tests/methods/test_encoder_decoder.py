@@ -86,3 +86,32 @@ def test_attributes_take_the_place_of_labels() -> None:
     networks = method.build(SPEC)
     images = method.generate(networks, method.prompt(batch), Noise.of(0, 1, 2, 3))
     assert images.shape == (4, 3, 16, 16)
+
+
+def test_mode_seeking_asks_for_images_that_differ_as_their_z_do() -> None:
+    """One over the ratio of the two distances: 1 where images differ as much as their z do."""
+
+    class Tiled(nn.Module):
+        """An image whose every pixel is the first number of z, times a factor."""
+
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, latents: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+            return self.factor * latents[:, :1, None, None].expand(-1, 3, 16, 16)
+
+    plain, seeking = (
+        EncoderDecoderGAN(latent=1, width=4, embedding=4, bottleneck=8, mode_seeking=weight)
+        for weight in (0.0, 0.5)
+    )
+    batch = LabelledBatch(random_images(4, seed=0), LABELS)
+    networks = plain.build(SPEC)
+    for factor, wanted in ((1.0, 1.0), (0.25, 4.0)):
+        networks.generator = Tiled(factor)
+        losses = [
+            method.generator_loss(networks, batch, Noise.of(0, 1, 2, 3), Progress())
+            for method in (plain, seeking)
+        ]
+        assert (losses[1].total - losses[0].total).item() == pytest.approx(0.5 * wanted, rel=1e-3)
+        assert losses[1].parts["apart"].item() == pytest.approx(factor, rel=1e-4)

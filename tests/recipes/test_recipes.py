@@ -61,16 +61,17 @@ def test_dcgan_at_any_size(size: str, channels: int) -> None:
 
 def test_the_default_follows_the_pictures_and_the_machine() -> None:
     assert [default_for(side, on_gpu=False) for side in (1, 8, 28, 31, 32, 64, 200)] == [
-        "rpgan8",
-        "rpgan8",
-        "rpgan28",
-        "rpgan28",
-        "rpgan32",
-        "rpgan64",
-        "rpgan64",
+        "faces8",
+        "faces8",
+        "faces28",
+        "faces28",
+        "faces32",
+        "faces64",
+        "faces64",
     ]
-    assert default_for(200, on_gpu=True) == "rpgan128"
-    for side in (1, 28, 32, 64, 128):
+    assert default_for(200, on_gpu=True) == "faces128"
+    assert default_for(300, on_gpu=True) == "faces256"
+    for side in (1, 28, 32, 64, 128, 256):
         assert default_for(side, on_gpu=True) in CATALOGUE
 
 

@@ -37,6 +37,15 @@ def to_size(ctx: click.Context, parameter: click.Parameter, value: str | None) -
     return None if value is None else Size.parse(value)
 
 
+def to_seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """``90s``, ``10m``, ``2h`` or ``1h30m``."""
+    if value is None:
+        return None
+    from gansmith.core.text import parse_duration
+
+    return parse_duration(value)
+
+
 def to_fit(value: str) -> tuple[Fit, Box | None]:
     """``crop``, ``pad``, ``stretch``, or ``box=left,top,right,bottom`` (which crops what is left to shape).
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gansmith.cli.options import Verb, given, import_code, on_device, with_code
+from gansmith.cli.options import Verb, given, import_code, on_device, to_seconds, with_code
 from gansmith.core.text import in_bytes, plural
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 @with_code
 @on_device
 @click.option("--seconds", type=float, default=5.0, show_default=True, help="To measure the speed for.")
+@click.option(
+    "--time", "duration", metavar="10m", callback=to_seconds, help="How far training would come in so long."
+)
 @click.option("--json", "as_json", is_flag=True, help="The plan for programs, alone on stdout.")
 def plan(
     data: str, recipe: str | None, settings: tuple[str, ...], device: str, as_json: bool, **asked: Any
@@ -42,7 +45,9 @@ def plan(
     opened = open_pictures(data, made, "gansmith inspect DATA names them all")
     click.echo("Measuring a few steps; of a large recipe one alone may take minutes.", err=True)
     found = measure(made, opened, device, asked["seconds"], why)
-    command = _command(data, name, settings, device)
+    if (duration := asked["duration"]) is not None:
+        found = found.lasting(duration)
+    command = _command(data, name, settings, device, duration)
     if as_json:
         click.echo(json.dumps(found.as_json() | {"command": command}, indent=2))
         return
@@ -50,8 +55,9 @@ def plan(
     click.echo(f"\nTo train:\n  {command}")
 
 
-def _command(data: str, recipe: str, settings: tuple[str, ...], device: str) -> str:
+def _command(data: str, recipe: str, settings: tuple[str, ...], device: str, duration: float | None) -> str:
     words = ["gansmith", "train", data, "--recipe", recipe]
+    words += [] if duration is None else ["--time", f"{duration:g}s"]
     for setting in settings:
         words += ["--set", setting]
     words += [] if device == "auto" else ["--device", device]

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gansmith.cli.options import Verb, given, import_code, on_device, with_code
+from gansmith.cli.options import Verb, given, import_code, on_device, to_seconds, with_code
 from gansmith.core.launch import speaks
+from gansmith.core.text import in_time
 
 if TYPE_CHECKING:
+    import torch
+
     from gansmith.config.recipe import Recipe
+    from gansmith.core.distributed import World
+    from gansmith.data.dataset import DataSet
     from gansmith.training.session import Outcome
 
 
@@ -32,6 +37,13 @@ def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--set", "settings", multiple=True, metavar="A.B=V", help="Change a setting of the recipe."
         ),
+        click.option(
+            "--time",
+            "duration",
+            metavar="10m",
+            callback=to_seconds,
+            help="Train for about so long (90s, 10m, 2h), measuring included; sets train.images.",
+        ),
         with_code,
         click.option("--dry-run", is_flag=True, help="Print what would happen and stop."),
         click.option("--json", "as_json", is_flag=True, help="With --dry-run: machine-readable, on stdout."),
@@ -43,18 +55,31 @@ def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command(cls=Verb)
 @click.option("--run", "run", default="runs/demo", show_default=True, metavar="DIR", help="Where to train.")
-@click.option("--images", type=int, default=None, help="How long to train, in images.")
+@click.option(
+    "--time",
+    "duration",
+    metavar="150s",
+    default="150s",
+    callback=to_seconds,
+    show_default=True,
+    help="How long to train.",
+)
+@click.option("--images", type=int, default=None, help="How long to train in images, in place of --time.")
 @on_device
-def demo(run: str, images: int | None, device: str) -> None:
-    """Train the default recipe on built-in faces for about two minutes."""
+def demo(run: str, duration: float, images: int | None, device: str) -> None:
+    """Train the default recipe on built-in faces for two and a half minutes on any machine.
+
+    The speed is measured first: faces of 32 px, or of 64 px where the machine is fast enough for them.
+    """
     from dataclasses import replace
 
-    from gansmith.recipes.rpgan import demo_recipe
+    from gansmith.runs.run import Run
 
-    recipe = demo_recipe()
+    begun = Run.is_run(Path(run))  # It goes on with the recipe it has.
+    recipe = _recipe("demo-faces", None if begun else "faces32", (), device, run)
     if images is not None:
         recipe = replace(recipe, train=replace(recipe.train, images=images))
-    outcome = _train("demo-faces", recipe, Path(run), device)
+    outcome = _train("demo-faces", recipe, Path(run), device, duration if images is None else None, "faces64")
     click.echo(
         "\nWhat to try next:\n"
         f"  gansmith generate {run} -o out --seeds 0-63\n"
@@ -78,18 +103,24 @@ def train(
     \b
     gansmith train my_pictures --run runs/one
     gansmith train mnist --recipe dcgan28 --run runs/digits --set train.images=100000
+    gansmith train my_pictures --run runs/evening --time 2h
     gansmith train demo-faces --run runs/slow --set optimizers.generator.lr=1e-4
     To resume a run, repeat its command. Without --run it is in runs/, named after DATA and recipe.
     """
     if asked["as_json"] and not asked["dry_run"]:
         raise click.UsageError("--json goes with --dry-run; a run's numbers are in its stats.jsonl.")
+    seconds = asked["duration"]
+    if seconds is not None and any(setting.startswith("train.images=") for setting in settings):
+        raise click.UsageError("--time finds train.images, so only one of the two can be given.")
+    if seconds is not None and asked["dry_run"]:
+        raise click.UsageError("--time measures the speed; gansmith plan DATA --time does that alone.")
     import_code(asked["code"])
     chosen = _recipe(data, recipe, settings, device, run)
     if asked["dry_run"]:
         _dry_run(data, chosen, asked["as_json"])
         return
     place = Path(run or f"runs/{Path(data).stem.partition(':')[0]}-{chosen.name}")
-    outcome = _train(data, chosen, place, device)
+    outcome = _train(data, chosen, place, device, seconds)
     sys.exit(outcome.interruption.exit_code)
 
 
@@ -110,30 +141,80 @@ def _recipe(data: str, name: str | None, settings: tuple[str, ...], device: str,
     return make_recipe(name, settings)
 
 
-def _train(data: str, recipe: "Recipe", run: Path, device: str) -> "Outcome":
+def _train(
+    data: str,
+    recipe: "Recipe",
+    run: Path,
+    device: str,
+    seconds: float | None = None,
+    larger: str | None = None,
+) -> "Outcome":
+    """Open the data and train, for so many seconds or for ``train.images``.
+
+    ``larger`` is the recipe to take where this one would be done long before.
+    """
     from gansmith.cli.recipe_choice import open_pictures
     from gansmith.core.console import console
     from gansmith.core.distributed import my_device, process_group
     from gansmith.engine.device import pick_device
+    from gansmith.training.duration import as_begun
     from gansmith.training.session import train as start
 
-    with process_group(pick_device(my_device(device))) as world:
+    where = pick_device(my_device(device))
+    with process_group(where) as world:
         if not world.is_main:
             world.barrier()  # The first one downloads and caches, where anything has to be.
-        all_listed = f"all are listed in {run / 'data.json'}"
-        opened = open_pictures(data, recipe, all_listed, quiet=not world.is_main)
+        if seconds is not None and (kept := as_begun(recipe, run)) is not None:
+            recipe, seconds = kept, None
+
+        def opened_for(recipe: "Recipe") -> "DataSet":
+            return open_pictures(data, recipe, f"all are listed in {run / 'data.json'}", not world.is_main)
+
+        opened = opened_for(recipe)
         if world.is_main:
             world.barrier()
+        if seconds is not None:
+            recipe, opened = _lasting(seconds, recipe, opened, opened_for, where, world, larger)
         outcome = start(recipe, opened, run, device=device, console=console(), world=world)
-    if not world.is_main:
-        return outcome
+    if world.is_main:
+        _say(outcome)
+    return outcome
+
+
+def _say(outcome: "Outcome") -> None:
+    """What came of it, and where it is."""
     if outcome.interruption.signal is not None:
         click.echo(f"Stopped and saved after {outcome.images} images. The same command resumes.", err=True)
-    else:
-        click.echo(f"Done: {outcome.images} images in {outcome.run.path}.")
-        for what, path in outcome.shown.items():
-            click.echo(f"  {what:18} {path}")
-    return outcome
+        return
+    click.echo(f"Done: {outcome.images} images in {outcome.run.path}.")
+    for what, path in outcome.shown.items():
+        click.echo(f"  {what:18} {path}")
+
+
+def _lasting(
+    seconds: float,
+    recipe: "Recipe",
+    opened: "DataSet",
+    opened_for: Callable[["Recipe"], "DataSet"],
+    device: "torch.device",
+    world: "World",
+    larger: str | None,
+) -> tuple["Recipe", "DataSet"]:
+    """The recipe whose training takes so many seconds here, and the data in its form."""
+    from gansmith.recipes import named
+    from gansmith.training.duration import PLENTY, lasting
+
+    recipe, speed = lasting(recipe, opened, seconds, device, world)
+    if larger is not None and recipe.train.images > PLENTY:
+        recipe = named(larger)
+        opened = opened_for(recipe)
+        recipe, speed = lasting(recipe, opened, seconds, device, world)
+    if world.is_main and speaks():
+        images, size = recipe.train.images, recipe.data.size
+        click.echo(
+            f"{speed:.0f} images/s at {size} px here: {in_time(seconds)} are {images:,} images.", err=True
+        )
+    return recipe, opened
 
 
 def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:

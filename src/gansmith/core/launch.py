@@ -18,5 +18,5 @@ def speaks() -> bool:
 
 
 def claim(mine: bool) -> None:
-    """From now on this process speaks, or is silent."""
+    """Let this process print messages from now on, or not."""
     _claims.append(mine)

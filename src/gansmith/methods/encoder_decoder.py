@@ -9,8 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gansmith.core.noise import Noise
+from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, full
+from gansmith.errors import at_least
+from gansmith.methods.base import Loss
 from gansmith.methods.batches import AttributeBatch, AttributePrompt
 from gansmith.methods.cdcgan import ConditionalDCGAN
 from gansmith.networks.bundle import Pair
@@ -87,6 +91,12 @@ class EncoderDecoderGAN(ConditionalDCGAN):
 
     width: int = 32
     bottleneck: int = 128  # Numbers in the bottleneck.
+    mode_seeking: float = 0.0  # Weight of the loss that keeps two z of a label apart (Mao 2019); 0: none.
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 1, "bottleneck")
+        at_least(self, 0, "mode_seeking")
 
     def build(self, spec: DataSpec) -> Pair:
         column = self.columns[0]
@@ -95,6 +105,18 @@ class EncoderDecoderGAN(ConditionalDCGAN):
             EncoderDecoderGenerator(spec, column, sizes, self.width),
             ConditionalDiscriminator(spec, column, self.embedding, 4 * self.width),
         )
+
+    def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
+        """The game's, and 1 / (|G(z1, y) - G(z2, y)| / |z1 - z2|), for a generator that would forget z."""
+        loss = super().generator_loss(networks, batch, noise, progress)
+        if self.mode_seeking == 0:
+            return loss
+        prompt, draws = self.prompt(batch), (noise.fork("z1"), noise.fork("z2"))
+        first, second = (self.latents(each) for each in draws)
+        images = [self.synthesize(networks, z, noise, prompt) for z in (first, second)]
+        apart = (images[0] - images[1]).abs().flatten(1).mean(dim=1) / (first - second).abs().mean(dim=1)
+        seeking = (1.0 / (apart + 1e-5)).mean()
+        return Loss(loss.total + self.mode_seeking * seeking, {**loss.parts, "apart": apart.mean().detach()})
 
     def tiny(self) -> "EncoderDecoderGAN":
         return replace(self, latent=6, width=4, embedding=4, bottleneck=8)

@@ -11,7 +11,7 @@ from gansmith.errors import SettingError, nearest
 def _catalogue() -> dict[str, Callable[[], Recipe]]:
     """What the files in this folder offer, the default first."""
     there = (module.name for module in pkgutil.iter_modules(__path__))
-    names = sorted(there, key=lambda name: (name != "rpgan", name))
+    names = sorted(there, key=lambda name: (name != "faces", name))
     found: dict[str, Callable[[], Recipe]] = {}
     for name in names:
         found |= importlib.import_module(f"gansmith.recipes.{name}").RECIPES
@@ -36,8 +36,8 @@ def named(name: str) -> Recipe:
 def default_for(side: int, on_gpu: bool) -> str:
     """The recipe a beginner gets for pictures whose shorter side is ``side`` pixels.
 
-    64 px is the largest size at which a processor makes good faces in minutes; a GPU gets 128.
+    64 px is the largest size at which a processor makes good faces in minutes; a GPU gets 256.
     """
-    sizes = [8, 28, 32, 64, 128] if on_gpu else [8, 28, 32, 64]
+    sizes = [8, 28, 32, 64, 128, 256] if on_gpu else [8, 28, 32, 64]
     fitting = [size for size in sizes if size <= max(side, 8)]
-    return f"rpgan{fitting[-1]}"
+    return f"faces{fitting[-1]}"

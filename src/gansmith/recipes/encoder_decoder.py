@@ -25,13 +25,13 @@ def encoder_decoder(size: int, method: EncoderDecoderGAN, name: str = "encoder-d
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
-    "encoder-decoder28": lambda: encoder_decoder(28, EncoderDecoderGAN(width=16)),
-    "encoder-decoder32": lambda: encoder_decoder(32, EncoderDecoderGAN(width=16)),
-    "encoder-decoder64": lambda: encoder_decoder(64, EncoderDecoderGAN(width=16)),
+    "encoder-decoder28": lambda: encoder_decoder(28, EncoderDecoderGAN(width=16, mode_seeking=0.05)),
+    "encoder-decoder32": lambda: encoder_decoder(32, EncoderDecoderGAN(width=16, mode_seeking=0.05)),
+    "encoder-decoder64": lambda: encoder_decoder(64, EncoderDecoderGAN(width=16, mode_seeking=0.05)),
     "encoder-decoder-attributes32": lambda: encoder_decoder(
-        32, AttributeEncoderDecoderGAN(width=16), "encoder-decoder-attributes"
+        32, AttributeEncoderDecoderGAN(width=16, mode_seeking=0.05), "encoder-decoder-attributes"
     ),
     "encoder-decoder-attributes64": lambda: encoder_decoder(
-        64, AttributeEncoderDecoderGAN(width=16), "encoder-decoder-attributes"
+        64, AttributeEncoderDecoderGAN(width=16, mode_seeking=0.05), "encoder-decoder-attributes"
     ),
 }

@@ -1,7 +1,6 @@
-"""RpGAN, the default: good pictures soon, on a processor or a GPU, and no collapse."""
+"""RpGAN: R3GAN's game on DCGAN's generator, the default of version 0.1."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from gansmith.config.optimizers import Adam
 from gansmith.config.recipe import Recipe
@@ -22,7 +21,7 @@ def rpgan(size: int, images: int, width: int = 64) -> Recipe:
     adam = Adam(lr=4e-4, betas=(0.0, 0.99), schedule=Cosine(end=0.1))
     return Recipe(
         name=f"rpgan{size}",
-        about=f"The default at {size} px: relativistic pairs, gentle penalties, cheap networks.",
+        about=f"RpGAN at {size} px: relativistic pairs and gentle penalties on DCGAN's generator.",
         method=RpGAN(generator_width=width, discriminator_width=width, gamma=gamma),
         optimizers={"discriminator": adam, "generator": adam},
         data=DataConfig(size=Size(size, size), mirror=True),
@@ -43,9 +42,3 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "rpgan64": lambda: rpgan(64, 56_000),
     "rpgan128": lambda: rpgan(128, 400_000, width=32),
 }
-
-
-def demo_recipe() -> Recipe:
-    """About two minutes on two processor cores: the default at 32 px."""
-    recipe = rpgan(32, 40_000)
-    return replace(recipe, name="demo")

@@ -98,7 +98,7 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _settings(record: Record) -> dict[str, object]:
-    """What makes the experiment; a setting that is none is as good as one an older version did not have."""
+    """The settings that define the experiment; one that is None counts as one that is absent."""
     return {
         name: value
         for name, value in record.settings.items()

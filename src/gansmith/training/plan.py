@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -91,6 +91,12 @@ class Plan:
     speed: Speed
     disk: Disk
     advice: tuple[str, ...]
+
+    def lasting(self, seconds: float) -> "Plan":
+        """The plan of a run of so many seconds, which decide its ``train.images``."""
+        batch = self.recipe.train.batch
+        images = max(int(seconds * self.speed.images_per_second) // batch, 1) * batch
+        return replace(self, recipe=replace(self.recipe, train=replace(self.recipe.train, images=images)))
 
     def as_json(self) -> dict[str, Any]:
         """The plan as plain values, with the same keys for every plan."""
@@ -199,7 +205,7 @@ def _measure(
     for _ in range(_WARM_STEPS.get(trainer.device.type, 1)):
         trainer.step()
     held = copied(trainer.state())
-    _finished(trainer.device)
+    finished(trainer.device)
     start, waited, images = time.perf_counter(), loader.waited, trainer.images
     rates: list[float] = []
     while not rates or time.perf_counter() - start < seconds:
@@ -217,16 +223,20 @@ def _measure(
 
 def _rate(trainer: Trainer[Any, Any, Any], seconds: float) -> float:
     """Images a second over so many seconds and a whole round, in which every turn has been due."""
-    turns = math.lcm(*(turn.every for turn in trainer.method.turns()))
-    start, before, steps = time.perf_counter(), trainer.images, 0
-    while steps == 0 or steps % turns or time.perf_counter() - start < seconds:
-        trainer.step()
-        steps += 1
-    _finished(trainer.device)
+    start, before = time.perf_counter(), trainer.images
+    while trainer.images == before or time.perf_counter() - start < seconds:
+        one_round(trainer)
+    finished(trainer.device)
     return (trainer.images - before) / max(time.perf_counter() - start, 1e-9)
 
 
-def _finished(device: torch.device) -> None:
+def one_round(trainer: Trainer[Any, Any, Any]) -> None:
+    """As many steps as it takes until every turn has been due."""
+    for _ in range(math.lcm(*(turn.every for turn in trainer.method.turns()))):
+        trainer.step()
+
+
+def finished(device: torch.device) -> None:
     """Wait until a GPU has done what it was told to."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from gansmith.training.evaluation import Examiner
 
 HELD_OUT = 256  # Held-out pictures that are measured with each grid.
-RETRIES = 3  # Times that a run goes back after a number that is none.
+RETRIES = 3  # How often a run may go back to its last checkpoint after NaN or infinity.
 SLOWER = 0.5  # What learning rates are multiplied by each time.
 _CAUSES = "Usual causes: a learning rate too high, or a penalty too weak."
 
 
 class _NotANumberError(Exception):
-    """A number of the run, or a weight, is none any more."""
+    """A loss or a weight has become NaN or infinite."""
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ class _Session:
             self.run.keep_best(self.run.checkpoint(images))
 
     def _roll_back(self, problem: str) -> None:
-        """After a number that is none: back to the last checkpoint with half the learning rates, a few times.
+        """After NaN or infinity: back to the last checkpoint with half the learning rates, a few times.
 
         Raises:
             TrainingError: it has been tried often enough.

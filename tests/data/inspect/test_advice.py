@@ -1,6 +1,7 @@
 """Each piece of advice is given for the set that needs it, and none for a healthy one."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from gansmith.data.inspect.findings import Faces, Findings, Sizes
 from gansmith.data.metadata.facts import Refused
 from gansmith.recipes import CATALOGUE
 
-GOAL = Goal(recipe="rpgan64", width=64, height=64, images=56_000, channels=3)
+GOAL = Goal(recipe="faces64", width=64, height=64, images=56_000, channels=3)
 SIZES = Sizes(
     smallest=(100, 100),
     median=(128, 128),
@@ -57,7 +58,7 @@ def sized(**changes):
 PAIRS = tuple((f"{n}a", f"{n}b") for n in range(600))
 
 PLANTED = {
-    "few": ({"count": 400, "looked_at": 400}, ("400 pictures", "data.mirror=true", "rpgan32")),
+    "few": ({"count": 400, "looked_at": 400}, ("400 pictures", "data.mirror=true", "faces32")),
     "repeats": (
         {"count": 2000, "looked_at": 2000},
         ("2,000 pictures", "each shown 500 times", "data.mirror=true", "train.images=200000"),
@@ -66,7 +67,7 @@ PLANTED = {
     "copies": ({"exact": PAIRS[:120]}, ("120 files (1.2 %)", "JSON report")),
     "look-alikes": ({"near": PAIRS}, ("600 pictures (6.0 %)", "JSON report")),
     "enlarged": ({"sizes": sized(enlarged=0.3)}, ("30 %", "64x64", "gansmith recipes")),
-    "tiny": ({"sizes": sized(tiny=0.05)}, ("5.0 %", "rpgan28")),
+    "tiny": ({"sizes": sized(tiny=0.05)}, ("5.0 %", "faces28")),
     "cut": ({"sizes": sized(cut=0.25)}, ("25 %", "--fit pad", "crop box")),
     "mixed": ({"modes": (("RGB", 9000), ("L", 1000))}, ("10 %", "data.channels=1")),
     "grey": ({"modes": (("L", 9000), ("I;16", 1000))}, ("All", "data.channels=1")),
@@ -134,12 +135,12 @@ def test_no_advice_where_it_would_be_wrong(goal, changes):
 @pytest.mark.parametrize(
     ("side", "goal", "recipe"),
     [
-        (128, GOAL, "rpgan32"),
-        (128, None, "rpgan32"),
-        (30, None, "rpgan28"),
-        (28, GOAL, "rpgan28"),
-        (16, GOAL, "rpgan8"),
-        (4, None, "rpgan8"),
+        (128, GOAL, "faces32"),
+        (128, None, "faces32"),
+        (30, None, "faces28"),
+        (28, GOAL, "faces28"),
+        (16, GOAL, "faces8"),
+        (4, None, "faces8"),
         (28, dataclasses.replace(GOAL, width=28, height=28), ""),
         (128, dataclasses.replace(GOAL, width=32, height=32), ""),
         (8, dataclasses.replace(GOAL, width=8, height=8), ""),
@@ -148,12 +149,12 @@ def test_no_advice_where_it_would_be_wrong(goal, changes):
 def test_a_small_start_is_no_larger_than_the_pictures_and_smaller_than_the_goal(side, goal, recipe):
     sizes = sized(median=(side, side + 5))
     sentence = told(goal, count=400, looked_at=400, sizes=sizes)[0]
-    named = [word.strip(".,") for word in sentence.split() if word.startswith("rpgan")]
+    named = [word.strip(".,") for word in sentence.split() if re.match(r"faces\d", word)]
     assert named == ([recipe] if recipe else [])
     assert sentence.endswith(".") and " ." not in sentence
 
 
-@pytest.mark.parametrize(("side", "recipe"), [(100, "rpgan28"), (28, "rpgan28"), (20, "rpgan8")])
+@pytest.mark.parametrize(("side", "recipe"), [(100, "faces28"), (28, "faces28"), (20, "faces8")])
 def test_tiny_pictures_get_a_recipe_of_their_size(side, recipe):
     (sentence,) = told(None, sizes=sized(median=(side, side), tiny=0.3))
     assert sentence.endswith(f"--recipe {recipe}.")
@@ -183,7 +184,7 @@ def test_one_picture_is_one_picture():
 
 def test_the_commands_it_names_exist():
     text = " ".join(sentence for changes, _ in PLANTED.values() for sentence in told(**changes))
-    named = {word.strip(".,)") for word in text.split() if word.startswith("rpgan")}
+    named = {word.strip(".,)") for word in text.split() if re.match(r"faces\d", word)}
     assert named
     assert named <= set(CATALOGUE)
 

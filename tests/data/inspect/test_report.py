@@ -17,7 +17,7 @@ from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.images.sheet import contact_sheet, duplicate_sheet
 
 UTKFACE = Path(__file__).parents[3].parent / "shared" / "data" / "utkface_128" / "utkface_128.zip"
-GOAL = Goal(recipe="rpgan64", width=64, height=64, images=56_000, channels=3)
+GOAL = Goal(recipe="faces64", width=64, height=64, images=56_000, channels=3)
 HOSTILE = "a\nb\x1b[31m\udcff\u202e\t.png"
 
 
@@ -160,7 +160,7 @@ def everything(name):
         landmarks=np.zeros((300, 5, 2), dtype=np.float32),
     )
     refused = [Refused(f"{name}{n}", f"{chr(97 + n % 20)}{name} {n}x{n} pixels") for n in range(100)]
-    goal = Goal(recipe="rpgan64", width=64, height=64, images=56_000, channels=3)
+    goal = Goal(recipe="faces64", width=64, height=64, images=56_000, channels=3)
     names = [f"{name}{number}" * 9 for number in range(300)]
     return report(made, facts, names, refused=refused, split=(290, 10, 7), goal=goal)
 

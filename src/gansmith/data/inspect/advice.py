@@ -81,7 +81,7 @@ def _few(found: Findings, goal: Goal | None) -> str | None:
 
 
 _SMALL = (8, 28, 32)
-"""Sides in pixels of the smallest recipes for a start, each called rpgan and its side."""
+"""Sides in pixels of the smallest recipes for a start, each called faces and its side."""
 
 
 def _start_small(found: Findings, goal: Goal | None) -> str:
@@ -90,7 +90,7 @@ def _start_small(found: Findings, goal: Goal | None) -> str:
     fitting = max((small for small in _SMALL if small <= side), default=_SMALL[0])
     if goal is not None and min(goal.width, goal.height) <= fitting:
         return ""
-    return f", and start small, as with --recipe rpgan{fitting}"
+    return f", and start small, as with --recipe faces{fitting}"
 
 
 def _refused(found: Findings, goal: Goal | None) -> str | None:
@@ -120,7 +120,7 @@ def _tiny(found: Findings, goal: Goal | None) -> str | None:
         return None
     return (
         f"{percent(share)} of the pictures are tiny, under 32 pixels on the shorter side: leave them out, or "
-        f"train them with --recipe rpgan{8 if min(_sizes(found).median) < 28 else 28}."
+        f"train them with --recipe faces{8 if min(_sizes(found).median) < 28 else 28}."
     )
 
 

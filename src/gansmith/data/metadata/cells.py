@@ -89,7 +89,7 @@ def make_column(name: str, codes: Iterable[str], raw: NDArray[np.int32]) -> Colu
 
 
 def make_table(columns: Sequence[Column], lines: NDArray[np.int64], notes: tuple[str, ...] = ()) -> Table:
-    """A table whose file columns are told by their names; a name that comes again is left out."""
+    """A table whose columns are found by their names; of a repeated name the first counts."""
     by_name = {column.name.lower(): column for column in reversed(columns) if column.name}
     files = tuple(by_name[name] for name in FILE_COLUMNS if name in by_name)
     return Table(tuple(column for column in columns if column in by_name.values()), files, lines, notes=notes)

@@ -20,7 +20,7 @@ _HOUSEKEEPING = frozenset(
         *("error_message", "md5", "sha256", "exif"),
     )
 )
-"""Columns that say how a picture was come by and not what it shows."""
+"""Columns about where an image comes from, and not about what it shows."""
 
 _CLASSES_AT_MOST = 100_000
 _CHOSEN_CLASSES_AT_MOST = 10_000

@@ -154,7 +154,7 @@ class MomentsAccumulator:
         self._waiting = [rest] if len(rest) else []
 
     def _draw(self, rows: Tensor, lots: Tensor) -> None:
-        """The rows with the smallest lots stay: a random choice that never needs the length of the stream."""
+        """Keep the rows with the smallest random keys: a fair sample of a stream of unknown length."""
         if self._keep < 1:
             return
         kept = rows if self._kept is None else torch.cat([self._kept, rows])

@@ -47,7 +47,7 @@ def overfitting(
 
     This is r_v of Karras 2020 (Training generative adversarial networks with limited data, equation 1):
     (E[D(training)] - E[D(held-out)]) / (E[D(training)] - E[D(made)]). At 1, held-out pictures score as made
-    ones do. It does not hang on the critic's scale.
+    ones do. It does not depend on the critic's scale.
 
     Returns: None where there are fewer than two scores of a kind, where one is no number, and where training
     pictures do not score clearly above generated ones, so that the quotient would be noise.

@@ -1,0 +1,103 @@
+"""Training for a time: the speed is measured first, and the length of the run follows from it."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gansmith.config.recipe import Recipe
+from gansmith.core.distributed import SINGLE_PROCESS, World
+from gansmith.data.dataset import DataSet
+from gansmith.engine.trainer import Trainer
+from gansmith.models.load import borrowed_weights
+from gansmith.runs.run import Run
+from gansmith.training.plan import finished, one_round
+from gansmith.training.samples import samples
+from gansmith.training.setup import fit_memory, ready
+
+SHARE, LEAST, MOST = 0.03, 1.0, 15.0  # Of the time, spent on measuring: a share, within seconds.
+PLENTY = 400_000  # Images at 32 px after which a larger size is the better use of the time.
+
+
+def as_begun(recipe: Recipe, run: Path) -> Recipe | None:
+    """The recipe with the length that the run has already; None where there is no run yet.
+
+    Example:
+        >>> as_begun(named("faces64"), Path("runs/new")) is None
+        True
+    """
+    if not Run.is_run(run):
+        return None
+    kept = Run.open(run).recipe.train
+    names = ("images", "log_every", "picture_every", "checkpoint_every")
+    return replace(recipe, train=replace(recipe.train, **{name: getattr(kept, name) for name in names}))
+
+
+def lasting(
+    recipe: Recipe,
+    data: DataSet,
+    seconds: float,
+    device: torch.device,
+    world: World = SINGLE_PROCESS,
+) -> tuple[Recipe, float]:
+    """The recipe with ``train.images`` so that training takes about so long here, and images a second.
+
+    Some steps are made with networks that are thrown away. Grids and checkpoints come as often in the run as
+    the recipe has them; schedules follow, as they are functions of the share of the run that is done.
+
+    Args:
+        recipe: whose ``train.images`` is to be found.
+        data: what to train on.
+        seconds: for the whole of it, measuring included.
+        device: where.
+        world: the processes that train together; all have to call this.
+
+    Raises:
+        SettingError: the networks do not fit the size or the memory.
+        DataError: the data lack what the method trains on.
+
+    Example:
+        >>> recipe, speed = lasting(named("faces64"), data, 600.0, torch.device("cpu"))
+    """
+    begin = time.perf_counter()
+    whole, loader = ready(recipe, data, device, world)
+    try:
+        trainer: Trainer[Any, Any, Any] = Trainer(
+            whole, loader, device, borrowed_weights(recipe.borrow), world
+        )
+        fit_memory(trainer, lambda _: None)
+        speed = _speed(trainer, min(max(SHARE * seconds, LEAST), MOST), world)
+        start = time.perf_counter()
+        if world.is_main:
+            samples(trainer, loader)
+        finished(device)
+        a_look = time.perf_counter() - start
+    finally:
+        loader.close()
+    train = recipe.train
+    looks = 1 + train.images // train.picture_every
+    # Measuring is over when training starts; each look takes its time from training.
+    left = seconds - (time.perf_counter() - begin) - looks * a_look
+    images = int(max(left, 0.1 * seconds) * speed)
+    images = world.broadcast(max(images // train.batch, 1) * train.batch)
+    share = images / train.images
+    every = {
+        name: max(round(getattr(train, name) * share), train.batch)
+        for name in ("log_every", "picture_every", "checkpoint_every")
+    }
+    every["log_every"] = min(every["log_every"], train.log_every)
+    return replace(recipe, train=replace(train, images=images, **every)), speed
+
+
+def _speed(trainer: Trainer[Any, Any, Any], seconds: float, world: World) -> float:
+    """Images a second, the first steps left out."""
+    one_round(trainer)
+    begin, before = time.perf_counter(), trainer.images
+    while True:
+        one_round(trainer)
+        finished(trainer.device)
+        spent = time.perf_counter() - begin
+        if world.broadcast(spent >= seconds):  # All processes make the same steps.
+            return float(world.broadcast((trainer.images - before) / spent))
