@@ -33,9 +33,9 @@ def parse_duration(text: str) -> float:
         5400.0
     """
     plain = text.strip().lower()
-    if re.fullmatch(r"\d+(\.\d+)?", plain):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", plain):
         plain += "m"
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", plain)
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([smhd])", plain)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if "".join(number + unit for number, unit in parts) != plain or not 1.0 <= seconds <= _YEAR:
         raise SettingError(
