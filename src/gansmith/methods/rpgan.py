@@ -59,14 +59,17 @@ class RpGAN(PairMethod[ImageBatch, None]):
             )
 
     def build(self, spec: DataSpec) -> Pair:
-        generator = DCGANGenerator(spec, self.latent, self.generator_width, max_channels=self.max_channels)
         critic = DCGANDiscriminator(
             spec, self.discriminator_width, max_channels=self.max_channels, norm="none"
         )
         for module in critic.modules():
             if isinstance(module, nn.Conv2d):  # Without normalization the scale has to be right itself.
                 nn.init.kaiming_normal_(module.weight, a=0.2)
-        return Pair(generator, critic)
+        return Pair(self.generator(spec), critic)
+
+    def generator(self, spec: DataSpec) -> nn.Module:
+        """The generator, whose networks a subclass may replace; the game stays."""
+        return DCGANGenerator(spec, self.latent, self.generator_width, max_channels=self.max_channels)
 
     def tiny(self) -> "RpGAN":
         return replace(self, latent=6, generator_width=4, discriminator_width=4)

@@ -20,9 +20,8 @@ def double(features: Tensor) -> Tensor:
 class _Doubling(nn.Module):
     """A 3x3 convolution where it is cheap, at the small size; bilinear doubling; another 3x3."""
 
-    def __init__(self, channels: int, wanted: int, slim: bool = False) -> None:
+    def __init__(self, channels: int, wanted: int) -> None:
         super().__init__()
-        self.slim = slim
         self.small = nn.Conv2d(channels, wanted, 3, 1, 1, bias=False)
         self.small_norm = nn.BatchNorm2d(wanted)
         self.large = nn.Conv2d(wanted, wanted, 3, 1, 1, bias=False)
@@ -30,8 +29,6 @@ class _Doubling(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.small_norm(double(self.small(features))).relu()
-        if self.slim:
-            return features
         output: Tensor = self.large_norm(self.large(features)).relu()
         return output
 
@@ -53,19 +50,14 @@ class BilinearGenerator(nn.Module):
         >>> BilinearGenerator(DataSpec(height=64, width=64), latent=64, width=32)
     """
 
-    def __init__(
-        self, spec: DataSpec, latent: int, width: int, *, max_channels: int = 512, slim: bool = False
-    ) -> None:
+    def __init__(self, spec: DataSpec, latent: int, width: int, *, max_channels: int = 512) -> None:
         super().__init__()
         height, base_width, steps = resolution_steps(spec.height, spec.width)
         widths = [min(width * 2**i, max_channels) for i in reversed(range(steps))] + [max(width // 2, 1)]
         self._spec = spec
         self.first = ProjectLatent(latent, widths[0], (height, base_width), bias=False)
         self.first_norm = nn.BatchNorm2d(widths[0])
-        self.stages = nn.ModuleList(
-            _Doubling(wide, narrow, slim and i == steps - 1)
-            for i, (wide, narrow) in enumerate(pairwise(widths))
-        )
+        self.stages = nn.ModuleList(_Doubling(wide, narrow) for wide, narrow in pairwise(widths))
         kernels = [1] * steps + [3]
         self.read_outs = nn.ModuleList(
             nn.Conv2d(channels, spec.channels, kernel, 1, kernel // 2)
