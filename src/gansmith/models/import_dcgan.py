@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
+from gansmith.core.tensor_file import read_tensors
 from gansmith.core.tensors import Images, Latents
 from gansmith.errors import CheckpointError, SettingError, StorageError
 from gansmith.methods.base import Turn
@@ -141,10 +141,11 @@ def _read(path: Path) -> Any:
     """What the file holds; every way in which a file can be bad is a CheckpointError."""
     try:
         if path.suffix.lower() == ".safetensors":
-            return load_file(path, device="cpu")
-        with warnings.catch_warnings():
+            return read_tensors(path)[0]
+        # Opened here: a name need not be UTF-8.
+        with open(path, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # On pickles of other kinds, which are refused below.
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"There is no file {path}.") from None
     except OSError as problem:
