@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gansmith.config.recipe import Recipe
+from gansmith.config.serialization import to_json
 from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
@@ -69,6 +70,11 @@ def trainer_of(recipe: Recipe, pictures: Tensor | None = None) -> Trainer:
     data = MemoryDataSet("toy", {"images": pictures})
     loader = Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, CPU)
     return Trainer(recipe, loader, CPU)
+
+
+def facts_of(trainer: Trainer) -> dict[str, object]:
+    """What a run writes into a checkpoint besides its tensors."""
+    return {"images": trainer.images, "recipe": to_json(trainer.recipe), "idle": trainer.idle}
 
 
 def image_loader(pictures: Tensor, config: DataConfig | None = None, seed: int = 0) -> Loader:

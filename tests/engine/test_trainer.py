@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import pytest
 import torch
-from helpers import CPU, numbered_bytes, numbers_of, random_bytes, small_named, trainer_of
+from helpers import CPU, facts_of, numbered_bytes, numbers_of, random_bytes, small_named, trainer_of
 from torch import Tensor, nn
 
 from gansmith.config.optimizers import SGD, Optimizer
@@ -451,7 +451,7 @@ def test_measuring_disturbs_nothing() -> None:
 
 
 def through_a_file(trainer: Trainer, path: Path) -> Mapping[str, Tensor]:
-    Checkpoint(trainer.state(), {"images": trainer.images}).save(path)
+    Checkpoint(trainer.state(), facts_of(trainer)).save(path)
     return Checkpoint.load(path).tensors
 
 

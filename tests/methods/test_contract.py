@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import facts_of
 from promises import ATTRIBUTES, CLASSES, RECIPES, everything, resolved, trainer_of
 from toys import TOYS, SecondStage, recipe_for
 
@@ -80,7 +81,7 @@ def test_resume_equals_never_stopping_bit_for_bit(recipe: Recipe, tmp_path: Path
     first = trainer_of(recipe)
     for _ in range(4):
         first.step()
-    Checkpoint(first.state(), {"images": first.images}).save(tmp_path / "half.safetensors")
+    Checkpoint(first.state(), facts_of(first)).save(tmp_path / "half.safetensors")
     torch.manual_seed(99)  # The world's randomness has moved on; the run must not care.
     second = trainer_of(recipe)
     half = Checkpoint.load(tmp_path / "half.safetensors")
@@ -201,8 +202,7 @@ def test_a_checkpoint_makes_images_without_the_data(recipe: Recipe, tmp_path: Pa
     """Names, classes and prompts are in the checkpoint; what nobody trains is not."""
     trainer = trainer_of(recipe)
     trainer.step()
-    facts = {"images": trainer.images, "recipe": to_json(trainer.recipe)}
-    Checkpoint(trainer.state(), facts).save(tmp_path / "model.safetensors")
+    Checkpoint(trainer.state(), facts_of(trainer)).save(tmp_path / "model.safetensors")
     saved = {n.removeprefix("networks.") for n in trainer.state() if n.startswith("networks.")}
     plain = recipe.method.build(trainer.spec).state_dict()
     assert saved == set(plain), "networks as they are built, and no instruments"
@@ -296,8 +296,7 @@ def test_latent_spaces_truncation_and_gradients() -> None:
 
 def test_a_network_of_another_name_is_borrowed(tmp_path: Path) -> None:
     first = trainer_of(TOYS["lazy"])
-    facts = {"images": 0, "recipe": to_json(first.recipe)}
-    Checkpoint(first.state(), facts).save(tmp_path / "one.safetensors")
+    Checkpoint(first.state(), facts_of(first)).save(tmp_path / "one.safetensors")
     weights = borrowed_weights({"sketcher": f"{tmp_path / 'one.safetensors'}:discriminator"})
     assert all(name.startswith("sketcher.") for name in weights) and weights
     with pytest.raises(SettingError, match=r"no network 'diskriminator' to borrow. Did you mean"):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import json
+import re
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -18,9 +19,14 @@ from gansmith.config.field_types import (
     know,
     new_name,
 )
-from gansmith.errors import SettingError, nearest
+from gansmith.core.text import clipped, short
+from gansmith.errors import GansmithError, SettingError, nearest
 
 __all__ = ["describe_type", "dumps", "from_json", "know", "to_json", "with_new_names"]
+
+_BEYOND_FLOAT = 10**308
+_LONGEST_TEXT = 10_000  # Letters of a name or a remark.
+_HALVES = re.compile("[\ud800-\udfff]")
 
 _OLD_MODULES = {
     "gansmith.data.augment": "gansmith.data.loading.augment",
@@ -100,32 +106,43 @@ def _build(kind: type, fields: Mapping[str, Any]) -> Any:
         for name, value in made.items():
             if not _fits(value, hints[name]):
                 raise SettingError(
-                    f"{kind.__name__}.{name} must be {describe_type(hints[name])}. Received: {value!r}."
+                    f"{kind.__name__}.{name} must be {describe_type(hints[name])}. Received: {short(value)}."
                 )
         return kind(**made)
-    except (
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as error:  # A field is missing, or a value is of another type.
-        raise SettingError(f"{kind.__name__} cannot be made of {dict(fields)}: {error}.") from error
+    except GansmithError:
+        raise
+    except Exception as error:  # A field is missing, or what a value is asked for it does not have.
+        raise SettingError(f"{kind.__name__} cannot be made of {short(fields)}: {error}.") from error
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    """Whether a value read from JSON is of the kind a field wants; generic classes are checked by origin."""
+    """Whether a value read from JSON is of the kind a field wants, what is within it included."""
     if is_open(kind):
         return isinstance(value, kind)
-    for choice in choices_of(kind):
-        origin = typing.get_origin(choice)
-        if choice is Any or (choice is float and type(value) is int):
-            return True
-        if origin is typing.Literal and value in typing.get_args(choice):
-            return True
-        if choice in (bool, int) and type(value) is not choice:
-            continue  # To Python, True is an int.
-        if origin is not typing.Literal and isinstance(value, origin or choice):
-            return True
-    return False
+    return any(_is_of(value, choice) for choice in choices_of(kind))
+
+
+def _is_of(value: Any, choice: Any) -> bool:
+    origin, arguments = typing.get_origin(choice), typing.get_args(choice)
+    if choice is Any:
+        return True
+    if origin is typing.Literal:
+        return any(value == each and type(value) is type(each) for each in arguments)
+    if origin is tuple and isinstance(value, tuple):
+        kinds = (arguments[0],) * len(value) if arguments[-1] is Ellipsis else arguments
+        return len(kinds) == len(value) and all(map(_fits, value, kinds))
+    if isinstance(value, Mapping) and len(arguments) == 2:
+        return all(isinstance(name, str) and _fits(item, arguments[1]) for name, item in value.items())
+    if choice is float and type(value) is int:
+        return abs(value) < _BEYOND_FLOAT
+    if choice in (bool, int):
+        return type(value) is choice  # To Python, True is an int.
+    return isinstance(value, origin or choice) and (choice is not str or _is_text(value))
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written: no half of a pair of letters, and no book."""
+    return len(value) <= _LONGEST_TEXT and not _HALVES.search(value)
 
 
 def _resolve(path: str) -> type:
@@ -141,6 +158,7 @@ def _resolve(path: str) -> type:
         with contextlib.suppress(ModuleNotFoundError):
             kind = getattr(importlib.import_module(module_name), name, None)
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        module_name, path = clipped(module_name), clipped(path)
         raise SettingError(
             f"{path} is needed and is not part of this gansmith. "
             f"If it is your own method, name its file: --code {module_name}.py "
@@ -154,7 +172,7 @@ _WORDS: Mapping[Any, str] = {
     bool: "true, false",
     int: "a whole number",
     float: "a number",
-    str: "text",
+    str: "text of at most 10,000 whole letters",
 }
 
 

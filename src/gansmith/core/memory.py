@@ -1,6 +1,7 @@
 """How much memory work takes on a device, and how much is free there, as far as the system tells."""
 
 import importlib
+import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -62,6 +63,14 @@ def free_memory(device: torch.device) -> int | None:
         return None
     known = [free for free in (_table(_MACHINE).get("MemAvailable"), _left_in_group()) if free is not None]
     return min(known, default=None)
+
+
+def machine_memory() -> int | None:
+    """Bytes of memory in this machine, free or not; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows.
+        return None
 
 
 def _left_in_group() -> int | None:

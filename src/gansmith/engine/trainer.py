@@ -19,6 +19,7 @@ from gansmith.data.loading.loader import Loader
 from gansmith.engine.device import Choices, not_compiled, out_of_memory
 from gansmith.engine.ema import bundle_for_pictures
 from gansmith.engine.gradients import GradientAverage
+from gansmith.engine.layout import OLD_OPTIMIZERS, idle_of
 from gansmith.engine.micro_batch import in_parts, micro_batch
 from gansmith.engine.parameters import average, owned, set_modes
 from gansmith.engine.state import borrow, load_module, load_optimizer, under
@@ -41,7 +42,6 @@ _BUILD, _NOISE, _GLOBAL, _MEASURE, _INSTRUMENTS = (
     14,
     15,
 )  # Keeps the random streams of one seed apart.
-_OLD_OPTIMIZERS = "optimisers"  # What version 0.1 calls them in a checkpoint.
 _PROMPTS = 1024  # Training rows whose prompts are kept.
 _NORMS_EVERY = 8  # Steps between two looks at the gradients' norms, so that they cost next to nothing.
 
@@ -237,6 +237,11 @@ class Trainer(Generic[N, B, P]):
                 }
         return tensors
 
+    @property
+    def idle(self) -> dict[str, list[int]]:
+        """Of each player the weights, by number, that no loss has reached: ``state`` lacks their memory."""
+        return idle_of(self.optimizers)
+
     def load(self, tensors: Mapping[str, Tensor], images: int) -> None:
         """Continue from ``state()`` taken after ``images`` images.
 
@@ -247,7 +252,7 @@ class Trainer(Generic[N, B, P]):
         if self.average is not None:
             load_module(self.average, under(tensors, "average."))
         for player, optimizer in self.optimizers.items():
-            state = under(tensors, f"optimizers.{player}.") or under(tensors, f"{_OLD_OPTIMIZERS}.{player}.")
+            state = under(tensors, f"optimizers.{player}.") or under(tensors, f"{OLD_OPTIMIZERS}{player}.")
             load_optimizer(optimizer, state)
         self.images = images
 

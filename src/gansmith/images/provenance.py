@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from gansmith.core.files import whole_file
+from gansmith.core.json_files import parse_json
 from gansmith.errors import DataError, StorageError
 from gansmith.images.grid import Picture, to_pil
 
@@ -142,7 +143,7 @@ def read_provenance(path: Path) -> Provenance | None:
     except OSError as problem:
         raise StorageError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
     try:
-        facts = json.loads(text or "null")
+        facts = parse_json(text or "null")
         return Provenance(
             **{"note": None}
             | {

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
+from gansmith.core.tensor_file import read_metadata
 from gansmith.core.tensors import BytePictures
 from gansmith.data.builtin.names import is_builtin
 from gansmith.data.config import DataConfig
@@ -204,9 +204,9 @@ def check_readable(place: str) -> None:
     path = Path(place)
     if path.suffix.lower() == ".safetensors" and path.is_file():
         try:
-            with safe_open(path, framework="pt"):
-                return
-        except (SafetensorError, OSError, ValueError) as error:
+            read_metadata(path)
+            return
+        except (OSError, ValueError) as error:
             raise DataError(
                 f"{SIDES}. Received: {place}, a damaged file ({error}). Copy it again; a run can be given "
                 "itself, and statistics are made again with --save."

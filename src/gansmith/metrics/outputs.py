@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansmith.core.files import whole_file, write_text
+from gansmith.core.json_files import json_lines
 from gansmith.images.sheet import duplicate_sheet
 from gansmith.metrics.compute import Evaluation
 from gansmith.runs.run import Run
@@ -82,18 +83,10 @@ def _key(found: Evaluation) -> str:
 def history(run: Path) -> list[dict[str, Any]]:
     """The numbers of a run so far, by images; damaged lines do not count."""
     try:
-        lines = (run / HISTORY).read_text(encoding="utf-8").splitlines()
+        rows = list(json_lines(run / HISTORY))
     except OSError:
         return []
-    rows = []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and isinstance(row.get("images"), int):
-            rows.append(row)
-    return rows
+    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("images"), int)]
 
 
 def _draw_curve(curve: Sequence[tuple[float, float]], path: Path) -> None:

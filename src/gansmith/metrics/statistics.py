@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.core.files import whole_file
+from gansmith.core.json_files import parse_json
+from gansmith.core.tensor_file import read_metadata, read_tensors, write_tensors
 from gansmith.core.tensors import BytePictures
 from gansmith.errors import DataError, StorageError
 from gansmith.metrics.features.base import FeatureNetwork, Outputs
@@ -229,11 +229,8 @@ def save(statistics: Statistics, path: Path) -> None:
         "about": statistics.about,
     }
     with whole_file(path) as part:
-        save_file(
-            {name: value.contiguous() for name, value in tensors.items()},
-            part,
-            {"format": FORMAT, "told": json.dumps(told)},
-        )
+        held = {name: value.contiguous() for name, value in tensors.items()}
+        write_tensors(part, held, {"format": FORMAT, "told": json.dumps(told)})
 
 
 def load(path: Path) -> Statistics:
@@ -243,12 +240,10 @@ def load(path: Path) -> Statistics:
         DataError: there are none, or they are damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise DataError(f"Saved statistics were expected. Received: {path}, another kind of file.")
-            told = json.loads(metadata["told"])
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+        if read_metadata(path).get("format") != FORMAT:
+            raise DataError(f"Saved statistics were expected. Received: {path}, another kind of file.")
+        tensors, metadata = read_tensors(path)
+        told = parse_json(metadata["told"])
         moments = Moments(tensors["mean"], tensors["covariance"], int(told["count"]), tensors.get("sample"))
         return Statistics(
             str(told["name"]),
@@ -259,7 +254,7 @@ def load(path: Path) -> Statistics:
             tensors.get("logits"),
             dict(told["about"]),
         )
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise DataError(
             f"{path} does not hold statistics, or is damaged ({error}). Make them again."
         ) from error
@@ -268,9 +263,8 @@ def load(path: Path) -> Statistics:
 def is_statistics(path: Path) -> bool:
     """Whether a file holds saved statistics."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("format") == FORMAT
-    except (SafetensorError, OSError, ValueError):
+        return read_metadata(path).get("format") == FORMAT
+    except (OSError, ValueError):
         return False
 
 

@@ -17,17 +17,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
+from gansmith.core.tensor_file import read_tensors
 from gansmith.core.tensors import Images, Latents
+from gansmith.core.text import clipped
 from gansmith.errors import CheckpointError, SettingError, StorageError
 from gansmith.methods.base import Turn
 from gansmith.methods.batches import ImageBatch
 from gansmith.methods.latent import NoiseToImage
 from gansmith.models.generator import Generator
+from gansmith.models.weight_files import check_weights
 from gansmith.networks.bundle import Networks
 
 Weights = Mapping[str, Tensor]
@@ -141,10 +143,12 @@ def _read(path: Path) -> Any:
     """What the file holds; every way in which a file can be bad is a CheckpointError."""
     try:
         if path.suffix.lower() == ".safetensors":
-            return load_file(path, device="cpu")
-        with warnings.catch_warnings():
+            return read_tensors(path)[0]
+        # Opened here: a name need not be UTF-8.
+        with open(path, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # On pickles of other kinds, which are refused below.
-            return torch.load(path, map_location="cpu", weights_only=True)
+            check_weights(file)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"There is no file {path}.") from None
     except OSError as problem:
@@ -172,10 +176,14 @@ def _refusal(path: Path, reason: str) -> CheckpointError:
     )
 
 
-def _bundles(stored: Any, name: str = "") -> Iterator[tuple[str, Weights]]:
+def _bundles(stored: Any, name: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Weights]]:
     """Every mapping of names to tensors in the file that could be a generator, with its place in the file."""
+    seen = set() if seen is None else seen
+    if id(stored) in seen:  # A list that holds one list thirty times, and so on, has few lists in it.
+        return
+    seen.add(id(stored))
     if isinstance(stored, Mapping):
-        tensors = {key: value for key, value in stored.items() if isinstance(value, Tensor)}
+        tensors = {key: value for key, value in stored.items() if _is_weight(value)}
         if all(isinstance(key, str) for key in tensors) and _kernels(tensors):
             yield name, tensors
         inner: Any = stored.items()
@@ -183,8 +191,18 @@ def _bundles(stored: Any, name: str = "") -> Iterator[tuple[str, Weights]]:
         inner = enumerate(stored) if isinstance(stored, (list, tuple)) else ()
     for key, value in inner:
         # Adam's moments have the shapes of the weights. A hostile file can hold itself, without end.
-        if "optim" not in str(key).lower() and name.count(".") < _DEEPEST:
-            yield from _bundles(value, f"{name}.{key}" if name else str(key))
+        if "optim" not in clipped(str(key)).lower() and name.count(".") < _DEEPEST:
+            yield from _bundles(value, f"{name}.{clipped(str(key))}" if name else clipped(str(key)), seen)
+
+
+def _is_weight(value: Any) -> bool:
+    """Whether something is a tensor of numbers that are all in the file: one number can pose as many."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not value.is_quantized
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )
 
 
 def _parts(name: str, weights: Weights) -> Iterator[tuple[str, Weights]]:
@@ -214,7 +232,8 @@ def _kernels(weights: Weights) -> list[str]:
 def _contents(stored: Any) -> str:
     if not isinstance(stored, Mapping):
         return f"the file holds one {type(stored).__name__}."
-    return f"its names are {', '.join(map(str, list(stored)[:8]))}." if stored else "it is empty."
+    names = ", ".join(clipped(str(key), 60) for key in list(stored)[:8])
+    return f"its names are {names}." if stored else "it is empty."
 
 
 def _natural(key: str) -> list[tuple[int, str]]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import from_json
+from gansmith.core.tensor_file import read_metadata
 from gansmith.core.tensors import BytePictures, Scores, per_image
 from gansmith.data.loading.loader import to_float
 from gansmith.engine.device import pick_device
@@ -134,9 +134,8 @@ def _is_ours(path: Path) -> bool:
     if path.suffix.lower() != ".safetensors":
         return False
     try:
-        with safe_open(path, framework="pt") as file:
-            return str((file.metadata() or {}).get("format", "")).startswith("gansmith")
-    except (SafetensorError, OSError, ValueError):
+        return read_metadata(path).get("format", "").startswith("gansmith")
+    except (OSError, ValueError):
         return True  # Damaged: our reader says so best.
 
 

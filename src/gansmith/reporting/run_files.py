@@ -3,16 +3,17 @@
 A report must also open runs of somebody's own method and of other versions, so settings stay plain JSON.
 """
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gansmith.config.overrides import flat
 from gansmith.config.serialization import with_new_names
+from gansmith.core.json_files import MOST_BYTES, MOST_LISTED, json_lines, read_json
 from gansmith.errors import RunError, nearest
 
 _MOST_NAMED = 12  # Runs in a message.
@@ -143,13 +144,9 @@ def _recipe(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     if not file.is_file():
         raise _no_run(path)
     recipe = _json(file)
-    try:
-        settings = {} if recipe is None else dict(flat(with_new_names(recipe)))
-    except RecursionError:  # JSON of a thousand levels is nobody's recipe.
-        recipe, settings = None, {}
     if recipe is None:
         raise RunError(f"{file} cannot be read as a recipe, so {path} is no run that can be shown.")
-    return recipe, settings
+    return recipe, dict(flat(with_new_names(recipe)))
 
 
 def _no_run(path: Path) -> RunError:
@@ -193,8 +190,8 @@ def _is_run(path: Path) -> bool:
 def _json(file: Path) -> dict[str, Any] | None:
     """A file's JSON object; None where there is none."""
     try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        tree = read_json(file, MOST_LISTED if file.name == "data.json" else MOST_BYTES)
+    except (OSError, ValueError):
         return None
     return tree if isinstance(tree, dict) else None
 
@@ -236,8 +233,8 @@ def read_log(file: Path) -> Log:
     """
     rows: dict[float, dict[str, Point]] = {}
     left_out = 0
-    for line in _lines(file):
-        row = _row(line)
+    for tree in _lines(file):
+        row = _row(tree)
         if row is None:
             left_out += 1
         else:
@@ -251,40 +248,33 @@ def read_log(file: Path) -> Log:
 
 def read_alarms(file: Path) -> tuple[Alarm, ...]:
     """The alarms in ``stats.jsonl``; lines of numbers, and what is neither, are left out."""
-    found = [alarm for line in _lines(file) if (alarm := _alarm(line))]
+    found = [alarm for tree in _lines(file) if (alarm := _alarm(tree))]
     return tuple(sorted(found, key=lambda alarm: alarm.images))
 
 
-def _alarm(line: str) -> Alarm | None:
-    row, images = _object(line)
+def _alarm(tree: Any) -> Alarm | None:
+    row, images = _object(tree)
     name = row.get("alarm")
     if images is None or not isinstance(name, str):
         return None
     return Alarm(images, name, str(row.get("message") or ""))
 
 
-def _lines(file: Path) -> Iterator[str]:
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    yield from (line for line in text.split("\n") if line.strip())
+def _lines(file: Path) -> Iterator[Any]:
+    with suppress(OSError):
+        yield from json_lines(file)
 
 
-def _row(line: str) -> tuple[float, dict[str, Point]] | None:
-    row, images = _object(line)
+def _row(tree: Any) -> tuple[float, dict[str, Point]] | None:
+    row, images = _object(tree)
     if images is None:
         return None
     points = {name: _point(images, cell) for name, cell in row.items() if name != "images"}
     return images, {name: point for name, point in points.items() if point is not None}
 
 
-def _object(line: str) -> tuple[dict[str, Any], float | None]:
+def _object(row: Any) -> tuple[dict[str, Any], float | None]:
     """A line's JSON object and its position, which is None where the line is no row of a log."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}, None
     images = number(row.get("images")) if isinstance(row, dict) else None
     if images is None or not math.isfinite(images) or images < 0:
         return {}, None

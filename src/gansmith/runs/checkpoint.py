@@ -2,22 +2,25 @@
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from gansmith.config.recipe import Recipe
+from gansmith.config.serialization import from_json
 from gansmith.core.files import whole_file
-from gansmith.errors import CheckpointError
+from gansmith.core.json_files import parse_json
+from gansmith.core.tensor_file import Header, read_body, read_header, write_tensors
+from gansmith.engine.layout import Idle, check_layout, check_prompt_values
+from gansmith.errors import CheckpointError, GansmithError
 
 FORMAT = "gansmith-1"
+_MOST_IMAGES = 2**53
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Checkpoint:
     """Tensors by name, and plain facts: the recipe, images seen.
 
     On disk it is a safetensors file whose header carries the facts as JSON and a digest of facts and
-    tensors, so damage is noticed before anything is made of it.
+    tensors, so damage is noticed before anything is made of it. Whoever alters a file can give it a digest,
+    so it is compared with what its recipe makes, too: names, types and shapes of all tensors.
     """
 
     tensors: Mapping[str, Tensor]
@@ -40,66 +44,85 @@ class Checkpoint:
         tensors = _separate(self.tensors)
         facts = json.dumps(self.facts)
         metadata = {"format": FORMAT, "facts": facts, "digest": _digest(tensors, facts)}
-        # safetensors reports a full disk as its own error; OSError is what storage understands.
         with whole_file(path, durable=True) as part:
-            _save(tensors, part, metadata)
+            write_tensors(part, tensors, metadata)
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
-        """Read and verify.
+        """Read and verify; no tensor is made before all of them are known to be what the recipe makes.
 
         Raises:
-            CheckpointError: not there, cut short, altered, a pickle, or another program's file.
+            CheckpointError: not there, cut short, altered, a pickle, another program's file, or not what
+                its own recipe makes.
         """
-        facts, digest = _header(path)
+        if not path.is_file() and path.exists():
+            raise CheckpointError(f"{path} cannot be read: it is no file.")
         try:
-            with safe_open(path, framework="pt") as file:
-                # Copies: safetensors maps the file, and reading a map of a file cut short kills the process.
-                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
-        except (SafetensorError, OSError, ValueError) as error:
+            with open(path, "rb") as file:
+                return cls._read(file, path)
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+    @classmethod
+    def _read(cls, file: BinaryIO, path: Path) -> "Checkpoint":
+        header = _header(file, path)
+        try:
+            facts = Facts.of(parse_json(header.metadata["facts"]))
+            check_layout(facts.recipe, facts.images, header.layouts, facts.idle)
+            tensors = read_body(file, header)
+            if _digest(tensors, header.metadata["facts"]) != header.metadata["digest"]:
+                raise ValueError("its contents do not match the digest it was saved with")
+            check_prompt_values(facts.recipe, tensors)
+        except KeyError as error:
+            raise CheckpointError(f"{path} is damaged: its header has no {error.args[0]}.") from error
+        except ValueError as error:
             raise CheckpointError(f"{path} is damaged: {error}.") from error
-        if _digest(tensors, facts) != digest:
-            raise CheckpointError(
-                f"{path} is damaged: its contents do not match the digest it was saved with."
-            )
-        return cls(tensors, _parsed(facts, path))
+        except CheckpointError as error:
+            raise CheckpointError(f"{path} cannot be used: {error}") from error
+        return cls(tensors, facts.told)
 
 
-def read_facts(path: Path) -> Mapping[str, Any]:
-    """The facts of a checkpoint without reading its tensors."""
-    return _parsed(_header(path)[0], path)
+@dataclass(frozen=True)
+class Facts:
+    """What a checkpoint says besides its tensors, each of the kind it has to be."""
+
+    images: int
+    recipe: Recipe
+    idle: Idle | None  # None: an older file, which does not say.
+    told: Mapping[str, Any]  # As it was written.
+
+    @classmethod
+    def of(cls, tree: Any) -> "Facts":
+        """The facts in a tree of JSON.
+
+        Raises:
+            CheckpointError: something is missing, or of another kind.
+        """
+        if not isinstance(tree, dict):
+            raise CheckpointError("its facts are no table.")
+        images, idle = tree.get("images"), tree.get("idle")
+        if type(images) is not int or not 0 <= images <= _MOST_IMAGES:
+            raise CheckpointError(f"images is a whole number, 0 or more. Received: {images!r:.80}.")
+        if idle is not None and not _is_idle(idle):
+            raise CheckpointError(f"idle has the numbers of weights for each player. Received: {idle!r:.80}.")
+        try:
+            recipe = from_json(tree.get("recipe"), Recipe)
+        except GansmithError as error:
+            raise CheckpointError(f"it does not hold a recipe. {error}") from error
+        if not isinstance(recipe, Recipe):
+            raise CheckpointError(f"it does not hold a recipe. Received: {tree.get('recipe')!r:.80}.")
+        return cls(images, recipe, idle, tree)
 
 
-def _header(path: Path) -> tuple[str, str]:
-    """Facts as they were written, and the digest."""
-    _check_no_pickle(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or not a checkpoint: {error}.") from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"A gansmith checkpoint says format {FORMAT} in its header. "
-            f"Received: {path}, which says {metadata.get('format', 'nothing')}."
-        )
-    return metadata.get("facts", ""), metadata.get("digest", "")
+def _is_idle(tree: Any) -> bool:
+    return isinstance(tree, dict) and all(
+        isinstance(numbers, list) and all(type(number) is int for number in numbers)
+        for numbers in tree.values()
+    )
 
 
-def _parsed(facts: str, path: Path) -> Mapping[str, Any]:
-    try:
-        parsed: Mapping[str, Any] = json.loads(facts)
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: its header cannot be read.") from error
-    return parsed
-
-
-def _check_no_pickle(path: Path) -> None:
-    try:
-        with open(path, "rb") as file:
-            start = file.read(9)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
+def _header(file: BinaryIO, path: Path) -> Header:
+    start = file.read(9)
     # A safetensors file begins with the 8-byte length of a header that begins with a brace; that length
     # may by chance begin like a pickle or a zip.
     if not start.endswith(b"{") and (start[:2] == b"PK" or start[:1] == b"\x80"):
@@ -107,15 +130,17 @@ def _check_no_pickle(path: Path) -> None:
             f"{path} is a pickle, a format that can run code when it is opened, so it is not opened as a "
             "run. Weights of a DCGAN made elsewhere can be used by: gansmith generate FILE -o OUT"
         )
-
-
-def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    file.seek(0)
     try:
-        save_file(tensors, path, metadata=metadata)
-        path.chmod(0o644)  # safetensors keeps its files to their owner; a run is there to be shared.
-    except SafetensorError as error:
-        code = re.search(r"os error (\d+)", str(error))  # Its own error type, the system's number in words.
-        raise OSError(int(code[1]) if code else 0, str(error)) from error
+        header = read_header(file)
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged or not a checkpoint: {error}.") from error
+    if header.metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"A gansmith checkpoint says format {FORMAT} in its header. "
+            f"Received: {path}, which says {header.metadata.get('format', 'nothing'):.80}."
+        )
+    return header
 
 
 def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,8 +15,10 @@ from gansmith.config.overrides import differences
 from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import dumps, from_json, to_json
 from gansmith.core.files import alone, whole_file, write_text
+from gansmith.core.json_files import MOST_LISTED, json_lines, parse_json, read_json
 from gansmith.core.text import plural
-from gansmith.errors import CheckpointError, RunError, SettingError, StorageError
+from gansmith.engine.layout import Idle
+from gansmith.errors import CheckpointError, GansmithError, RunError, StorageError
 from gansmith.runs.checkpoint import Checkpoint
 
 _NOT_COMPARED = ("about:", "train.images:", "train.keep_checkpoints:", "train.evaluate.", "train.engine.")
@@ -45,6 +47,7 @@ class Run:
             data: what is known of the data set, kept in ``data.json``.
         """
         run = cls(path, recipe)
+        from_json(parse_json(dumps(recipe)), Recipe)  # A name that no file can hold is found out before.
         run.check_not_foreign()
         try:
             for part in (run.pictures, run.checkpoints):
@@ -62,12 +65,12 @@ class Run:
         if not cls.is_run(path):
             raise RunError(f"A run directory holds recipe.json. Received: {path}, which does not.")
         try:
-            tree = json.loads((path / "recipe.json").read_text(encoding="utf-8"))
+            tree = read_json(path / "recipe.json")
         except (OSError, ValueError) as error:
             raise RunError(f"{path / 'recipe.json'} cannot be read: {error}.") from error
         try:
             recipe = from_json(tree, Recipe)
-        except SettingError as error:
+        except GansmithError as error:
             raise RunError(f"{path / 'recipe.json'} does not hold a recipe. {error}") from error
         if not isinstance(recipe, Recipe):
             raise RunError(f"{path / 'recipe.json'} does not hold a recipe.")
@@ -160,7 +163,7 @@ class Run:
     def facts_of_data(self) -> Mapping[str, Any]:
         """``data.json``, or nothing where it is missing."""
         try:
-            facts: Mapping[str, Any] = json.loads((self.path / "data.json").read_text(encoding="utf-8"))
+            facts: Mapping[str, Any] = read_json(self.path / "data.json", MOST_LISTED)
         except (OSError, ValueError):
             return {}
         return facts if isinstance(facts, dict) else {}
@@ -171,12 +174,19 @@ class Run:
         """Checkpoints, oldest first."""
         return sorted(path for path in self.checkpoints.glob("*.safetensors") if path.stem.isdigit())
 
-    def save(self, tensors: Mapping[str, torch.Tensor], images: int) -> Path:
-        """A new checkpoint; then the ones beyond ``train.keep_checkpoints`` go."""
+    def save(self, tensors: Mapping[str, torch.Tensor], images: int, idle: Idle | None = None) -> Path:
+        """A new checkpoint; then the ones beyond ``train.keep_checkpoints`` go.
+
+        Args:
+            tensors: what a restart needs, by name.
+            images: seen so far.
+            idle: of each player, the weights that its optimizer remembers nothing of.
+        """
         for torn in self.checkpoints.glob(".*"):  # A kill while writing left it: ours, or safetensors' own.
             torn.unlink(missing_ok=True)
         path = self.checkpoint(images)
-        Checkpoint(tensors, {"images": images, "recipe": to_json(self.recipe)}).save(path)
+        noted = {} if idle is None else {"idle": idle}
+        Checkpoint(tensors, {"images": images, "recipe": to_json(self.recipe), **noted}).save(path)
         for old in self.checkpoint_files()[: -self.recipe.train.keep_checkpoints]:
             old.unlink(missing_ok=True)
         return path
@@ -229,16 +239,8 @@ class Run:
         return [row for row in self._lines() if isinstance(row.get("alarm"), str)]
 
     def _lines(self) -> list[dict[str, Any]]:
-        found = []
-        text = self.stats.read_text(encoding="utf-8", errors="replace") if self.stats.exists() else ""
-        for line in text.splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict) and isinstance(row.get("images"), int | float):
-                found.append(row)
-        return found
+        rows = json_lines(self.stats) if self.stats.exists() else []
+        return [row for row in rows if isinstance(row, dict) and isinstance(row.get("images"), int | float)]
 
     def forget_after(self, images: int) -> None:
         """Drop rows and pictures from beyond ``images``: work that a kill lost and that comes again."""
@@ -254,7 +256,7 @@ class Run:
     def rollbacks(self) -> list[dict[str, Any]]:
         """The times this run went back after a number that was none."""
         try:
-            found = json.loads((self.path / "rollbacks.json").read_text(encoding="utf-8"))
+            found = read_json(self.path / "rollbacks.json")
         except (OSError, ValueError):
             return []
         return found if isinstance(found, list) else []

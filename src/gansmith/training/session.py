@@ -19,6 +19,7 @@ from gansmith.core.text import plural
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.device import pick_device
+from gansmith.engine.layout import Idle
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import GansmithError, TrainingError
 from gansmith.images import provenance
@@ -266,7 +267,7 @@ class _Session:
             self._picture(samples(self.trainer, self.loader))
             self._settle()
         if not self.run.checkpoint(images).exists():
-            self._save(self.trainer.state(), images)
+            self._save(self.trainer.state(), images, self.trainer.idle)
         return finish(self.run, self.trainer, self.loader, self.console) if finished else {}
 
     def _settle(self) -> None:
@@ -284,7 +285,7 @@ class _Session:
         if self.examiner.is_best(images):
             self._settle()
             if not self.run.checkpoint(images).exists():
-                self._save(self.trainer.state(), images)
+                self._save(self.trainer.state(), images, self.trainer.idle)
             self.run.keep_best(self.run.checkpoint(images))
 
     def _roll_back(self, problem: str) -> None:
@@ -370,11 +371,11 @@ class _Session:
             self._log(measured=False)
         self._check_weights()
         if self.world.is_main:
-            held, images = copied(self.trainer.state()), self.trainer.images
-            self.background.do(lambda: self._save(held, images))
+            held, images, idle = copied(self.trainer.state()), self.trainer.images, self.trainer.idle
+            self.background.do(lambda: self._save(held, images, idle))
 
-    def _save(self, tensors: Mapping[str, torch.Tensor], images: int) -> None:
-        self.run.save(tensors, images)
+    def _save(self, tensors: Mapping[str, torch.Tensor], images: int, idle: Idle) -> None:
+        self.run.save(tensors, images, idle)
         if len(self.data.refused) > self.refused:  # Met while decoding lazily.
             for item in self.data.refused[self.refused :]:
                 self.console.say(f"Left out: {item.name}: {item.reason}")

@@ -1,6 +1,5 @@
 """JSON files, and small files beside each picture, read as tables with a row for each picture they name."""
 
-import json
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from gansmith.core import json_files
 from gansmith.data.metadata.cells import (
     STEMS,
     UNREADABLE,
@@ -24,6 +24,7 @@ from gansmith.data.metadata.cells import (
 )
 from gansmith.errors import DataError
 
+_MOST_TABLE = 2**28  # Bytes of one that is JSON; of a million labels it has fifty million.
 SIDECAR_ENDINGS = (".txt", ".cls", ".json")
 _POINTS = ("landmarks", "keypoints", "points", "face_landmarks")
 
@@ -119,7 +120,7 @@ def _named_points(points: Mapping[str, object]) -> dict[str, object]:
 
 def parse_json(text: str) -> object:
     """The value of a JSON text; an object that gives one name twice is a ValueError."""
-    return json.loads(text, object_pairs_hook=_object)
+    return json_files.parse_json(text, _MOST_TABLE, _object)
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

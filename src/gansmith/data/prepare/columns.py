@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
+from gansmith.core.json_files import parse_json
 from gansmith.errors import DataError
 
 
@@ -215,7 +216,7 @@ class Journal:
         lines = []
         for line in text.split("\n")[:-1]:
             try:
-                lines.append(json.loads(line))
+                lines.append(parse_json(line))
             except ValueError:
                 break
         return [line for line in lines if isinstance(line, dict)]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansmith.core.image_size import Size
+from gansmith.core.json_files import MOST_LISTED, read_json
 from gansmith.data.inspect.measure import SEEN
 from gansmith.data.metadata.fact_types import REPEATED
 from gansmith.data.metadata.facts import Facts, Refused
@@ -147,7 +148,7 @@ class PreparedFolder:
     def report(self) -> dict[str, Any]:
         """The report that was written when it was prepared, as plain JSON."""
         try:
-            report = json.loads((self.path / REPORT).read_text(encoding="utf-8"))
+            report = read_json(self.path / REPORT, MOST_LISTED)
         except (OSError, ValueError):
             return {}
         return report if isinstance(report, dict) else {}
@@ -222,8 +223,8 @@ def _shaped(array: Any) -> dict[str, Any]:
 def _described(path: Path) -> dict[str, Any]:
     file = path / DESCRIPTION
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        told = read_json(file)
+    except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}). Prepare the set again.") from error
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         raise DataError(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gansmith.core.pickles import PlainUnpickler
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.sources.arrays import ArraySource, Rows
 from gansmith.data.sources.unpack import temporary
@@ -168,7 +169,7 @@ _DAMAGED = (
 )
 
 
-class _PlainUnpickler(pickle._Unpickler):  # In Python: the one in C makes room for what a file claims.
+class _PlainUnpickler(PlainUnpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which pictures do not need")

@@ -1,10 +1,10 @@
 """Which column of a table holds the pictures, and which ones say something of them."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gansmith.core.json_files import parse_json
 from gansmith.data.metadata.samples import unknown_label
 from gansmith.errors import DataError
 
@@ -83,8 +83,8 @@ def _kind(feature: Mapping[str, Any] | None) -> str:
 def _features(schema: Any) -> dict[str, dict[str, Any]]:
     """What Hugging Face says of the columns; nothing where it says nothing that can be read."""
     try:
-        given = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        given = parse_json((schema.metadata or {}).get(b"huggingface", b"{}"))
         features = given["info"]["features"]
         return {str(name): feature for name, feature in features.items() if isinstance(feature, dict)}
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError):
         return {}

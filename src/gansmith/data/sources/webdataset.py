@@ -21,6 +21,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from gansmith.core.files import storage_error, whole_file
+from gansmith.core.json_files import parse_json
 from gansmith.data.decode.reading import suffixes
 from gansmith.data.metadata.facts import Refused
 from gansmith.data.metadata.samples import assembled
@@ -209,7 +210,7 @@ def _said(file: str, raw: bytes) -> dict[str, Any]:
         return {"label": int(text)}
     if ending == ".txt":
         return {"caption": text}
-    given = json.loads(text)
+    given = parse_json(text)
     return given if isinstance(given, dict) else {}
 
 

@@ -10,17 +10,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as as_bytes
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gansmith.core.console import bar, console
 from gansmith.core.files import whole_file
+from gansmith.core.json_files import parse_json
+from gansmith.core.tensor_file import read_tensors, write_tensors
 from gansmith.core.tensors import BytePictures
 from gansmith.data.builtin.sets import data_root, mnist
 from gansmith.data.builtin.stacked_mnist import Digits
@@ -152,7 +151,7 @@ def open_reader(folder: Path | None = None) -> Reader:
             f"Of MNIST's test digits {LEAST:.1%} or more must be read right. Received: {made.accuracy:.1%} "
             f"in {data_root()}, whose digits are others, or damaged. Put MNIST's own files there."
         )
-    with suppress(OSError, StorageError, SafetensorError):  # Without a cache it is trained again.
+    with suppress(OSError, StorageError):  # Without a cache it is trained again.
         _keep(made, path)
     return made
 
@@ -237,7 +236,7 @@ def one_thread() -> Iterator[None]:
 def _keep(reader: Reader, path: Path) -> None:
     facts = {"accuracy": reader.accuracy, "digest": reader.digest, **versions("torch")}
     with whole_file(path) as part:
-        save_file(reader.network.state_dict(), part, {"format": _FORMAT, "facts": json.dumps(facts)})
+        write_tensors(part, reader.network.state_dict(), {"format": _FORMAT, "facts": json.dumps(facts)})
 
 
 def _kept(path: Path) -> Reader | None:
@@ -246,15 +245,13 @@ def _kept(path: Path) -> Reader | None:
         return None
     network = _network()
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, Any] = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
-        facts = json.loads(metadata["facts"])
+        tensors, metadata = read_tensors(path)
+        facts = parse_json(metadata["facts"])
         if metadata["format"] != _FORMAT or facts["digest"] != _digest(tensors):
             return None
         network.load_state_dict(tensors)
         return Reader(network.requires_grad_(False).eval(), float(facts["accuracy"]))
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError):
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return None
 
 
