@@ -35,11 +35,11 @@ def assembled(samples: Sequence[Mapping[str, Any]], label: str | None = None) ->
         try:
             parts |= make(samples)
         except (ValueError, TypeError, OverflowError) as error:
-            refused.append(Refused(name, f"{error}; {name} are not used"))
+            refused.append(Refused(name, f"{error}; {name} are not used", False))
     said = [_caption(sample) for sample in samples]
     captions = tuple(said) if any(said) else None
     if captions and not all(said):
-        refused.append(Refused("captions", f"{said.count('')} pictures have none; theirs is empty"))
+        refused.append(Refused("captions", f"{said.count('')} pictures have none; theirs is empty", False))
     held = np.array([sample.get("held_out") is True for sample in samples], dtype=np.bool_)
     split = held if held.any() and not held.all() else None
     return Facts(captions=captions, held_out=split, **parts), refused
