@@ -21,6 +21,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from gansmith.core.files import storage_error, whole_file
+from gansmith.core.text import composed
 from gansmith.data.decode.reading import suffixes
 from gansmith.data.metadata.facts import Refused
 from gansmith.data.metadata.samples import assembled
@@ -175,7 +176,7 @@ def _key(file: str) -> tuple[str, str]:
     """The name up to the first dot of its last part, and the rest: as WebDataset divides it."""
     folder, slash, last = file.rpartition("/")
     stem, dot, ending = last.partition(".")
-    return folder + slash + stem, dot + ending
+    return composed(folder + slash + stem), dot + ending
 
 
 def _list(shard: _Shard, listing: Listing) -> None:

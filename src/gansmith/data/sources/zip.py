@@ -62,7 +62,7 @@ class ZipReader:
                 ) from error
             files: dict[str, zipfile.ZipInfo] = {}
             for info in self._open.infolist():
-                name = inside(info.filename)
+                name = inside(_name(info))
                 if not name or info.filename.endswith(("/", "\\")):
                     continue
                 if name in files:
@@ -81,6 +81,30 @@ class ZipReader:
                 return self._open.read(entry)
             except _DAMAGED as error:
                 raise DataError(f"damaged inside the zip: {error}") from error
+
+
+_UTF8 = 0x800  # The flag of names in UTF-8; APPNOTE 6.3.10, appendix D.
+_UNICODE_PATH = 0x7075  # The extra field with the name in UTF-8; APPNOTE, 4.6.9.
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """The name of an entry: in UTF-8 where its bytes are that, whatever the flag says; else in code page 437.
+
+    Archive Utility of macOS, among others, writes UTF-8 and does not say so.
+    """
+    if info.flag_bits & _UTF8 or info.orig_filename.isascii():
+        return info.filename
+    raw = info.orig_filename.encode("cp437", "replace")
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack("<HH", extra[:4])
+        part, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == _UNICODE_PATH and part[:1] == b"\1" and part[1:5] == struct.pack("<I", zlib.crc32(raw)):
+            raw = part[5:]
+    try:
+        return raw.decode("utf-8").partition("\0")[0]
+    except UnicodeDecodeError:
+        return info.filename
 
 
 class ZipSource(Files):
