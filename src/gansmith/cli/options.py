@@ -1,5 +1,7 @@
 """How words of the command line become values, for verbs of all modules."""
 
+import io
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,13 @@ class Verb(click.Command):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.help = with_lines(self.help)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """As click does it; from here on what the terminal's encoding lacks is written as an escape."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().make_context(*args, **extra)
 
 
 def given(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

@@ -119,9 +119,15 @@ def train(
     if asked["dry_run"]:
         _dry_run(data, chosen, asked["as_json"])
         return
-    place = Path(run or f"runs/{Path(data).stem.partition(':')[0]}-{chosen.name}")
+    place = Path(run or f"runs/{run_name(data)}-{chosen.name}")
     outcome = _train(data, chosen, place, device, seconds)
     sys.exit(outcome.interruption.exit_code)
+
+
+def run_name(data: str) -> str:
+    """DATA in the name of a run: ``faces`` for ``~/faces.zip``, the folder's own name for ``.``."""
+    name = Path(data).stem.partition(":")[0]
+    return name if name.strip(".") else Path(data).expanduser().resolve().name or "data"
 
 
 def _recipe(data: str, name: str | None, settings: tuple[str, ...], device: str, run: str | None) -> "Recipe":

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
+from gansmith.core.text import find_name
 from gansmith.data.metadata.captions import to_texts
 from gansmith.errors import SettingError, nearest
 from gansmith.methods.batches import IMAGE_COLUMNS
@@ -135,8 +136,8 @@ def label_number(label: str, names: Sequence[str]) -> int:
     Raises:
         SettingError: there is none; the nearest is named.
     """
-    if label in names:
-        return names.index(label)
+    if (name := find_name(label, names)) is not None:
+        return names.index(name)
     if label.isdigit() and int(label) < len(names):
         return int(label)
     rule = f"This model has {len(names)} classes. Received: '{label}', which is none of them."

@@ -1,7 +1,9 @@
 """What was found in a set of pictures: the numbers of a data report, before anyone puts them into words."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -91,6 +93,8 @@ class Findings:
     count: int  # Pictures listed, refused ones included.
     looked_at: int  # Pictures measured; a sample where this and the refused are fewer than ``count``.
     refused: tuple[Refused, ...]
+    notes: tuple[Refused, ...] = ()  # What was left out besides pictures: tables, folders, archives.
+    others: Counts = ()  # Files that are no pictures, by their ending.
     repeated: tuple[Refused, ...] = ()  # Frames left out of videos, nearly the same as another one.
     bytes: int  # Of the files looked at.
     sizes: Sizes | None  # None where no picture was looked at, as are faces where none was looked for.
@@ -141,6 +145,7 @@ def find(
     refused: Sequence[Refused] = (),
     split: tuple[int, int, int] | None = None,
     goal: Goal | None = None,
+    others: Sequence[str] = (),
 ) -> Findings:
     """Put together what was measured; see ``report.build`` for the arguments."""
     names, seen, facts = measured.names, measured.seen, measured.facts
@@ -149,9 +154,11 @@ def find(
     soft = order[seen["sharpness"][order] < BLURRED]
     return Findings(
         name=name,
-        count=len(names) + len(refused) if count is None else count,
+        count=len(names) + sum(item.picture for item in refused) if count is None else count,
         looked_at=len(names),
-        refused=tuple(item for item in refused if not is_repeated(item)),
+        refused=tuple(item for item in refused if item.picture and not is_repeated(item)),
+        notes=tuple(item for item in refused if not item.picture),
+        others=_endings(others),
         repeated=tuple(item for item in refused if is_repeated(item)),
         bytes=int(seen["bytes"].sum()),
         sizes=_sizes(seen, goal) if len(seen) else None,
@@ -177,6 +184,12 @@ def _duplicates(seen: Seen) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]
     first.sort()
     alike = near(seen["phash"][first])
     return exact(seen["digest"]), [tuple(first[list(group)].tolist()) for group in alike]
+
+
+def _endings(names: Sequence[str]) -> Counts:
+    """How many files there are of each ending, the most first."""
+    counts = Counter(PurePosixPath(name).suffix.lower() or "without ending" for name in names)
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _counts(numbers: NDArray[np.uint8], names: Names) -> Counts:

@@ -104,8 +104,9 @@ def inspect(
     report = build(
         source.name,
         Measured(names, np.array(seen, dtype=SEEN), source.facts),
-        count=len(source.names) + len(source.refused),
+        count=len(source.names) + sum(item.picture for item in source.refused),
         refused=refused,
+        others=source.others,
         split=split_of(source.facts, len(source.names)),
         goal=goal,
     )
@@ -133,7 +134,7 @@ def _prepared(folder: PreparedFolder, goal: Goal | None) -> Inspected:
     report = build(
         folder.name,
         Measured(folder.names, folder.seen, folder.facts),
-        count=len(folder.names) + len(folder.refused),
+        count=len(folder.names) + sum(item.picture for item in folder.refused),
         refused=folder.refused,
         split=split_of(folder.facts, len(folder.names)),
         goal=goal,

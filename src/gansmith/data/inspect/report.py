@@ -31,6 +31,7 @@ def build(
     refused: Sequence[Refused] = (),
     split: tuple[int, int, int] | None = None,
     goal: Goal | None = None,
+    others: Sequence[str] = (),
 ) -> Report:
     """The report of a set of pictures, of some or all of which the measurements are at hand.
 
@@ -41,8 +42,9 @@ def build(
         refused: what was left out, and why.
         split: pictures for training, pictures held out, and the seed that parted them (-1: the owner did).
         goal: what is to be trained, where that is known.
+        others: names of files that are no pictures.
     """
-    found = find(name, measured, count=count, refused=refused, split=split, goal=goal)
+    found = find(name, measured, count=count, refused=refused, split=split, goal=goal, others=others)
     parts: dict[str, Any] = {item.name: getattr(found, item.name) for item in fields(Findings)}
     return Report(**parts, advice=advise(found, goal))
 
@@ -56,8 +58,10 @@ def as_json(report: Report) -> dict[str, Any]:
     tree["labels"] = [{"name": name, "count": count} for name, count in report.labels]
     tree["attributes"] = [{"name": name, "share": share} for name, share in report.attributes]
     tree["repeated"] = [item.name for item in report.repeated]
-    for key in ("formats", "modes"):
+    for key in ("formats", "modes", "others"):
         tree[key] = dict(tree[key])
+    for key in ("refused", "notes"):
+        tree[key] = [{"name": item.name, "reason": item.reason} for item in getattr(report, key)]
     if report.captions is not None:
         tree["captions"] = {"having": report.captions[0], "of": report.captions[1]}
     if report.split is not None:
@@ -94,7 +98,9 @@ def as_text(report: Report) -> str:
         ("split", _split(report.split)),
         ("licence", _printable(report.licence or UNKNOWN, LONGEST)),
         ("repeats", _repeats(report.repeated)),
-        *_refused_rows(report.refused),
+        ("other files", _counted(report.others)),
+        *_refused_rows("refused", report.refused),
+        *_refused_rows("not used", report.notes),
     ]
     table = [f"  {title:13}{cell}" for title, cell in rows if cell]
     return "\n".join([head, *table, "", "Advice", *(f"  - {sentence}" for sentence in report.advice)])
@@ -162,7 +168,7 @@ def _repeats(repeated: Sequence[Refused]) -> str:
     return f"{plural(len(repeated), 'frame')} left out, nearly the same as another of the same video"
 
 
-def _refused_rows(refused: Sequence[Refused]) -> list[tuple[str, str]]:
+def _refused_rows(title: str, refused: Sequence[Refused]) -> list[tuple[str, str]]:
     """How many in all, then one row for each kind of reason, the most frequent first."""
     if not refused:
         return []
@@ -170,7 +176,7 @@ def _refused_rows(refused: Sequence[Refused]) -> list[tuple[str, str]]:
     for item in refused:  # "3x3 pixels" and "2x2 pixels" are one kind.
         kinds.setdefault(re.sub(r"\d[\d,.]*", "0", item.reason), []).append(item)
     often = sorted(kinds.values(), key=len, reverse=True)
-    rows = [("refused", f"{len(refused):,}")]
+    rows = [(title, f"{len(refused):,}")]
     for items in often[:_REASONS]:
         files = _several(_printable(item.name) for item in items)
         rows.append(("", f"{len(items):,} x {_printable(items[0].reason, 100)}: {files}"))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gansmith.core.text import composed
 from gansmith.errors import DataError
 
 Points = NDArray[np.float32]
@@ -84,8 +85,10 @@ class Codes(dict[str, int]):
 def make_column(name: str, codes: Iterable[str], raw: NDArray[np.int32]) -> Column:
     """A column from its distinct texts as written and their numbers by row."""
     kinds = Codes()
-    stripped = np.array([kinds[text] if (text := cell.strip()) else -1 for cell in codes], dtype=np.int32)
-    return Column(name.strip(), tuple(kinds), stripped[raw])
+    stripped = np.array(
+        [kinds[text] if (text := composed(cell.strip())) else -1 for cell in codes], dtype=np.int32
+    )
+    return Column(composed(name.strip()), tuple(kinds), stripped[raw])
 
 
 def make_table(columns: Sequence[Column], lines: NDArray[np.int64], notes: tuple[str, ...] = ()) -> Table:

@@ -156,7 +156,7 @@ def _ffhq(path: Path) -> Source | None:
             source.facts = _ffhq_facts(facts.read_text("utf-8"), source.names, side)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
             problem = f"it cannot be read ({type(error).__name__}: {error}); landmarks are not used"
-            source.refused = (*source.refused, Refused(facts.name, problem))
+            source.refused = (*source.refused, Refused(facts.name, problem, False))
     return source
 
 

@@ -13,6 +13,8 @@ class Refused:
 
     name: str
     reason: str
+    picture: bool = True
+    """Whether it counts among the pictures; not for tables, folders, archives and remarks about them."""
 
 
 REPEATED = "nearly the same as another frame of its video"

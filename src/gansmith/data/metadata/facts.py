@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from gansmith.core.text import classes_of
 from gansmith.data.metadata.fact_types import Facts, Refused, is_repeated
 from gansmith.data.metadata.licences import found_in
 from gansmith.data.metadata.records import SIDECAR_ENDINGS, read_sidecars
@@ -91,9 +92,9 @@ def _from_folders(names: Sequence[str], facts: Facts, labels_wanted: bool) -> Fa
             facts = replace(facts, held_out=np.array([SPLITS[top] for top in tops]))
         names = [name.partition("/")[2] for name in names]
     folders = [name.rpartition("/")[0].partition("/")[0] for name in names]
-    kinds = sorted(set(folders))
-    if not labels_wanted or len(kinds) < 2 or "" in kinds:
+    if not labels_wanted or "" in folders:
         return facts
-    number = {kind: index for index, kind in enumerate(kinds)}
-    labels = np.array([number[folder] for folder in folders], dtype=np.int64)
-    return replace(facts, labels=labels, label_names=tuple(kinds))
+    numbers, kinds = classes_of(folders)
+    if len(kinds) < 2:
+        return facts
+    return replace(facts, labels=np.array(numbers, dtype=np.int64), label_names=kinds)

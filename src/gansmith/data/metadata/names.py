@@ -6,23 +6,26 @@ from functools import cache, cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from gansmith.core.text import composed, folded
 from gansmith.data.decode.reading import suffixes
 
 
 class Pictures:
     """Finds pictures by what tables call them.
 
-    A name is a picture's where it is equal, but for back-slashes and a leading ``./``. Else it may lack the
-    ending or have another picture ending, have fewer or more folders in front, or other upper and lower
-    case, as long as no other picture fits as well, and no other name fits that picture as well.
+    A name is a picture's where it is equal, but for back-slashes, Unicode forms and a leading ``./``. Else
+    it may lack the ending or have another picture ending, have fewer or more folders in front, or other upper
+    and lower case, as long as no other picture fits as well, and no other name fits that picture as well.
 
     Args:
         names: of the pictures, relative, with forward slashes.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.names = names
-        self._exact = {name: index for index, name in enumerate(names)}
+        self.names = [composed(name) for name in names]
+        self._exact: dict[str, int] = {}
+        for index, name in enumerate(self.names):
+            self._exact[name] = -2 if name in self._exact else index
         self._last: tuple[Sequence[str], NDArray[np.int64]] = ((), np.zeros(0, dtype=np.int64))
 
     def find(self, texts: Sequence[str]) -> NDArray[np.int64]:
@@ -33,7 +36,7 @@ class Pictures:
         found = np.array([self._exact.get(name, -1) for name in plain], dtype=np.int64)
         taken = set(found.tolist())
         claims: dict[int, list[tuple[int, str, int]]] = {}  # By picture: (how far, the name, its place).
-        for place in np.flatnonzero(found < 0).tolist():
+        for place in np.flatnonzero(found == -1).tolist():
             how_far, index = self._nearest(plain[place])
             found[place] = min(index, -1)
             if index >= 0 and index not in taken:
@@ -50,7 +53,7 @@ class Pictures:
     def _nearest(self, name: str) -> tuple[int, int]:
         """How unlike ``name`` the likest picture's name is, and its number; -1 for none, -2 for several."""
         stem = _without_ending(name)
-        parts = stem.casefold().split("/")
+        parts = folded(stem).split("/")
         near = self._wholes.get("/".join(parts))
         if near is None:  # Folders in front of it were left out, or there are more than here.
             near = next((self._wholes[key] for key in _tails(parts) if key in self._wholes), [])
@@ -61,7 +64,7 @@ class Pictures:
         return (0, -2) if len(ranked) > 1 and ranked[0][0] == ranked[1][0] else ranked[0]
 
     def _ends_with(self, index: int, parts: Sequence[str]) -> bool:
-        return _without_ending(self.names[index]).casefold().split("/")[-len(parts) :] == parts
+        return folded(_without_ending(self.names[index])).split("/")[-len(parts) :] == parts
 
     def _distance(self, name: str, stem: str, index: int) -> int:
         """Another case weighs more than other folders, and those more than another ending."""
@@ -82,13 +85,13 @@ class Pictures:
     def _index(self, key: Callable[[str], str]) -> dict[str, list[int]]:
         made: dict[str, list[int]] = {}
         for index, name in enumerate(self.names):
-            made.setdefault(key(_without_ending(name).casefold()), []).append(index)
+            made.setdefault(key(folded(_without_ending(name))), []).append(index)
         return made
 
 
 def plain_name(text: str) -> str:
     """A file name with forward slashes and nothing needless in front."""
-    name = text.replace("\\", "/")
+    name = composed(text).replace("\\", "/")
     while name.startswith(("./", "/")):
         name = name.removeprefix(".").lstrip("/")
     return name

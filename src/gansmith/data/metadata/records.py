@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from gansmith.core import json_files
+from gansmith.core.text import folded
 from gansmith.data.metadata.cells import (
     STEMS,
     UNREADABLE,
@@ -168,6 +169,8 @@ def read_stylegan(value: object) -> Table | None:
 def _label(value: object) -> int | str:
     if type(value) is int or isinstance(value, str):
         return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     raise ValueError("labels must be integers or strings")
 
 
@@ -234,7 +237,14 @@ def read_sidecars(
     Returns: None where no picture has one; a table without rows where fewer than half have.
     """
     there = {other[: -len(ending)]: other for other in others if other.lower().endswith(ending)}
-    pairs = [(name, there[stem]) for name in names if (stem := name.rpartition(".")[0]) in there]
+    alike = Counter(map(folded, there))
+    loose = {folded(stem): other for stem, other in there.items() if alike[folded(stem)] == 1}
+    stems = [name.rpartition(".")[0] for name in names]
+    rivals = Counter(map(folded, stems))
+    found = [
+        there.get(stem) or (loose.get(folded(stem)) if rivals[folded(stem)] == 1 else None) for stem in stems
+    ]
+    pairs = [(name, file) for name, file in zip(names, found, strict=True) if file is not None]
     if not pairs:
         return None
     if 2 * len(pairs) < len(names):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gansmith.core.text import classes_of, find_name
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.errors import DataError, nearest
 
@@ -35,11 +36,11 @@ def assembled(samples: Sequence[Mapping[str, Any]], label: str | None = None) ->
         try:
             parts |= make(samples)
         except (ValueError, TypeError, OverflowError) as error:
-            refused.append(Refused(name, f"{error}; {name} are not used"))
+            refused.append(Refused(name, f"{error}; {name} are not used", False))
     said = [_caption(sample) for sample in samples]
     captions = tuple(said) if any(said) else None
     if captions and not all(said):
-        refused.append(Refused("captions", f"{said.count('')} pictures have none; theirs is empty"))
+        refused.append(Refused("captions", f"{said.count('')} pictures have none; theirs is empty", False))
     held = np.array([sample.get("held_out") is True for sample in samples], dtype=np.bool_)
     split = held if held.any() and not held.all() else None
     return Facts(captions=captions, held_out=split, **parts), refused
@@ -55,6 +56,7 @@ def _with_label(samples: Sequence[Mapping[str, Any]], label: str) -> list[dict[s
     """The samples with what is said of ``label``, by itself or among the attributes, as their class."""
     said = [{**_table(sample.get("attributes")), **sample} for sample in samples]
     known = {key for sample in said for key in sample}
+    label = find_name(label, known) or label
     if label not in known:
         raise unknown_label(label, known)
     return [
@@ -77,16 +79,15 @@ def numbered(
     Raises:
         ValueError: some pictures have none, or a label is neither, or far too large.
     """
-    values = [int(value) if type(value) is bool else value for value in values]
+    values = [_whole(value) for value in values]
     missing = sum(value is None or (type(value) is int and value == -1) for value in values)
     if missing == len(values):
         return None, ()
     if missing:
         raise ValueError("1 picture has no label" if missing == 1 else f"{missing} pictures have no label")
     if all(type(value) is str for value in values):
-        kinds = tuple(sorted(set(values)))
-        number = {kind: index for index, kind in enumerate(kinds)}
-        return np.array([number[value] for value in values], dtype=np.int64), kinds
+        numbers, kinds = classes_of(values)
+        return np.array(numbers, dtype=np.int64), kinds
     if not all(type(value) is int for value in values):
         raise ValueError("labels must be integers or strings, of one kind")
     most = max(values)
@@ -94,6 +95,11 @@ def numbered(
         raise ValueError(f"labels count from 0 and stay below {_CLASSES_AT_MOST:,}")
     known = tuple(names) if len(names) > most else tuple(str(number) for number in range(most + 1))
     return np.array(values, dtype=np.int64), known
+
+
+def _whole(value: object) -> Any:
+    """True, 1 and 1.0 as 1; anything else as it is."""
+    return int(value) if isinstance(value, bool | float) and value == value // 1 else value
 
 
 def _labels(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gansmith.core.text import classes_of, composed, in_order, whole_numbers
 from gansmith.data.metadata.fact_types import Facts
 from gansmith.data.metadata.told import UNREAD, MergedColumn, MergedTables, pictures_have
 from gansmith.errors import DataError, nearest
@@ -67,7 +68,7 @@ def _labels(merged: MergedTables, label: str | None) -> tuple[NDArray[np.int64] 
 
 def _chosen(merged: MergedTables, label: str) -> MergedColumn | None:
     """The column the user calls the class, taken out of the others."""
-    name = label.strip().lower()
+    name = composed(label.strip()).lower()
     if name in merged.contradicted:
         return None
     if (key := merged.keys.get(name)) not in merged.columns:
@@ -194,9 +195,9 @@ def _attributes(merged: MergedTables) -> tuple[NDArray[np.uint8] | None, tuple[s
 
 def _class_numbers(known: MergedColumn) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """For a column of labels: whole numbers are class numbers, other texts are numbered in sorted order."""
-    if not all(re.fullmatch(r"[+-]?\d+", kind) for kind in known.kinds):
-        return _numbered(known.kinds, sorted(known.kinds))
-    numbers = [int(kind) for kind in known.kinds]
+    numbers = whole_numbers(known.kinds)
+    if numbers is None:
+        return _numbered(known.kinds, known.kinds)
     if not 0 <= min(numbers) <= max(numbers) < _CLASSES_AT_MOST:
         raise ValueError(f"labels count from 0 and stay below {_CLASSES_AT_MOST:,}")
     return np.array(numbers, dtype=np.int64), tuple(map(str, range(max(numbers) + 1)))
@@ -204,20 +205,13 @@ def _class_numbers(known: MergedColumn) -> tuple[NDArray[np.int64], tuple[str, .
 
 def _ranked(known: MergedColumn) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """For any other column: the values that pictures have, in order."""
-    return _numbered(known.kinds, _sorted([known.kinds[code] for code in np.unique(known.codes)]))
+    return _numbered(known.kinds, [known.kinds[code] for code in np.unique(known.codes)])
 
 
-def _numbered(kinds: Sequence[str], order: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    place = {kind: number for number, kind in enumerate(order)}
-    return np.array([place.get(kind, -1) for kind in kinds], dtype=np.int64), tuple(order)
-
-
-def _sorted(kinds: Sequence[str]) -> list[str]:
-    """Numbers by value, texts by letter."""
-    try:
-        return sorted(kinds, key=lambda kind: (float(kind), kind))
-    except ValueError:
-        return sorted(kinds)
+def _numbered(kinds: Sequence[str], used: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    numbers, names = classes_of(used)
+    place = dict(zip(used, numbers, strict=True))
+    return np.array([place.get(kind, -1) for kind in kinds], dtype=np.int64), names
 
 
 _YES = frozenset(("1", "true", "yes"))
@@ -233,7 +227,7 @@ def _yes_or_no(known: MergedColumn) -> dict[str, NDArray[np.uint8]]:
         return {}
     code = {kind: number for number, kind in enumerate(known.kinds)}
     return {
-        f"{known.name}={kind}": (known.codes == code[kind]).astype(np.uint8) for kind in _sorted(known.kinds)
+        f"{known.name}={kind}": (known.codes == code[kind]).astype(np.uint8) for kind in in_order(known.kinds)
     }
 
 

@@ -67,7 +67,7 @@ class MergedTables:
 
     def note(self, file: str, reason: str) -> None:
         """List what of a file is not used, and why."""
-        self.refused.append(Refused(file, reason))
+        self.refused.append(Refused(file, reason, False))
 
     def read(self, file: str, read: Callable[[str], bytes]) -> None:
         """Take in what a file says, or note why it says nothing."""

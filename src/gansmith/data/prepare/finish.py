@@ -77,8 +77,9 @@ def report_of(source: Source, form: Form, measured: Measured, refused: Sequence[
     return build(
         source.name,
         measured,
-        count=len(source.names) + len(source.refused),
+        count=len(source.names) + sum(item.picture for item in source.refused),
         refused=refused,
+        others=source.others,
         split=split_of(measured.facts, len(measured.names)),
         # What an aligned face loses is decided by its template, not by the shape of its picture.
         goal=Goal(None, form.size.width, form.size.height, 0, form.channels, "pad" if aligned else form.fit),

@@ -142,11 +142,17 @@ class PreparedFolder:
     def refused(self) -> tuple[Refused, ...]:
         """Files, and frames much like others, that were left out when it was prepared."""
         report = self.report()
-        refused = [Refused(name, reason) for name, reason in report.get("refused_files", [])]
-        return (*refused, *(Refused(name, REPEATED) for name in report.get("repeated", [])))
+        try:
+            refused = [Refused(str(name), str(reason)) for name, reason in report.get("refused_files", [])]
+            notes = [
+                Refused(str(note["name"]), str(note["reason"]), False) for note in report.get("notes", [])
+            ]
+            return (*refused, *notes, *(Refused(str(name), REPEATED) for name in report.get("repeated", [])))
+        except (ValueError, TypeError, LookupError):  # Somebody's edits; the pictures are none the worse.
+            return ()
 
     def report(self) -> dict[str, Any]:
-        """The report that was written when it was prepared, as plain JSON."""
+        """The report that was written when it was prepared, as plain JSON; empty where it cannot be read."""
         try:
             report = read_json(self.path / REPORT, MOST_LISTED)
         except (OSError, ValueError):

@@ -4,8 +4,8 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from gansmith.data.decode.reading import suffixes
 from gansmith.data.metadata.facts import Facts, Refused, find_facts
@@ -14,8 +14,8 @@ from gansmith.errors import DataError
 LARGEST_FILE = 2**30  # In bytes. Beyond this a "picture" is a mistake or a zip bomb.
 # Pictures a camera or a designer makes and Pillow does not read; saying so beats silence.
 _FOREIGN = frozenset((".heic", ".heif", ".jxl", ".psd", ".svg", ".cr2", ".cr3", ".nef", ".arw", ".dng"))
+_Entry = TypeVar("_Entry")
 _SHOWN = 5  # Names or reasons in a message.
-_IGNORED = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))
 
 
 @runtime_checkable
@@ -83,24 +83,56 @@ def with_licence(source: Source, licence: str | None) -> Source:
 
 
 class Listing:
-    """What was found so far: sizes of picture files by name, other files, and what cannot be used."""
+    """What was found so far: sizes of picture files by name, other files, and what cannot be used.
+
+    Whatever is given to it ends in ``sizes``, ``others`` or ``refused``, or in a place that is passed over.
+    """
 
     def __init__(self) -> None:
         self.sizes: dict[str, int] = {}
         self.others: list[str] = []
         self.refused: list[Refused] = []
+        self.other_sizes: dict[str, int] = {}
+        self._passed: dict[str, dict[str, None]] = {}
 
     def add(self, name: str, size: int) -> None:
         """Sort one file in by its ending; ``name`` is relative and has forward slashes."""
         ending = PurePosixPath(name).suffix.lower()
         if ending in _FOREIGN:
-            self.refused.append(Refused(name, f"{ending} files cannot be read; convert to PNG or JPEG"))
+            self.refuse(name, f"{ending} files cannot be read; convert to PNG or JPEG")
         elif ending not in suffixes():
             self.others.append(name)
+            self.other_sizes[name] = size
         elif size > LARGEST_FILE:
-            self.refused.append(Refused(name, f"{size:,} bytes; at most {LARGEST_FILE:,} are read"))
+            self.refuse(name, f"{size:,} bytes; at most {LARGEST_FILE:,} are read")
         else:
             self.sizes[name] = size
+
+    def refuse(self, name: str, reason: str) -> None:
+        """List a file that is left out."""
+        self.refused.append(Refused(name, reason, _is_picture(name)))
+
+    def pass_over(self, place: str, why: str, *, folder: bool) -> None:
+        """Note a file or folder that is a tool's, not the user's."""
+        if _is_picture(place) or (folder and place.rpartition("/")[2].lower() not in _PROGRAMS):
+            self._passed.setdefault(why, {})[place] = None
+
+    @property
+    def passed_over(self) -> list[Refused]:
+        """One entry for each kind of place where pictures may be."""
+        told = []
+        for why, (first, *others) in self._passed.items():
+            more = f", and {len(others):,} more such" if others else ""
+            told.append(Refused(first, f"{why}{more}: passed over", False))
+        return told
+
+
+_PROGRAMS = frozenset((".git", ".svn", ".hg"))
+
+
+def _is_picture(name: str) -> bool:
+    ending = PurePosixPath(name).suffix.lower()
+    return ending in suffixes() or ending in _FOREIGN
 
 
 class Files:
@@ -120,7 +152,8 @@ class Files:
         self.fingerprint = _fingerprint(listing.sizes)
         self.facts, refused = find_facts(self.names, self.others, reader.read, label=label)
         by_name = sorted(listing.refused, key=lambda entry: entry.name)
-        self.refused: tuple[Refused, ...] = (*by_name, *refused)
+        archives = packed(self.others) if self.names else []
+        self.refused: tuple[Refused, ...] = (*by_name, *listing.passed_over, *archives, *refused)
 
     def key(self, index: int) -> str:
         """The name of picture ``index``."""
@@ -141,11 +174,46 @@ def inside(name: str) -> str:
     return "/".join(parts)
 
 
-def hidden(name: str) -> bool:
-    """Whether a file is no user's picture: it or a folder it lies in is hidden, or made by a desktop."""
-    return any(
-        part in _IGNORED or (part.startswith(".") and part not in (".", "..")) for part in name.split("/")
+def unwrapped(entries: Mapping[str, _Entry]) -> Mapping[str, _Entry]:
+    """The files of an archive without a single folder around everything."""
+    tops = {name.partition("/")[0] for name in entries}
+    if len(tops) != 1 or any("/" not in name for name in entries):
+        return entries
+    return {name.partition("/")[2]: entry for name, entry in entries.items()}
+
+
+def note_leavings(
+    listing: Listing, leavings: Mapping[str, tuple[str, str]], twice: Sequence[str], under: str = ""
+) -> None:
+    """Tell of the files of an archive that are not used: those of tools, and those whose name comes again."""
+    for name, (place, why) in leavings.items():
+        listing.pass_over(under + place, why, folder=place != name)
+    for name in twice:
+        listing.refuse(under + name, "a later entry of the archive has the same name and counts instead")
+
+
+_PACKED = frozenset(
+    (
+        *(".zip", ".7z", ".rar", ".tar", ".tgz", ".txz", ".tbz2", ".tbz", ".gz", ".xz", ".bz2", ".zst"),
+        *(".parquet", ".arrow", ".tfrecord", ".h5", ".hdf5", ".npz", ".mdb"),
     )
+)
+"""Endings of files in which pictures may be packed."""
+
+
+def packed(others: Sequence[str]) -> list[Refused]:
+    """Files that may hold pictures and lie beside some: told, because nobody looks into them."""
+    kinds: dict[str, list[str]] = {}
+    for name in others:
+        ending = PurePosixPath(name).suffix.lower()
+        if ending in _PACKED:
+            kinds.setdefault(ending, []).append(name)
+    told = []
+    for ending, names in kinds.items():
+        more = f", and {len(names) - 1:,} more {ending}" if len(names) > 1 else ""
+        reason = f"not looked into, as there are pictures beside it{more}; unpack it, or give it by itself"
+        told.append(Refused(names[0], reason, False))
+    return told
 
 
 def _fingerprint(sizes: Mapping[str, int]) -> str:
@@ -165,10 +233,12 @@ def nothing_found(source: Source) -> DataError:
     count = len(source.others)
     found = "1 file, not a picture" if count == 1 else f"{count} files, none of them a picture"
     names = ", ".join(source.others[:_SHOWN]) + (", ..." if count > _SHOWN else "")
-    zips = [name for name in source.others if name.lower().endswith(".zip")]
-    advice = (
-        f"Give the zip itself: {source.name}/{zips[0]}." if zips else "Give a folder that holds pictures."
-    )
+    archives = [name for name in source.others if PurePosixPath(name).suffix.lower() in _PACKED]
+    advice = "Give a folder that holds pictures."
+    if archives and Path(source.name).expanduser().is_dir():
+        advice = f"Give the archive itself: {source.name}/{archives[0]}."
+    elif archives:
+        advice = f"{source.name} holds another archive: unpack it and give {archives[0]}."
     return DataError(f"{looked}; found {found}: {names}. {advice}")
 
 

@@ -57,7 +57,7 @@ def open_cifar(folder: Path, name: str, *, held_out: bool) -> ArraySource:
         try:
             batches.append(_from_pixels(path, refused) if path.suffix == ".bin" else _from_pickle(path))
         except (DataError, OSError) as error:
-            refused.append(Refused(path.name, str(error)))
+            refused.append(Refused(path.name, str(error), False))
     if not batches:
         reasons = "; ".join(f"{entry.name}: {entry.reason}" for entry in refused)
         raise DataError(
@@ -81,7 +81,7 @@ def _from_pixels(path: Path, refused: list[Refused]) -> _Batch:
     if not count:
         raise DataError("it holds no whole picture")
     if rest:
-        refused.append(Refused(path.name, f"cut short: {count:,} whole pictures are there"))
+        refused.append(Refused(path.name, f"cut short: {count:,} whole pictures are there", False))
     table = np.memmap(path, dtype=np.uint8, mode="r", shape=(count, stride))
     return Rows(path.stem, path, 1, stride, count), _checked(table[:, 0].astype(np.int64))
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gansmith.data.metadata.facts import Refused
-from gansmith.data.sources.base import Files, Listing, hidden
+from gansmith.data.sources.base import Files, Listing
+from gansmith.data.sources.leavings import by_contents, by_name
 from gansmith.errors import DataError
 
 
@@ -42,7 +43,10 @@ class FolderSource(Files):
 
 
 def walk(root: Path, listing: Listing) -> None:
-    """List every file below ``root``; a folder reached twice through links counts once, so loops end."""
+    """List every file below ``root``; a folder reached twice through links counts once, so loops end.
+
+    What tools leave among pictures is passed over; see `gansmith.data.sources.leavings`.
+    """
     seen: set[tuple[int, int]] = set()
     folders, links = [""], list[str]()
     while folders or links:  # Links last, so that a real folder keeps its own name.
@@ -51,24 +55,50 @@ def walk(root: Path, listing: Listing) -> None:
             status = os.stat(root / folder)
             entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
         except OSError as error:
-            listing.refused.append(Refused(folder or str(root), f"it cannot be listed: {error.strerror}"))
+            reason = f"it cannot be listed: {error.strerror}"
+            listing.refused.append(Refused(folder or str(root), reason, False))
+            continue
+        if folder and (why := by_contents([entry.name for entry in entries])):
+            listing.pass_over(folder, why, folder=True)
             continue
         if (status.st_dev, status.st_ino) not in seen:
             seen.add((status.st_dev, status.st_ino))
             for entry in entries:
                 name = f"{folder}/{entry.name}" if folder else entry.name
-                if not hidden(name) and _is_folder(entry, name, listing):
+                if _is_folder(entry, name, listing):
                     (links if entry.is_symlink() else folders).append(name)
 
 
 def _is_folder(entry: "os.DirEntry[str]", name: str, listing: Listing) -> bool:
-    """Whether it is one; a file goes into the listing at once."""
+    """Whether it is one that may be the user's; a file goes into the listing at once."""
+    why = by_name(name)
     try:
-        if entry.is_dir():
+        folder = entry.is_dir()
+        if why is not None:
+            listing.pass_over(name, why, folder=folder)
+            return False
+        if folder:
             return True
         status = entry.stat()
-        if stat.S_ISREG(status.st_mode):  # Reading a pipe would wait for ever.
+        if stat.S_ISREG(status.st_mode):
             listing.add(name, status.st_size)
+        else:  # Reading a pipe would wait for ever.
+            listing.refuse(name, "no plain file")
     except OSError as error:  # A link that leads nowhere or to itself.
-        listing.refused.append(Refused(name, f"it cannot be opened: {error.strerror}"))
+        listing.refuse(name, f"it cannot be opened: {error.strerror}")
     return False
+
+
+def files_below(root: Path) -> Listing:
+    """Every file below a folder, for sources that look for other files than pictures.
+
+    Returns: all of them in ``sizes``, whatever their ending.
+    """
+    listing = _Everything()
+    walk(root, listing)
+    return listing
+
+
+class _Everything(Listing):
+    def add(self, name: str, size: int) -> None:
+        self.sizes[name] = size

@@ -87,7 +87,7 @@ def _pictures(part: str, path: Path, refused: list[Refused]) -> tuple[Rows, tupl
         )
     there = min(count, (file.path.stat().st_size - 16) // (height * width))
     if there < count:
-        refused.append(Refused(path.name, f"cut short: {there:,} of {count:,} pictures are there"))
+        refused.append(Refused(path.name, f"cut short: {there:,} of {count:,} pictures are there", False))
     return Rows(part, file.path, 16, height * width, there), (height, width)
 
 
@@ -98,6 +98,6 @@ def _labels(path: Path | None, count: int, refused: list[Refused]) -> NDArray[np
     raw = plain(path).path.read_bytes()
     if raw[:4] != b"\x00\x00\x08\x01" or len(raw) - 8 < count:
         reason = f"{max(len(raw) - 8, 0):,} labels for {count:,} pictures, or another format"
-        refused.append(Refused(path.name, f"{reason}; labels are not used"))
+        refused.append(Refused(path.name, f"{reason}; labels are not used", False))
         return None
     return np.frombuffer(raw, dtype=np.uint8, offset=8)[:count].astype(np.int64)

@@ -10,7 +10,7 @@ from gansmith.data.metadata.conventions import open_published, owners_facts
 from gansmith.data.metadata.licences import beside
 from gansmith.data.prepare.format import PreparedFolder, is_prepared
 from gansmith.data.prepare.writer import JOURNAL
-from gansmith.data.sources.base import Source, with_licence
+from gansmith.data.sources.base import Source, packed, with_licence
 from gansmith.data.sources.folder import FolderSource
 from gansmith.data.sources.huggingface import fetch, hub_name
 from gansmith.data.sources.parquet import TableSource, is_table
@@ -92,8 +92,12 @@ def _packed(path: Path, others: Sequence[str], label: str | None, sampling: Samp
     if any(map(is_table, others)):
         return TableSource(path, label=label)
     tars = [name for name in others if is_tar(name)]
+    if len(tars) > 1:
+        return ShardSource(path, label=label)
     if tars:
-        return _tar(path / tars[0], label) if len(tars) == 1 else ShardSource(path, label=label)
+        source, rest = _tar(path / tars[0], label), [name for name in others if name != tars[0]]
+        source.others, source.refused = (*source.others, *rest), (*source.refused, *packed(rest))  # type: ignore[misc]
+        return source
     if any(Path(name).suffix.lower() in VIDEO_SUFFIXES for name in others):
         return VideoSource(path, sampling)
     return None

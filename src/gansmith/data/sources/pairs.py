@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from gansmith.core.image_size import Form
+from gansmith.core.text import folded
 from gansmith.data.decode.reading import Header, Photo, probe, read
 from gansmith.data.metadata.facts import Refused
 from gansmith.data.sources.base import Reader, Source
@@ -185,7 +186,7 @@ def _matched(source: Source, between: tuple[str, str] | None) -> tuple[list[tupl
             if between is None:  # Else the others are left out on purpose.
                 alone.append(Refused(name, "it lies in neither of the two folders of pairs"))
             continue
-        stem = str(PurePosixPath(rest).with_suffix(""))
+        stem = folded(str(PurePosixPath(rest).with_suffix("")))
         if side.setdefault(stem, row) != row:
             alone.append(Refused(name, f"{source.names[side[stem]]} has the same name up to the ending"))
     both = sorted(first.keys() & second.keys())

@@ -22,7 +22,8 @@ import numpy as np
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.metadata.samples import numbered
 from gansmith.data.metadata.splits import held_out_rows
-from gansmith.data.sources.base import Reader, hidden
+from gansmith.data.sources.base import Reader, packed
+from gansmith.data.sources.folder import files_below
 from gansmith.data.sources.table_layout import Layout, layout_of
 from gansmith.errors import DataError, MissingPackageError
 
@@ -111,12 +112,12 @@ class TableSource:
         MissingPackageError: pyarrow is not installed.
     """
 
-    others: tuple[str, ...] = ()
-
     def __init__(self, path: Path | str, *, label: str | None = None) -> None:
         self.name = str(path)
         refused: list[Refused] = []
-        tables, layout = _usable(Path(path), refused, label)
+        others: list[str] = []
+        tables, layout = _usable(Path(path), refused, label, others)
+        self.others: tuple[str, ...] = tuple(others)
         self.reader: Reader = TableReader([table.path for _, table in tables], layout.image)
         self._counts = [table.counts for _, table in tables]
         stems = [name.rpartition(".")[0] for name, _ in tables]
@@ -135,7 +136,7 @@ class TableSource:
             )
         self.fingerprint = digest.hexdigest()
         self.facts = _facts([table for _, table in tables], layout, stems, rows, refused)
-        self.refused: tuple[Refused, ...] = tuple(refused)
+        self.refused: tuple[Refused, ...] = (*refused, *packed(self.others))
 
     def key(self, index: int) -> tuple[int, int, int]:
         """(file, row group, row in the group) of picture ``index``."""
@@ -153,13 +154,13 @@ def is_table(name: str) -> bool:
 
 
 def _usable(
-    path: Path, refused: list[Refused], label: str | None
+    path: Path, refused: list[Refused], label: str | None, others: list[str]
 ) -> tuple[list[tuple[str, "_Table"]], Layout]:
     """The tables that hold pictures, by name, and how they are laid out; a first one decides."""
     tables: list[tuple[str, _Table]] = []
     layout: Layout | None = None
     trouble = _trouble()
-    for name, file in _files(path):
+    for name, file in _files(path, refused, others):
         try:
             table = _open_table(file)
             layout = layout or layout_of(table.schema, label)
@@ -167,9 +168,9 @@ def _usable(
                 raise DataError(f"it has no column {layout.image}, which holds the pictures of the others")
             tables.append((name, table))
         except DataError as error:
-            refused.append(Refused(name, str(error)))
+            refused.append(Refused(name, str(error), False))
         except trouble as error:
-            refused.append(Refused(name, f"it cannot be read: {_line(error)}"))
+            refused.append(Refused(name, f"it cannot be read: {_line(error)}", False))
     if layout is not None and tables:
         return tables, layout
     reasons = "; ".join(f"{entry.name}: {entry.reason}" for entry in refused[:3])
@@ -177,15 +178,20 @@ def _usable(
     raise DataError(f"{rule}. Received: {path} ({reasons or 'it holds none'}).")
 
 
-def _files(path: Path) -> list[tuple[str, Path]]:
+def _files(path: Path, refused: list[Refused], others: list[str]) -> list[tuple[str, Path]]:
     if path.is_file():
         return [(path.name, path)]
-    below = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if is_table(file.name)}
-    return [
-        (name, file)
-        for name, file in sorted(below.items())
-        if not hidden(name) and file.is_file() and not file.name.startswith(_SCRATCH)
-    ]
+    below = files_below(path)
+    refused += [*below.refused, *below.passed_over]
+    found = []
+    for name in sorted(below.sizes):
+        if not is_table(name):
+            others.append(name)
+        elif name.rpartition("/")[2].startswith(_SCRATCH):
+            refused.append(Refused(name, "results of functions, not the data set", False))
+        else:
+            found.append((name, path / name))
+    return found
 
 
 def _facts(
@@ -207,7 +213,7 @@ def _facts(
         labels, names = numbered(values.get(layout.label, ()), layout.label_names)
         parts |= {"labels": labels, "label_names": names}
     except ValueError as error:
-        refused.append(Refused(layout.label, f"{error}; labels are not used"))
+        refused.append(Refused(layout.label, f"{error}; labels are not used", False))
     said = tuple(_sentence(value) for value in values.get(layout.caption, ()))
     if any(said):
         parts["captions"] = said

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gansmith.core.json_files import parse_json
+from gansmith.core.text import find_name
 from gansmith.data.metadata.samples import unknown_label
 from gansmith.errors import DataError
 
@@ -40,7 +41,7 @@ def layout_of(schema: Any, label: str | None = None) -> Layout:
     if not image:
         columns = ", ".join(f"{name} ({kind})" for name, kind in kinds.items()) or "none"
         raise DataError(f"no column holds the bytes of pictures; its columns: {columns[:300]}")
-    label = _label(kinds, features) if label is None else label
+    label = _label(kinds, features) if label is None else find_name(label, kinds) or label
     if label and label not in kinds:
         raise unknown_label(label, kinds)
     return Layout(

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from gansmith.data.metadata.facts import Refused
-from gansmith.data.sources.base import Files, Listing, hidden, inside
+from gansmith.data.sources.base import Files, Listing, inside, note_leavings, unwrapped
+from gansmith.data.sources.leavings import sift
 from gansmith.data.sources.unpack import plain
 from gansmith.errors import DataError
 
@@ -56,10 +57,12 @@ class Contents:
     path: Path  # The plain tar.
     entries: Mapping[str, Entry]  # By name; of several with one name the last, as tar does.
     damage: str  # Why there may be more files than those; "" where all is well.
+    leavings: Mapping[str, tuple[str, str]]  # Files of tools: see `gansmith.data.sources.leavings.sift`.
+    twice: tuple[str, ...]  # Names of which an earlier file was met.
 
 
 def contents(path: Path) -> Contents:
-    """The files of a tar, from its headers; hidden files and folders do not count.
+    """The files of a tar, from its headers; those that tools leave do not count.
 
     Raises:
         DataError: it cannot be read, or is no tar.
@@ -67,20 +70,22 @@ def contents(path: Path) -> Contents:
     """
     source = plain(path)
     found: dict[str, Entry] = {}
-    damage = ""
+    damage, twice = "", list[str]()
     try:
         with source.path.open("rb") as file:
             for entry in _entries(file, source.path.stat().st_size):
-                if not hidden(entry.name):
-                    found.pop(entry.name, None)
-                    found[entry.name] = entry
+                if found.pop(entry.name, None) is not None:
+                    twice.append(entry.name)
+                found[entry.name] = entry
     except (_NotTarError, OSError) as error:
         raise DataError(
             f"A tar of pictures was expected. Received: {path} ({source.damage or error})."
         ) from error
     except _DamagedError as error:
         damage = str(error)
-    return Contents(source.path, found, source.damage or damage)
+    leavings = sift(found)
+    kept = {name: entry for name, entry in found.items() if name not in leavings}
+    return Contents(source.path, kept, source.damage or damage, leavings, tuple(twice))
 
 
 class TarReader:
@@ -135,8 +140,9 @@ class TarSource(Files):
 
     def __init__(self, path: Path | str, found: Contents | None = None, *, label: str | None = None) -> None:
         found = found or contents(Path(path))
-        entries = _unwrapped(found.entries)
+        entries = unwrapped(found.entries)
         listing = Listing()
+        note_leavings(listing, found.leavings, found.twice)
         add_entries(listing, entries)
         if found.damage:
             listing.refused.append(told_damage(Path(path).name, found.damage))
@@ -154,14 +160,14 @@ def add_entries(listing: Listing, entries: Mapping[str, Entry]) -> None:
     """Sort the files of a tar into a listing by their endings."""
     for name, entry in entries.items():
         if entry.refused:
-            listing.refused.append(Refused(name, entry.refused))
+            listing.refuse(name, entry.refused)
         else:
             listing.add(name, entry.size)
 
 
 def told_damage(name: str, damage: str) -> Refused:
     """What to say of a damaged archive of which a part is used."""
-    return Refused(name, f"{damage}; files behind that are not seen. Fetch or pack it again")
+    return Refused(name, f"{damage}; files behind that are not seen. Fetch or pack it again", False)
 
 
 class _ByName:
@@ -172,13 +178,6 @@ class _ByName:
 
     def read(self, key: str) -> bytes:
         return self._reader.read(self._entries[key][1:3])
-
-
-def _unwrapped(entries: Mapping[str, Entry]) -> Mapping[str, Entry]:
-    tops = {name.partition("/")[0] for name in entries}
-    if len(tops) != 1 or any("/" not in name for name in entries):
-        return entries
-    return {name.partition("/")[2]: entry for name, entry in entries.items()}
 
 
 # --- Headers ------------------------------------------------------------------------------------------

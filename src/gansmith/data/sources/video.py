@@ -226,7 +226,8 @@ class VideoSource:
         self.reader = VideoReader(root)
         self.others: tuple[str, ...] = tuple(sorted(listing.others))
         self.videos: tuple[str, ...] = tuple(sorted(listing.sizes))
-        names, keys, groups, refused = list[str](), list[Key](), list[int](), listing.refused
+        names, keys, groups = list[str](), list[Key](), list[int]()
+        refused = [*listing.refused, *listing.passed_over]
         with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
             scanned = pool.map(lambda name: _scanned(root / name, listing.sizes[name], sampling), self.videos)
             for group, (video, found) in enumerate(zip(self.videos, scanned, strict=True)):
@@ -234,7 +235,7 @@ class VideoSource:
                 names += [f"{video}#t={time - begin:.3f}" for time in times]
                 keys += [(video, time) for time in times]
                 groups += [group] * len(times)
-                refused += [Refused(video, reason)] if reason else []
+                refused += [Refused(video, reason, False)] if reason else []
         self.names: Sequence[str] = tuple(names)
         self._keys = tuple(keys)
         self.groups: tuple[int, ...] = tuple(groups)

@@ -22,11 +22,13 @@ from PIL import Image
 
 from gansmith.core.files import storage_error, whole_file
 from gansmith.core.json_files import parse_json
+from gansmith.core.text import composed
 from gansmith.data.decode.reading import suffixes
 from gansmith.data.metadata.facts import Refused
 from gansmith.data.metadata.samples import assembled
 from gansmith.data.metadata.splits import is_held_out
-from gansmith.data.sources.base import Files, Listing, hidden
+from gansmith.data.sources.base import Files, Listing, note_leavings, packed
+from gansmith.data.sources.folder import files_below
 from gansmith.data.sources.tar import (
     TAR_ENDINGS,
     Contents,
@@ -63,6 +65,7 @@ class _Shard:
     pictures: Mapping[str, str]  # Key of a sample -> its picture.
     facts: Mapping[str, list[str]]  # Key of a sample -> files that say something of it.
     others: Sequence[str]
+    plainer: Mapping[str, str]  # Pictures that are not used -> the one of the same sample that is.
 
 
 class ShardSource(Files):
@@ -84,8 +87,8 @@ class ShardSource(Files):
 
     def __init__(self, path: Path | str, found: Contents | None = None, *, label: str | None = None) -> None:
         path = Path(path)
-        shards = [_sorted_out(name, found or contents(file)) for name, file in _shard_files(path)]
         listing = Listing()
+        shards = [_sorted_out(name, found or contents(file)) for name, file in _shard_files(path, listing)]
         places: dict[str, tuple[int, Entry]] = {}
         known: dict[str, dict[str, Any]] = {}
         for number, shard in enumerate(shards):
@@ -95,7 +98,7 @@ class ShardSource(Files):
         self._init(path, listing, ShardReader(tuple(shard.found.path for shard in shards)))
         self._keys = [(places[name][0], *places[name][1][1:3]) for name in self.names]
         self.facts, refused = assembled([known[name] for name in self.names], label)
-        self.refused = (*self.refused, *refused)
+        self.refused = (*self.refused, *packed(self.others), *refused)
 
     def _init(self, path: Path, listing: Listing, reader: ShardReader) -> None:
         others, listing.others = listing.others, []  # Not to be searched for files of facts.
@@ -131,13 +134,13 @@ def is_tar(name: str) -> bool:
     return name.lower().endswith(TAR_ENDINGS)
 
 
-def _shard_files(path: Path) -> list[tuple[str, Path]]:
+def _shard_files(path: Path, listing: Listing) -> list[tuple[str, Path]]:
     if path.is_file():
         return [(_stem(path.name), path)]
-    below = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if is_tar(file.name)}
-    files = [
-        (_stem(name), file) for name, file in sorted(below.items()) if not hidden(name) and file.is_file()
-    ]
+    below = files_below(path)
+    listing.refused += [*below.refused, *below.passed_over]
+    files = [(_stem(name), path / name) for name in sorted(below.sizes) if is_tar(name)]
+    listing.others += [name for name in below.sizes if not is_tar(name)]
     if not files:
         raise DataError(f"A tar, or a folder of tars, was expected. Received: {path}, which holds none.")
     return files
@@ -152,32 +155,42 @@ def _sorted_out(name: str, found: Contents) -> _Shard:
     pictures: dict[str, str] = {}
     facts: dict[str, list[str]] = {}
     others = []
+    plainer: dict[str, str] = {}
     for file, entry in found.entries.items():
         key, ending = _key(file)
         if entry.refused:
             continue
         if splitext(file)[1].lower() in suffixes():
-            if key not in pictures or ending.count(".") < _key(pictures[key])[1].count("."):
+            before = pictures.get(key)
+            if before is None or ending.count(".") < _key(before)[1].count("."):
                 pictures[key] = file
+            if before is not None:
+                plainer[before if pictures[key] == file else file] = pictures[key]
         elif ending.lower() in _FACTS:
             facts.setdefault(key, []).append(file)
         else:
             others.append(file)
-    return _Shard(name, found, pictures, facts, others)
+    return _Shard(name, found, pictures, facts, others, plainer)
 
 
 def _key(file: str) -> tuple[str, str]:
     """The name up to the first dot of its last part, and the rest: as WebDataset divides it."""
     folder, slash, last = file.rpartition("/")
     stem, dot, ending = last.partition(".")
-    return folder + slash + stem, dot + ending
+    return composed(folder + slash + stem), dot + ending
 
 
 def _list(shard: _Shard, listing: Listing) -> None:
     listing.others += [f"{shard.name}/{file}" for file in shard.others]
     for file, entry in shard.found.entries.items():
         if entry.refused:
-            listing.refused.append(Refused(f"{shard.name}/{file}", entry.refused))
+            listing.refuse(f"{shard.name}/{file}", entry.refused)
+    for file, used in shard.plainer.items():
+        listing.refuse(f"{shard.name}/{file}", f"a picture of the same sample as {used}, which is used")
+    note_leavings(listing, shard.found.leavings, shard.found.twice, f"{shard.name}/")
+    for key in sorted(shard.facts.keys() - shard.pictures.keys()):
+        for file in shard.facts[key]:
+            listing.refused.append(Refused(f"{shard.name}/{file}", "no picture has that name", False))
     if shard.found.damage:
         listing.refused.append(told_damage(shard.name, shard.found.damage))
 
@@ -196,7 +209,9 @@ def _samples(shard: _Shard, listing: Listing) -> Iterator[tuple[str, Entry, dict
                 try:
                     facts |= _said(told, tar.read(min(place.size, _LARGEST_FACT + 1)))
                 except (ValueError, RecursionError) as error:
-                    listing.refused.append(Refused(f"{shard.name}/{told}", f"it cannot be read ({error})"))
+                    listing.refused.append(
+                        Refused(f"{shard.name}/{told}", f"it cannot be read ({error})", False)
+                    )
             yield name, entry, facts
 
 

@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from gansmith.data.metadata.facts import Refused
-from gansmith.data.sources.base import Files, Listing, hidden, inside
+from gansmith.data.sources.base import Files, Listing, inside, note_leavings, unwrapped
+from gansmith.data.sources.leavings import sift
 from gansmith.errors import DataError
 
 _DAMAGED = (
@@ -36,7 +36,10 @@ class ZipReader:
         self.path = path
         self._lock = threading.Lock()  # ZipFile counts its open entries without one.
         self._open: zipfile.ZipFile | None = None
-        self._found: dict[str, zipfile.ZipInfo] = {}
+        self._found: Mapping[str, zipfile.ZipInfo] = {}
+        self.leavings: Mapping[str, tuple[str, str]] = {}
+        """What `gansmith.data.sources.leavings.sift` found, once `entries` was called; as ``twice``."""
+        self.twice: list[str] = []  # Names of which an earlier file was met: the last one is used.
 
     def __getstate__(self) -> Path:
         return self.path
@@ -57,8 +60,16 @@ class ZipReader:
                 raise DataError(
                     f"A zip of pictures was expected. Received: {self.path} ({error})."
                 ) from error
-            files = {inside(info.filename): info for info in self._open.infolist() if not info.is_dir()}
-            self._found = _unwrapped({name: info for name, info in files.items() if not hidden(name)})
+            files: dict[str, zipfile.ZipInfo] = {}
+            for info in self._open.infolist():
+                name = inside(_name(info))
+                if not name or info.filename.endswith(("/", "\\")):
+                    continue
+                if name in files:
+                    self.twice.append(name)
+                files[name] = info
+            self.leavings = sift(files)
+            self._found = unwrapped({name: info for name, info in files.items() if name not in self.leavings})
         return self._found
 
     def read(self, key: str) -> bytes:
@@ -70,6 +81,30 @@ class ZipReader:
                 return self._open.read(entry)
             except _DAMAGED as error:
                 raise DataError(f"damaged inside the zip: {error}") from error
+
+
+_UTF8 = 0x800  # The flag of names in UTF-8; APPNOTE 6.3.10, appendix D.
+_UNICODE_PATH = 0x7075  # The extra field with the name in UTF-8; APPNOTE, 4.6.9.
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """The name of an entry: in UTF-8 where its bytes are that, whatever the flag says; else in code page 437.
+
+    Archive Utility of macOS, among others, writes UTF-8 and does not say so.
+    """
+    if info.flag_bits & _UTF8 or info.orig_filename.isascii():
+        return info.filename
+    raw = info.orig_filename.encode("cp437", "replace")
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack("<HH", extra[:4])
+        part, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == _UNICODE_PATH and part[:1] == b"\1" and part[1:5] == struct.pack("<I", zlib.crc32(raw)):
+            raw = part[5:]
+    try:
+        return raw.decode("utf-8").partition("\0")[0]
+    except UnicodeDecodeError:
+        return info.filename
 
 
 class ZipSource(Files):
@@ -90,14 +125,8 @@ class ZipSource(Files):
         listing = Listing()
         for name, info in reader.entries().items():
             if info.flag_bits & 1:
-                listing.refused.append(Refused(name, "encrypted; unpack the zip with its password first"))
+                listing.refuse(name, "encrypted; unpack the zip with its password first")
             else:
                 listing.add(name, info.file_size)
+        note_leavings(listing, reader.leavings, reader.twice)
         super().__init__(str(path), listing, reader, label)
-
-
-def _unwrapped(entries: Mapping[str, zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    tops = {name.partition("/")[0] for name in entries}
-    if len(tops) != 1 or any("/" not in name for name in entries):
-        return dict(entries)
-    return {name.partition("/")[2]: info for name, info in entries.items()}
