@@ -47,6 +47,7 @@ class Recipe:
             attribute_names=self.data.attributes,
             landmarks=self.data.landmarks,
             caption_length=self.data.caption_length,
+            source_channels=self.data.source_channels or 0,
         )
 
     def progress(self, images: int, data_images: int) -> Progress:

@@ -15,6 +15,7 @@ class DataConfig:
 
     size: Size = Size(64, 64)
     channels: int | None = None  # None: 1 where every picture is grey, else 3.
+    source_channels: int | None = None  # Of the sources of pairs; None: as many as of the targets.
     fit: Fit = "crop"  # How another shape becomes this one: cut the centre, pad with the edge, or squeeze.
     box: Box | None = None  # Left, top, right, bottom: cut out of every picture before.
     mirror: bool = False  # Half of the pictures flipped left to right.
@@ -36,6 +37,11 @@ class DataConfig:
         if self.channels not in (None, 1, 3):
             raise SettingError(
                 f"channels must be 1 (grey) or 3 (colour). Received: channels={self.channels}."
+            )
+        if self.source_channels not in (None, 1, 3):
+            raise SettingError(
+                "source_channels must be 1 (grey) or 3 (colour). "
+                f"Received: source_channels={self.source_channels}."
             )
         if not 0.0 <= self.validation < 1.0:
             raise SettingError(f"validation is a share in [0, 1). Received: validation={self.validation}.")
