@@ -23,10 +23,11 @@ class DataConfig:
     standardize: bool = False  # Mean 0 and variance 1 in each channel, instead of [-1, 1].
     scale: Scale | None = None  # Measured on the training pictures when a run with standardize begins.
     label: str | None = None  # The column of a table beside the pictures that is the class.
-    pairs: PairKind | None = None  # How pairs are stored, for methods that need pairs; None: it is seen.
+    pairs: PairKind | None = None  # How pairs are stored or made; None: it is seen how they are stored.
     between: tuple[str, str] | None = None  # The folders of sources and targets, where there are others.
     swap: bool = False  # Sources become targets and targets sources.
     domains: tuple[str, str] | None = None  # The two labels of a method that translates without pairs.
+    second: str | None = None  # Where the second domain's pictures are, if not in the same data.
     classes: tuple[str, ...] = ()  # Names of the labels a method trains on; filled from the data.
     attributes: tuple[str, ...] = ()  # Likewise, of attributes.
     landmarks: int = 0  # Points of an image, where a method trains on them; filled from the data.

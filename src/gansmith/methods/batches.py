@@ -87,7 +87,7 @@ class DomainPrompt(NamedTuple):
     a: Images
 
 
-IMAGE_COLUMNS = frozenset(("images", "source", "target", "a", "b"))
+IMAGE_COLUMNS = frozenset(("images", "source", "target", "a", "b", "mask"))
 """Columns that hold images."""
 
 
