@@ -9,6 +9,8 @@ from promises import RECIPES, everything
 from gansmith.config.overrides import override
 from gansmith.core.noise import Noise
 from gansmith.data.dataset import MemoryDataSet
+from gansmith.data.loading.loader import to_float
+from gansmith.methods.batches import IMAGE_COLUMNS
 from gansmith.methods.dcgan import DCGAN
 from gansmith.models.load import open_generator
 from gansmith.recipes import CATALOGUE, default_for, named
@@ -23,9 +25,17 @@ def test_every_recipe_trains_and_generates(name: str, tmp_path: Path) -> None:
     outcome = train(recipe, everything(20), tmp_path / "run", device="cpu")
     assert outcome.images == 8
     generator = open_generator(str(tmp_path / "run"), "cpu")
-    made = generator.make(Noise.of(0, 1, 2))
+    kind = recipe.method.prompt_type
+    of_images = kind is not None and IMAGE_COLUMNS & set(kind._fields)
+    made = generator.make(Noise.of(0, 1, 2), _prompt(kind) if of_images else None)
     assert made.shape == (3, 3, 16, 16) and bool(made.isfinite().all())
     assert float((made[0] - made[1]).abs().mean()) > 0
+
+
+def _prompt(kind):
+    """Prompts of images in the networks' range."""
+    columns = everything().fetch(torch.arange(3), kind._fields)
+    return kind(*(to_float(column) for column in columns.values()))
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

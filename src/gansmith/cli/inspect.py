@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gansmith.cli.options import Verb, given
-from gansmith.cli.prepare import source_of, with_json, with_workers
+from gansmith.cli.prepare import source_of, with_json, with_pairs, with_workers
 
 if TYPE_CHECKING:
     from gansmith.data.inspect.findings import Goal
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option("--sample", type=click.IntRange(1), default=2000, show_default=True, help="Pictures looked at.")
 @click.option("--sheet", metavar="FILE", callback=given, help="Write a contact sheet, a .png.")
 @click.option("--label", metavar="COLUMN", help="The column of the table that is the class.")
+@with_pairs
 @with_workers
 @with_json
 def inspect_(
@@ -26,9 +27,9 @@ def inspect_(
     recipe: str | None,
     sample: int,
     sheet: str | None,
-    label: str | None,
     workers: int | None,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Report on pictures before training: sizes, kinds, duplicates, blur, labels; with plain advice."""
     from gansmith.core.files import check_outside_data
@@ -38,7 +39,7 @@ def inspect_(
 
     if sheet is not None:
         check_outside_data(Path(sheet), data)
-    source = source_of(data, {"label": label})
+    source = source_of(data, asked)
     found = inspect(source, _goal(data, recipe), max_pictures=sample, workers=workers)
     if sheet is not None:
         write_sheet(found, Path(sheet))

@@ -52,12 +52,37 @@ def _faces_options(command: Any) -> Any:
     return command
 
 
+def with_pairs(command: Any) -> Any:
+    """Options of verbs that take pairs of pictures."""
+    for option in (
+        click.option(
+            "--pairs",
+            metavar="KIND",
+            callback=_to_pairs,
+            help="Pairs: beside or folders as they are stored, edges or grey to make them.",
+        ),
+        click.option("--between", metavar="A,B", help="The folders of sources and targets."),
+        click.option("--swap", is_flag=True, help="Sources become targets."),
+    ):
+        command = option(command)
+    return command
+
+
+def _to_pairs(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    from typing import get_args
+
+    from gansmith.data.sources.pairs import PairKind
+    from gansmith.errors import nearest
+
+    if value is not None and value not in get_args(PairKind):
+        raise SettingError(f"There are no pairs of the kind '{value}'.{nearest(value, get_args(PairKind))}")
+    return value
+
+
 def _source_options(command: Any) -> Any:
     for option in (
         click.option("--label", metavar="COLUMN", help="The column of the table that is the class."),
-        click.option("--pairs", type=click.Choice(["beside", "folders"]), help="Prepare pairs stored so."),
-        click.option("--between", metavar="A,B", help="The folders of sources and targets."),
-        click.option("--swap", is_flag=True, help="Sources become targets."),
+        with_pairs,
         click.option(
             "--every",
             type=float,

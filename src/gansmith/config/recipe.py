@@ -9,6 +9,7 @@ from gansmith.config.training import TrainConfig
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.data.config import DataConfig
+from gansmith.data.sources.made_pairs import shrink_of
 from gansmith.errors import SettingError, nearest
 from gansmith.methods.base import Method
 
@@ -47,6 +48,8 @@ class Recipe:
             attribute_names=self.data.attributes,
             landmarks=self.data.landmarks,
             caption_length=self.data.caption_length,
+            source_channels=self.data.source_channels or 0,
+            source_shrink=shrink_of(self.data.pairs),
         )
 
     def progress(self, images: int, data_images: int) -> Progress:

@@ -28,6 +28,8 @@ class DataSpec:
     attribute_names: tuple[str, ...] = ()  # Of the columns of ``attributes``.
     landmarks: int = 0  # Points in each image.
     caption_length: int = 0  # Bytes of the longest caption.
+    source_channels: int = 0  # Of images that others are made of; 0: as many as the results have.
+    source_shrink: int = 1  # How many times smaller their sides are.
 
     @property
     def classes(self) -> int:
@@ -38,6 +40,12 @@ class DataSpec:
     def attributes(self) -> int:
         """Number of attributes; 0 where the method trains on none."""
         return len(self.attribute_names)
+
+    @property
+    def source(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the images that results are made of."""
+        channels = self.source_channels or self.channels
+        return channels, self.height // self.source_shrink, self.width // self.source_shrink
 
     def to_network(self, images: Images) -> Images:
         """Images in [-1, 1], such as tanh gives -> the range networks see. A generator ends with it."""

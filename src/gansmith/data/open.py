@@ -1,8 +1,10 @@
 """DATA on the command line -> a data set: a built-in name, a prepared set, or pictures at a path."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median_low
+
+import torch
 
 from gansmith.data.builtin.names import is_builtin
 from gansmith.data.builtin.sets import builtin_facts, open_builtin
@@ -10,8 +12,10 @@ from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
 from gansmith.data.load import ReportProgress, load, some_headers
 from gansmith.data.mapped import open_prepared
+from gansmith.data.pair_views import MadePairs, SourceChannels, TwoSets
 from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.sources.base import Source, nothing_found
+from gansmith.data.sources.made_pairs import MADE
 from gansmith.data.sources.open import open_source
 from gansmith.data.sources.pairs import PAIR, PairSource, guess
 from gansmith.errors import DataError
@@ -53,6 +57,28 @@ def open_data(
         MissingPackageError: the built-in set needs an optional package.
     """
     check_unused(config, fields)
+    if config.pairs in MADE:
+        alone = replace(config, pairs=None, swap=False, source_channels=None)
+        pictures = open_data(data, alone, progress=progress)
+        return MadePairs(pictures, config.pairs, config.source_channels, config.swap)
+    if config.second is not None:
+        return _domains(data, config.second, replace(config, second=None), progress)
+    opened = _opened(data, config, fields, progress)
+    if config.source_channels is None or "source" not in opened.columns:
+        return opened
+    return SourceChannels(opened, config.source_channels)
+
+
+def _domains(first: str, second: str, config: DataConfig, progress: ReportProgress | None) -> DataSet:
+    """Two sets of pictures in one form, with the first's channels where none are asked for."""
+    opened = open_data(first, config, progress=progress)
+    if config.channels is None:
+        images = opened.fetch(torch.zeros(1, dtype=torch.int64), ("images",))["images"]
+        config = replace(config, channels=int(images.shape[1]))
+    return TwoSets(opened, open_data(second, config, progress=progress))
+
+
+def _opened(data: str, config: DataConfig, fields: Sequence[str], progress: ReportProgress | None) -> DataSet:
     if is_builtin(data):
         return open_builtin(data, config, progress=progress)
     source = open_source(data, label=config.label)
@@ -70,7 +96,12 @@ def check_unused(config: DataConfig, fields: Sequence[str]) -> None:
     Raises:
         DataError: they do.
     """
-    asked = {"pairs": config.pairs, "between": config.between, "swap": config.swap or None}
+    asked = {
+        "pairs": config.pairs,
+        "between": config.between,
+        "swap": config.swap or None,
+        "source_channels": config.source_channels,
+    }
     for name, value in asked.items():
         if value is not None and not set(PAIR) <= set(fields):
             raise DataError(
@@ -78,11 +109,12 @@ def check_unused(config: DataConfig, fields: Sequence[str]) -> None:
                 f"data.{name}={value} for a method that trains on {', '.join(fields)}. Leave it out, or "
                 "choose another recipe."
             )
-    if config.domains is not None and not {"a", "b"} <= set(fields):
-        raise DataError(
-            "data.domains is for methods that translate between two domains. Received: it for a method that "
-            f"trains on {', '.join(fields)}. Leave it out, or choose another recipe."
-        )
+    for name in ("domains", "second"):
+        if getattr(config, name) is not None and not {"a", "b"} <= set(fields):
+            raise DataError(
+                f"data.{name} is for methods that translate between two domains. Received: it for a method "
+                f"that trains on {', '.join(fields)}. Leave it out, or choose another recipe."
+            )
 
 
 def all_wide(source: Source) -> bool:

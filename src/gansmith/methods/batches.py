@@ -87,7 +87,7 @@ class DomainPrompt(NamedTuple):
     a: Images
 
 
-IMAGE_COLUMNS = frozenset(("images", "source", "target", "a", "b"))
+IMAGE_COLUMNS = frozenset(("images", "source", "target", "a", "b", "mask"))
 """Columns that hold images."""
 
 
@@ -116,4 +116,5 @@ def _example(name: str, spec: DataSpec, count: int) -> Tensor:
         return torch.zeros(count, max(spec.caption_length, 1), dtype=torch.uint8)
     if name == "landmarks":
         return torch.rand(count, max(spec.landmarks, 1), 2) * min(spec.height, spec.width)
-    return torch.rand(count, spec.channels, spec.height, spec.width) * 2.0 - 1.0
+    shape = spec.source if name == "source" else (spec.channels, spec.height, spec.width)
+    return torch.rand(count, *shape) * 2.0 - 1.0

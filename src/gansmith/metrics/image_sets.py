@@ -21,11 +21,12 @@ from gansmith.data.dataset import DataSet
 from gansmith.data.inspect.inspect import SampleSource
 from gansmith.data.load import LazyDataSet
 from gansmith.data.loading.loader import Loader
-from gansmith.data.loading.streams import parted
+from gansmith.data.loading.streams import DOMAINS, parted
 from gansmith.data.mapped import open_prepared
 from gansmith.data.open import describe_source, open_data
 from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.sources.base import nothing_found
+from gansmith.data.sources.made_pairs import MADE
 from gansmith.data.sources.open import RULE, open_source
 from gansmith.data.sources.pairs import PAIR
 from gansmith.errors import DataError, SettingError
@@ -269,6 +270,10 @@ def training_and_held_out(place: str, config: DataConfig, seed: int) -> tuple[Da
 
 
 def _opened(place: str, config: DataConfig) -> DataSet:
+    if config.pairs in MADE:
+        return open_data(place, config, fields=PAIR)
+    if config.second is not None:
+        return open_data(place, config, fields=DOMAINS)
     if is_builtin(place):
         return open_data(place, config)
     with _as_side():

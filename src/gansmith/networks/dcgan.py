@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores, full
 from gansmith.networks.conv import DownConv, ProjectLatent, ScoreHead, UpConv
-from gansmith.networks.norm import Norm, norm_layer
+from gansmith.networks.norm import InstanceNorm, Norm, norm_layer
 from gansmith.networks.resolution import resolution_steps
 
 
@@ -16,9 +16,10 @@ def initialize(network: nn.Module) -> nn.Module:
             nn.init.normal_(module.weight, 0.0, 0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, 0.02)
-            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d | InstanceNorm):
+            if module.weight is not None and module.bias is not None:
+                nn.init.normal_(module.weight, 1.0, 0.02)
+                nn.init.zeros_(module.bias)
     return network
 
 

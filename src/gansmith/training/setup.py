@@ -30,7 +30,9 @@ def _channels(recipe: Recipe, data: DataSet) -> dict[str, Any]:
     if recipe.data.channels is not None:
         return {}
     first = data.fetch(torch.zeros(1, dtype=torch.int64))
-    return {"channels": next(int(first[name].shape[1]) for name in PICTURE_COLUMNS if name in first)}
+    # The sources of pairs may have channels of their own.
+    names = sorted(PICTURE_COLUMNS, key=lambda name: name == "source")
+    return {"channels": next(int(first[name].shape[1]) for name in names if name in first)}
 
 
 def _names(recipe: Recipe, data: DataSet) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from gansmith.data.inspect.measure import SEEN
 from gansmith.data.inspect.report import Report, build
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.prepare.finish import small, split_of
-from gansmith.data.prepare.format import PreparedFolder
+from gansmith.data.prepare.format import PICTURE_COLUMNS, PreparedFolder
 from gansmith.data.prepare.worker import Job, blocks, cores
 from gansmith.data.sources.base import Reader, Source, nothing_found
 from gansmith.data.sources.named import named_source
@@ -99,7 +99,7 @@ def inspect(
     for _, block in blocks(SampleSource(source, rows), job, 0, workers):
         names += block.names
         seen += block.seen
-        shown += [pixels[0] for pixels in block.pixels]
+        shown += [np.concatenate(pixels, axis=1) for pixels in block.pixels]  # Pairs side by side.
         refused += block.refused
     report = build(
         source.name,
@@ -139,9 +139,10 @@ def _prepared(folder: PreparedFolder, goal: Goal | None) -> Inspected:
         split=split_of(folder.facts, len(folder.names)),
         goal=goal,
     )
-    pictures = folder.arrays[folder.picture_column]
+    columns = [folder.arrays[name] for name in PICTURE_COLUMNS if name in folder.arrays]
     rows = _some(range(len(folder)))
-    return Inspected(report, tuple(small(pictures[row]) for row in rows))
+    shown = [np.concatenate([column[row] for column in columns], axis=1) for row in rows]
+    return Inspected(report, tuple(small(pixels) for pixels in shown))
 
 
 def _some(items: Sequence[Any]) -> list[Any]:

@@ -23,7 +23,7 @@ from gansmith.data.decode.resize import fit
 from gansmith.data.inspect.measure import SEEN, seen
 from gansmith.data.metadata.facts import Refused
 from gansmith.data.sources.base import Reader, Source
-from gansmith.data.sources.pairs import photos
+from gansmith.data.sources.pairs import photos, row_of
 from gansmith.errors import DataError, GansmithError
 from gansmith.faces.align import Template, align
 from gansmith.faces.detect import LEAST_FACE, LEAST_SCORE, Detector, open_detector
@@ -147,7 +147,8 @@ class Maker:
         decoded = [fit(photo, self._job.form) for photo in found]
         points = None if task.landmarks is None else decoded[0].placement.points(task.landmarks)
         measured = _measured(raw, photo, decoded[0].pixels)  # Before the row: a failure leaves no half row.
-        block.add(task.index, task.name, [picture.pixels for picture in decoded], measured, points)
+        pictures = row_of(self._job.reader, [picture.pixels for picture in decoded])
+        block.add(task.index, task.name, pictures, measured, points)
 
     def _told(self, photo: Photo) -> Photo:
         """The picture with the name of the format that users are told."""

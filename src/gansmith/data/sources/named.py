@@ -34,7 +34,9 @@ def named_source(name: str, how: How | None = None) -> Source:
         DataError: there is nothing of that name.
     """
     asked = how or How()
+    source: Source
     if is_builtin(name):
-        return BuiltinSource(name, asked.size)
-    source = open_source(name, label=asked.label, sampling=asked.sampling)
+        source = BuiltinSource(name, asked.size)
+    else:
+        source = open_source(name, label=asked.label, sampling=asked.sampling)
     return source if asked.pairs is None else PairSource(source, asked.pairs, asked.between, asked.swap)

@@ -1,6 +1,7 @@
-"""Pictures in pairs: side by side in one file (as pix2pix has them), or in two folders under the same name.
+"""Pictures in pairs: side by side in one file (as pix2pix has them), in two folders by name, or made.
 
-Both ways a row has two pictures, ``source`` and ``target``, which are cut and resized alike.
+A row has two pictures, ``source`` and ``target``, which are cut and resized alike; or one, of which the
+source is made (`made_pairs`).
 """
 
 from collections.abc import Sequence
@@ -8,15 +9,31 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+
 from gansmith.core.image_size import Form
 from gansmith.core.text import folded
 from gansmith.data.decode.reading import Header, Photo, probe, read
 from gansmith.data.metadata.facts import Refused
 from gansmith.data.sources.base import Reader, Source
+from gansmith.data.sources.made_pairs import MADE, PREPARED, prepared_source
 from gansmith.errors import DataError, nearest
 
-PairKind = Literal["beside", "folders"]
-"""Side by side in one file, left to right; or in two folders, paired by name."""
+PairKind = Literal[
+    "beside",
+    "folders",
+    "edges",
+    "grey",
+    "small:2",
+    "small:4",
+    "small:8",
+    "hole:centre",
+    "hole:random",
+    "sketch",
+]
+"""Side by side in one file, left to right; in two folders, paired by name; or made of pictures."""
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # Folders that are no sides.
 
@@ -38,13 +55,15 @@ class PairReader:
         """The bytes of the first picture's file."""
         return self.reader.read(key[0])
 
-    def photos(self, key: Any, form: Form) -> tuple[bytes, tuple[Photo, Photo]]:
-        """(all bytes of the row, (source, target)).
+    def photos(self, key: Any, form: Form) -> tuple[bytes, tuple[Photo, ...]]:
+        """(all bytes of the row, (source, target)); the target alone where the source is made of it.
 
         Raises:
             DataError: a picture cannot be read, or two beside each other are not of one size.
         """
         raw = self.reader.read(key[0])
+        if self.kind in MADE:
+            return raw, (read(raw, form),)
         if self.kind == "folders":
             other = self.reader.read(key[1])
             return raw + other, self._ordered(read(raw, form), read(other, form))
@@ -69,6 +88,8 @@ class PairReader:
         first = probe(self.reader.read(key[0]))
         if self.kind == "folders":
             return first, probe(self.reader.read(key[1]))
+        if self.kind in MADE:
+            return (first,)
         return (replace(first, width=first.width // 2),)
 
     def _ordered(self, first: Photo, second: Photo) -> tuple[Photo, Photo]:
@@ -104,7 +125,13 @@ class PairSource:
         self.reader: Reader = PairReader(source.reader, kind, swap)
         self._source = source
         self.refused: tuple[Refused, ...] = source.refused
-        if kind == "beside":
+        if kind in MADE and kind not in PREPARED:
+            raise DataError(
+                f"Pairs of the kind {kind} are made while training, not before. Prepare the pictures alone, "
+                f"and train on them with --set data.pairs={kind}. What can be prepared: beside, folders, "
+                f"{', '.join(PREPARED)}."
+            )
+        if kind != "folders":
             self._rows = [(row, row) for row in range(len(source.names))]
             self.names: Sequence[str] = source.names
         else:
@@ -113,7 +140,7 @@ class PairSource:
             self.refused = (*self.refused, *alone)
         facts = source.facts.take([first for first, _ in self._rows])
         # Class folders are the two sides of the pairs, not classes; landmarks are of one side only.
-        keep = kind == "beside"
+        keep = kind != "folders"
         self.facts = replace(
             facts,
             labels=facts.labels if keep else None,
@@ -138,6 +165,17 @@ def photos(reader: Reader, key: Any, form: Form) -> tuple[bytes, tuple[Photo, ..
         return reader.photos(key, form)
     raw = reader.read(key)
     return raw, (read(raw, form),)
+
+
+def row_of(
+    reader: Reader, decoded: Sequence[UInt8[np.ndarray, "channels height width"]]
+) -> list[NDArray[np.uint8]]:
+    """The pictures of a row in their last form, a source that is made of the target among them."""
+    pictures = list(decoded)
+    if not isinstance(reader, PairReader) or reader.kind not in MADE:
+        return pictures
+    pair = [prepared_source(reader.kind, pictures[0]), pictures[0]]
+    return pair[::-1] if reader.swap else pair
 
 
 def headers(source: Source, index: int) -> tuple[Header, ...]:

@@ -1,0 +1,216 @@
+"""Views of a data set as pairs or domains: sources made of its pictures when they are asked for, no copy."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gansmith.core.tensors import BytePictures
+from gansmith.data.dataset import DataSet, DatasetInfo
+from gansmith.data.load import with_channels
+from gansmith.data.metadata.facts import Refused
+from gansmith.data.sources import made_pairs
+from gansmith.data.sources.pairs import PAIR
+from gansmith.errors import DataError
+
+MASK = "mask"
+"""The column that says where a hole is: 255 inside, [n, 1, height, width]."""
+
+
+class _View:
+    """What a view and its data have in common."""
+
+    def __init__(self, data: DataSet) -> None:
+        self._data = data
+        self.name, self.info, self.in_arrays = data.name, data.info, data.in_arrays
+
+    @property
+    def refused(self) -> tuple[Refused, ...]:
+        """Of the data; those that decode when asked find more as they go."""
+        return self._data.refused
+
+    @refused.setter
+    def refused(self, value: tuple[Refused, ...]) -> None:
+        self._data.refused = value
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+
+class MadePairs(_View):
+    """Any set of pictures as pairs: the picture is the target, and the source is made of it.
+
+    Columns are ``source`` and ``target``, ``mask`` where the source has a hole, and the facts of the set.
+
+    Args:
+        data: has ``images``; ``landmarks``, too, where these are drawn.
+        kind: what the source is made by.
+        source_channels: of the source; None: as many as the pictures have.
+        swap: sources become targets and targets sources.
+
+    Raises:
+        DataError: the set lacks what the kind is made of, or the kind cannot be swapped.
+    """
+
+    def __init__(
+        self, data: DataSet, kind: str, source_channels: int | None = None, swap: bool = False
+    ) -> None:
+        needed = ("images", "landmarks") if kind == "sketch" else ("images",)
+        for name in needed:
+            if name not in data.columns:
+                raise DataError(
+                    f"data.pairs={kind} makes sources of {' and '.join(needed)}. Received: {data.name}, "
+                    f"which has {', '.join(data.columns)}."
+                )
+        if swap and kind not in ("edges", "grey", "sketch"):
+            raise DataError(
+                f"data.swap is for pairs whose sides can change places. Received: data.pairs={kind}. "
+                "Leave data.swap out."
+            )
+        super().__init__(data)
+        self._kind, self._channels, self._swap, self._needed = kind, source_channels, swap, needed
+        self.in_arrays = False
+        self.fingerprint = f"{data.fingerprint}:{kind}:{swap}"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        own = (*PAIR, MASK) if self._kind.startswith("hole:") else PAIR
+        return (*own, *(name for name in self._data.columns if name != "images"))
+
+    def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:
+        """The rows of the columns asked for (None: of all), in the order asked for."""
+        wanted = tuple(self.columns if columns is None else columns)
+        own = {*PAIR, MASK} & set(wanted)
+        facts = [name for name in wanted if name not in own]
+        asked = dict.fromkeys((*(self._needed if own else ()), *facts))
+        fetched = dict(self._data.fetch(rows, tuple(asked)))
+        if own:
+            fetched |= self._pairs(rows, fetched)
+        return {name: fetched[name] for name in wanted}
+
+    def _pairs(self, rows: Tensor, fetched: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        pictures = fetched["images"]
+        masks = self._masks(rows, pictures)
+        made = [
+            self._source(picture, None if masks is None else masks[place], fetched, place)
+            for place, picture in enumerate(np.asarray(pictures.cpu()))
+        ]
+        source = torch.from_numpy(np.stack(made))
+        source = with_channels(source, self._channels or pictures.shape[1])
+        pair = (pictures, source) if self._swap else (source, pictures)
+        found = dict(zip(PAIR, pair, strict=True))
+        return found if masks is None else found | {MASK: torch.from_numpy(np.stack(masks))}
+
+    def _masks(self, rows: Tensor, pictures: BytePictures) -> list[NDArray[np.uint8]] | None:
+        height, width = pictures.shape[2:]
+        if self._kind == "hole:centre":
+            return [made_pairs.centre_hole(height, width)] * len(rows)
+        if self._kind == "hole:random":
+            return [made_pairs.random_hole(height, width, row) for row in rows.tolist()]
+        return None
+
+    def _source(
+        self,
+        picture: NDArray[np.uint8],
+        mask: NDArray[np.uint8] | None,
+        fetched: Mapping[str, Tensor],
+        place: int,
+    ) -> NDArray[np.uint8]:
+        if mask is not None:
+            return made_pairs.with_hole(picture, mask)
+        if self._kind == "sketch":
+            points = fetched["landmarks"][place].cpu().numpy()
+            return made_pairs.sketch(points, *picture.shape[1:])
+        shrink = made_pairs.shrink_of(self._kind)
+        if shrink > 1:
+            return made_pairs.smaller(picture, shrink)
+        return made_pairs.edges(picture) if self._kind == "edges" else made_pairs.grey(picture)
+
+
+class SourceChannels(_View):
+    """A set of pairs whose sources have another number of channels.
+
+    Args:
+        data: has ``source``.
+        channels: 1 or 3.
+    """
+
+    def __init__(self, data: DataSet, channels: int) -> None:
+        super().__init__(data)
+        self._wanted = channels
+        self.fingerprint = f"{data.fingerprint}:source {channels}"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return self._data.columns
+
+    def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:
+        """The rows of the columns asked for (None: of all), in the order asked for."""
+        fetched = dict(self._data.fetch(rows, columns))
+        if "source" in fetched:
+            fetched["source"] = with_channels(fetched["source"], self._wanted)
+        return fetched
+
+
+class TwoSets:
+    """Two sets as one whose labels say which: two domains without pairs.
+
+    Args:
+        first: its pictures have the label 0, ``a``.
+        second: label 1, ``b``; pictures of the same size and channels.
+    """
+
+    def __init__(self, first: DataSet, second: DataSet) -> None:
+        for data in (first, second):
+            if "images" not in data.columns:
+                raise DataError(
+                    f"A domain is a set of pictures. Received: {data.name}, which has "
+                    f"{', '.join(data.columns)}."
+                )
+        self._parts = (first, second)
+        self.name = f"{first.name} and {second.name}"
+        self.refused: tuple[Refused, ...] = (*first.refused, *second.refused)
+        self.fingerprint = f"{first.fingerprint} and {second.fingerprint}"
+        self.in_arrays = first.in_arrays and second.in_arrays
+        self.info = DatasetInfo(
+            _held_out(first, second), label_names=("a", "b"), licence=_licence(first, second)
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return ("images", "labels")
+
+    def __len__(self) -> int:
+        return len(self._parts[0]) + len(self._parts[1])
+
+    def fetch(self, rows: Tensor, columns: Sequence[str] | None = None) -> Mapping[str, Tensor]:
+        """The rows of the columns asked for (None: of all), in the order asked for."""
+        wanted, border = self.columns if columns is None else columns, len(self._parts[0])
+        second, found = rows >= border, dict[str, Tensor]()
+        if "labels" in wanted:
+            found["labels"] = second.to(torch.int64)
+        if "images" in wanted:
+            parts = [
+                part.fetch(rows[mine] - offset, ("images",))["images"]
+                for part, mine, offset in zip(self._parts, (~second, second), (0, border), strict=True)
+                if bool(mine.any())
+            ]
+            places = torch.cat([(~second).nonzero()[:, 0], second.nonzero()[:, 0]])
+            found["images"] = torch.cat(parts)[torch.argsort(places)]
+        return {name: found[name] for name in wanted}
+
+
+def _held_out(first: DataSet, second: DataSet) -> Tensor | None:
+    """The owners' splits, where both have one."""
+    held = first.info.held_out, second.info.held_out
+    return None if held[0] is None or held[1] is None else torch.cat([held[0], held[1]])
+
+
+def _licence(first: DataSet, second: DataSet) -> str | None:
+    told = dict.fromkeys(data.info.licence for data in (first, second) if data.info.licence)
+    return "; ".join(told) or None

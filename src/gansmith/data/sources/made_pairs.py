@@ -1,0 +1,143 @@
+"""Sources made of pictures, so that any set of pictures is a set of pairs: lines, grey, small, with holes.
+
+Everything here is a function of a picture (and, for random holes, of its row) and of nothing else.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+from PIL import Image
+
+from gansmith.errors import DataError, MissingPackageError
+
+MadeKind = Literal["edges", "grey", "small:2", "small:4", "small:8", "hole:centre", "hole:random", "sketch"]
+"""What a source is made by: `docs/data.md` shows each."""
+
+MADE: tuple[str, ...] = MadeKind.__args__  # type: ignore[attr-defined]
+"""All kinds."""
+
+PREPARED = ("edges", "grey")
+"""Those whose sources are as large as the pictures and need nothing else: a prepared set can hold them."""
+
+Pixels = UInt8[np.ndarray, "channels height width"]
+
+FILL = (117, 104, 123)
+"""What a hole is filled with: the colour of the authors of context encoders (train.lua)."""
+
+_SIGMA = 1.0  # Of the Gaussian before Canny's gradient, in pixels.
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601.
+_HOLES = 3  # Rectangles of a random hole, at most.
+_SHARE = 0.25  # Of the picture that a hole covers, about.
+_CHAIN = (17, 22, 27, 31, 36, 42, 48, 60, 68)  # Where a line of the usual 68 landmarks ends.
+_CLOSED = (42, 48, 60, 68)  # The last points of those that are rings: eyes, lips.
+
+
+def shrink_of(kind: str | None) -> int:
+    """How many times smaller the sources of a kind of pairs are.
+
+    Example:
+        >>> shrink_of("small:4"), shrink_of("edges")
+        (4, 1)
+    """
+    return int(kind.partition(":")[2]) if kind is not None and kind.startswith("small:") else 1
+
+
+def grey(pixels: Pixels) -> UInt8[np.ndarray, "1 height width"]:
+    """Luma (ITU-R 601) of a picture."""
+    if len(pixels) == 1:
+        return pixels
+    return (np.tensordot(_LUMA, pixels.astype(np.float32), axes=1) + 0.5).astype(np.uint8)[None]
+
+
+def edges(pixels: Pixels) -> UInt8[np.ndarray, "1 height width"]:
+    """Canny's edges (1986), black on white, by scikit-image: sigma 1, its usual thresholds.
+
+    Raises:
+        MissingPackageError: scikit-image is not installed.
+    """
+    try:
+        feature = importlib.import_module("skimage.feature")
+    except ModuleNotFoundError as error:
+        raise MissingPackageError("scikit-image", "Making edges of pictures", "pairs") from error
+    lines: NDArray[np.bool_] = feature.canny(grey(pixels)[0].astype(np.float32) / 255.0, sigma=_SIGMA)
+    return np.where(lines, 0, 255).astype(np.uint8)[None]
+
+
+def smaller(pixels: Pixels, times: int) -> UInt8[np.ndarray, "channels _ _"]:
+    """Bicubic (a = -0.5), antialiased: what papers on super-resolution call bicubic.
+
+    Raises:
+        DataError: the sides are not multiples of ``times``.
+    """
+    channels, height, width = pixels.shape
+    if height % times or width % times:
+        raise DataError(
+            f"Sources {times} times smaller need sides that are multiples of {times}. "
+            f"Received: {width}x{height}. Try data.size={width // times * times}x{height // times * times}."
+        )
+    image = Image.fromarray(pixels[0] if channels == 1 else pixels.transpose(1, 2, 0))
+    small = np.asarray(image.resize((width // times, height // times), Image.Resampling.BICUBIC))
+    return small[None] if channels == 1 else np.ascontiguousarray(small.transpose(2, 0, 1))
+
+
+def centre_hole(height: int, width: int) -> UInt8[np.ndarray, "1 height width"]:
+    """A mask, 255 in the hole: the middle half of both sides."""
+    mask = np.zeros((1, height, width), np.uint8)
+    mask[:, height // 4 : height // 4 + height // 2, width // 4 : width // 4 + width // 2] = 255
+    return mask
+
+
+def random_hole(height: int, width: int, row: int) -> UInt8[np.ndarray, "1 height width"]:
+    """A mask, 255 in the hole: one to three rectangles, the same for a row each time."""
+    chance = np.random.default_rng(row)
+    mask = np.zeros((1, height, width), np.uint8)
+    count = int(chance.integers(1, _HOLES + 1))
+    for _ in range(count):
+        shape = float(chance.uniform(0.6, 1.6))
+        area = _SHARE * height * width / count
+        high = int(np.clip(round((area * shape) ** 0.5), 1, height - 1))
+        wide = int(np.clip(round((area / shape) ** 0.5), 1, width - 1))
+        top, left = int(chance.integers(0, height - high + 1)), int(chance.integers(0, width - wide + 1))
+        mask[:, top : top + high, left : left + wide] = 255
+    return mask
+
+
+def with_hole(pixels: Pixels, mask: UInt8[np.ndarray, "1 height width"]) -> Pixels:
+    """The picture with the hole filled evenly."""
+    colour = np.array(FILL, np.uint8)[:, None, None]
+    return np.where(mask > 0, grey(colour) if len(pixels) == 1 else colour, pixels).astype(np.uint8)
+
+
+def sketch(points: NDArray[np.float32], height: int, width: int) -> UInt8[np.ndarray, "1 height width"]:
+    """Landmarks, x and y in pixels, drawn black on white: dots, and lines between the usual 68 of a face."""
+    from PIL import ImageDraw
+
+    canvas = Image.new("L", (width, height), 255)
+    pen = ImageDraw.Draw(canvas)
+    radius, known = max(height, width) / 96.0, np.isfinite(points).all(axis=1)
+    if len(points) == _CHAIN[-1] and bool(known.all()):
+        start = 0
+        for end in _CHAIN:
+            chain = [tuple(point) for point in points[start:end].tolist()]
+            pen.line(chain + chain[:1] if end in _CLOSED else chain, fill=0, width=max(1, round(radius)))
+            start = end
+    for x, y in points[known].tolist():
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
+    return np.asarray(canvas)[None]
+
+
+def with_channels(pixels: Pixels, channels: int) -> UInt8[np.ndarray, "wanted height width"]:
+    """Grey as three equal channels, or colour as luma."""
+    if len(pixels) == channels:
+        return pixels
+    return grey(pixels) if channels == 1 else np.repeat(pixels, 3, axis=0)
+
+
+def prepared_source(kind: str, pixels: Pixels) -> Pixels:
+    """The source of a picture, with its channels, for the kinds that a prepared set can hold."""
+    makers: Mapping[str, Callable[[Pixels], NDArray[np.uint8]]] = {"edges": edges, "grey": grey}
+    return with_channels(makers[kind](pixels), len(pixels))
