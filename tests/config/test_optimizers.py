@@ -85,3 +85,11 @@ def test_the_rate_is_the_recipes_times_the_schedules_factor(schedule, images: in
 def test_a_bad_value_is_told_with_the_rule_and_the_value(kind, values, rule: str, received: str) -> None:
     with pytest.raises(SettingError, match=f"{rule}.*Received: {received}"):
         kind(**values)
+
+
+@pytest.mark.parametrize(("images", "beta"), [(0, 0.9), (500, 0.945), (1000, 0.99), (1500, 0.99)])
+def test_the_memory_of_squares_grows_as_its_schedule_says(images: int, beta: float) -> None:
+    config = Adam(betas=(0.0, 0.9), memory_schedule=Cosine(end=0.1))
+    optimizer = config.build([nn.Parameter(torch.zeros(1))])
+    set_rate(optimizer, config, Progress(images=images, total_images=1000, batch=10, data_images=100))
+    assert optimizer.param_groups[0]["betas"] == pytest.approx((0.0, beta))

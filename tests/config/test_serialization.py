@@ -273,16 +273,16 @@ def test_a_typo_inside_a_call_names_the_nearest_field() -> None:
         ("data.mirror=maybe", "data.mirror must be true or false"),
         ("data.fit=squeeze", "data.fit must be crop, pad or stretch"),
         ("data.channels=grey", "data.channels must be a whole number or none"),
-        ("train.average=yes", "train.average must be Average(half_life, rampup, floor) or none"),
+        ("train.average=yes", "train.average must be Average(half_life, rampup, floor, schedule) or none"),
         ("optimizers.generator.betas=0.5", "optimizers.generator.betas must be tuple[float, float]"),
         ("optimizers.generator.betas=a,b", "optimizers.generator.betas must be tuple[float, float]"),
         (
             "optimizers.generator.schedule=Cosinus",
-            "optimizers.generator.schedule must be Constant(), Linear(end, start), Cosine(end), Step(",
+            "optimizers.generator.schedule must be Constant(), Linear(end, start), Cosine(end, start, until)",
         ),
         (
             "optimizers.generator=Adam(1)",
-            "optimizers.generator must be Adam(lr, schedule, clip, betas, eps), AdamW(",
+            "optimizers.generator must be Adam(lr, schedule, clip, betas, eps, memory_schedule), AdamW(",
         ),
         ("optimizers.generator=Adam(", "optimizers.generator must be Adam("),
         ("optimizers.generator=__import__('os')", "optimizers.generator must be Adam("),
@@ -362,7 +362,8 @@ def test_equal_recipes_do_not_differ() -> None:
             [
                 "method.gamma_schedule: Cosine -> Linear",
                 "method.gamma_schedule.end: 0.1 -> 0.0",
-                "method.gamma_schedule.start: (absent) -> 0.0",
+                "method.gamma_schedule.start: 1.0 -> 0.0",
+                "method.gamma_schedule.until: 1.0 -> (absent)",
             ],
         ),
         (
@@ -372,6 +373,7 @@ def test_equal_recipes_do_not_differ() -> None:
                 "train.average.half_life: 4000.0 -> (absent)",
                 "train.average.rampup: 0.05 -> (absent)",
                 "train.average.floor: 500.0 -> (absent)",
+                "train.average.schedule: Constant -> (absent)",
             ],
         ),
         ("borrow.generator=runs/a", ["borrow.generator: (absent) -> runs/a"]),
@@ -385,6 +387,8 @@ def test_a_constant_schedule_differs_from_another_by_its_class_alone() -> None:
     assert differences(Adam(schedule=Constant()), Adam(schedule=Cosine())) == [
         "schedule: Constant -> Cosine",
         "schedule.end: (absent) -> 0.0",
+        "schedule.start: (absent) -> 1.0",
+        "schedule.until: (absent) -> 1.0",
     ]
 
 

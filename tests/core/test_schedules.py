@@ -22,6 +22,8 @@ def at(fraction: float) -> Progress:
         (Linear(end=0.0, start=0.5), (1.0, 1.0, 1.0, 0.0, 0.0)),
         (Linear(end=3.0), (1.0, 1.5, 2.0, 3.0, 3.0)),
         (Cosine(), (1.0, 0.5 + math.sqrt(0.125), 0.5, 0.0, 0.0)),
+        (Cosine(start=0.0, end=2.0), (0.0, 1.0 - math.sqrt(0.5), 1.0, 2.0, 2.0)),
+        (Cosine(end=0.2, until=0.5), (1.0, 0.6, 0.2, 0.2, 0.2)),
         (Cosine(end=0.2), (1.0, 0.2 + 0.8 * (0.5 + math.sqrt(0.125)), 0.6, 0.2, 0.2)),
     ],
 )
@@ -52,6 +54,11 @@ def test_steps_count_passes_over_the_pictures(epoch: float, factor: float) -> No
 def test_steps_do_not_depend_on_the_length_of_the_run() -> None:
     short, long = (Progress(images=500, total_images=total, data_images=100) for total in (600, 60_000))
     assert Step(epochs=2.0)(short) == Step(epochs=2.0)(long) == 0.25
+
+
+def test_a_cosine_that_is_over_before_it_begins_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"fraction of the run.*Received: until=0"):
+        Cosine(until=0.0)
 
 
 def test_steps_of_no_length_are_refused() -> None:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from gansmith.config.training import Average
 from gansmith.core.progress import Progress
+from gansmith.core.schedules import Cosine
 from gansmith.engine.ema import EMA, bundle_for_pictures
 from gansmith.networks.bundle import Networks
 
@@ -140,3 +141,10 @@ def test_without_an_average_pictures_are_made_with_the_live_weights() -> None:
     bundle = Bundle()
     fill(bundle, 2.0)
     assert (bundle_for_pictures(bundle, None).a.trunk.weight == 2.0).all()
+
+
+@pytest.mark.parametrize(("images", "half_life"), [(0, 0.0), (500, 1000.0), (1000, 2000.0)])
+def test_a_half_life_that_follows_a_schedule(images: int, half_life: float) -> None:
+    average = Average(half_life=2000.0, rampup=10.0, floor=0.0, schedule=Cosine(start=0.0, end=1.0))
+    decay = average.decay(Progress(images=images, total_images=1000, batch=10))
+    assert decay == pytest.approx(0.5 ** (10 / half_life) if half_life else 0.0)

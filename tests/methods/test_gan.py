@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from gansmith.config.overrides import override
 from gansmith.config.serialization import from_json, to_json
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
+from gansmith.core.schedules import Cosine
 from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError
 from gansmith.losses.adversarial import (
@@ -25,8 +27,8 @@ from gansmith.losses.adversarial import (
     Wasserstein,
 )
 from gansmith.losses.penalties import DRAGAN, R1, GradientPenalty, NoPenalty, Penalty
-from gansmith.methods.batches import ImageBatch
-from gansmith.methods.gan import GAN
+from gansmith.methods.batches import AttributeBatch, ImageBatch, LabelledBatch
+from gansmith.methods.gan import GAN, AttributeGAN, ConditionalGAN
 from gansmith.networks.architectures import Architecture, Convolutional, ResNet, SNResNet
 from gansmith.networks.bundle import Pair
 
@@ -56,12 +58,13 @@ def test_the_names_are_those_the_pages_speak_of() -> None:
         "Wasserstein",
     ]
     assert sorted(PENALTIES) == ["DRAGAN", "GradientPenalty", "NoPenalty", "R1", "R1R2", "R2"]
-    assert sorted(NETWORKS) == ["Convolutional", "ResNet", "SNResNet"]
+    assert sorted(NETWORKS) == ["Convolutional", "R3", "ResNet", "SNResNet"]
 
 
 ARCHITECTURES = [
     *(f"{name}(norm={norm})" for name in ("Convolutional", "ResNet") for norm in NORMS),
     "SNResNet",
+    "R3",
 ]
 
 
@@ -185,3 +188,42 @@ def test_a_penalty_of_slopes_and_batch_norm_exclude_each_other(penalty, networks
 def test_counts_must_be_positive(name: str) -> None:
     with pytest.raises(SettingError, match=rf"method\.{name} must be at least 1. Received: {name}=0"):
         GAN(**{name: 0})
+
+
+@pytest.mark.parametrize(
+    ("method", "batch"),
+    [
+        (ConditionalGAN(), LabelledBatch(random_images(3), torch.tensor([0, 2, 1]))),
+        (AttributeGAN(), AttributeBatch(random_images(3), torch.tensor([[0, 1]] * 3, dtype=torch.uint8))),
+    ],
+)
+def test_the_game_with_a_condition(method: ConditionalGAN, batch) -> None:
+    method = replace(method, penalty=R1(gamma=2.0), adversarial=Relativistic()).tiny()
+    spec = DataSpec(height=16, width=16, class_names=("a", "b", "c"), attribute_names=("d", "e"))
+    pair, at = method.build(spec), Noise.of(0, 1, 2)
+    silence_head(pair.discriminator)
+    loss = method.discriminator_loss(pair, batch, at, Progress())
+    assert loss.total.item() == pytest.approx(LOG2) and loss.parts["penalty"].item() == 0.0
+    made = method.generate(pair.eval(), method.prompt(batch), at)
+    other = method.generate(pair, method.prompt(batch)._replace(**{method.columns[0]: 1 - batch[1] % 2}), at)
+    assert made.shape == (3, 3, 16, 16) and not torch.equal(made, other)
+
+
+def test_the_penalty_follows_its_schedule() -> None:
+    method = tiny(
+        adversarial=Wasserstein(),
+        penalty=R1(gamma=4.0),
+        penalty_schedule=Cosine(end=0.1),
+        networks=Convolutional(norm="none"),
+    )
+    pair = Pair(method.build(SPEC16).generator, Linear(one_hot(3.0)))
+    costs = []
+    for images in (0, 500, 1000):
+        progress = Progress(images=images, total_images=1000)
+        costs.append(method.discriminator_loss(pair, BATCH, noise(), progress).parts["penalty"].item())
+    assert costs == pytest.approx([18.0, 9.9, 1.8], rel=1e-5)
+
+
+def test_networks_without_a_condition_are_refused_where_there_is_one() -> None:
+    with pytest.raises(SettingError, match=r"method\.networks must be R3\("):
+        override(small_named("r3gan32-cifar10"), "method.networks=ResNet")

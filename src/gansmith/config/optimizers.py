@@ -54,6 +54,9 @@ class Adam(Optimizer):
     lr: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
     eps: float = 1e-8
+    memory_schedule: Schedule = (
+        Constant()
+    )  # What 1 - beta2 is multiplied by; R3GAN: .9 -> .99 by Cosine(0.1).
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,7 +139,10 @@ def _fused() -> bool:
 def set_rate(
     optimizer: torch.optim.Optimizer, config: Optimizer, progress: Progress, share: float = 1.0
 ) -> None:
-    """Give ``optimizer`` a share of the learning rate its schedule asks for at this point of the run."""
+    """Give ``optimizer`` a share of the learning rate, and the betas, that its schedules ask for now."""
     rate = config.lr * config.schedule(progress) * share
     for group in optimizer.param_groups:
         group["lr"] = rate
+        if isinstance(config, Adam) and config.memory_schedule != Constant():
+            forgotten = (1.0 - config.betas[1]) * config.memory_schedule(progress)
+            group["betas"] = (config.betas[0], 1.0 - min(forgotten, 1.0))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gansmith.core.progress import Progress
+from gansmith.core.schedules import Constant, Schedule
 from gansmith.errors import at_least
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -22,10 +23,13 @@ class Average:
     half_life: float = 4000.0  # In images.
     rampup: float = 0.05
     floor: float = 500.0  # In images.
+    schedule: Schedule = Constant()  # What the half-life is multiplied by; R3GAN: Cosine(start=0, end=1).
 
     def decay(self, progress: Progress) -> float:
         """The weight of the old average after one more step."""
-        half_life = min(self.half_life, max(self.floor, self.rampup * progress.images))
+        half_life = min(
+            self.half_life * self.schedule(progress), max(self.floor, self.rampup * progress.images)
+        )
         return float(0.5 ** (progress.batch / half_life)) if half_life > 0 else 0.0
 
 

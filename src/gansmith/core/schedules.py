@@ -46,13 +46,22 @@ class Linear:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from 1 to ``end`` (R3GAN's shape for rate, penalty weight and EMA)."""
+    """Half a cosine from ``start`` to ``end``, there at ``until`` (R3GAN's shape for all that changes)."""
 
     end: float = 0.0
+    start: float = 1.0
+    until: float = 1.0  # As a fraction of the run.
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.until <= 1.0:
+            raise SettingError(
+                f"Cosine's until is a fraction of the run, (0, 1]. Received: until={self.until}."
+            )
 
     def __call__(self, progress: Progress) -> float:
         """The factor at this point of the run."""
-        return self.end + (1.0 - self.end) * 0.5 * (1.0 + math.cos(math.pi * progress.fraction))
+        share = min(progress.fraction / self.until, 1.0)
+        return self.end + (self.start - self.end) * 0.5 * (1.0 + math.cos(math.pi * share))
 
 
 @dataclass(frozen=True)

@@ -1,44 +1,42 @@
 """The common form of the game: any adversarial loss, with any penalty, on any pair of networks.
 
-LSGAN (Mao 2016), SNGAN (Miyato 2018) and DRAGAN (Kodali 2017) differ in these three choices and in nothing
-else, so each is a recipe of this method: recipes/lsgan.py, sngan.py and dragan.py.
+LSGAN (Mao 2016), SNGAN (Miyato 2018), DRAGAN (Kodali 2017) and R3GAN (Huang 2024) differ in these three
+choices and in nothing else, so each is a recipe of this method: recipes/lsgan.py, sngan.py, dragan.py and
+r3gan.py.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
+from gansmith.core.schedules import Constant, Schedule
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images
 from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import AdversarialLoss, Logistic, PairedLoss, accuracy
-from gansmith.losses.penalties import NoPenalty, Penalty
+from gansmith.losses.penalties import Critic, NoPenalty, Penalty
 from gansmith.methods.base import Loss, Turn
-from gansmith.methods.batches import ImageBatch
-from gansmith.methods.pair import PairMethod
-from gansmith.networks.architectures import Architecture, Convolutional
+from gansmith.methods.batches import AttributeBatch, AttributePrompt, ImageBatch, LabelledBatch, LabelPrompt
+from gansmith.methods.pair import PairMethod, condition
+from gansmith.networks.architectures import R3, Architecture, ConditionalArchitecture, Convolutional
 from gansmith.networks.bundle import Pair
 
 
 @dataclass(frozen=True, kw_only=True)
-class GAN(PairMethod[ImageBatch, None]):
-    """D: min L_D(D(x), D(G(z))) + penalty(D); G: min L_G(D(G(z))).
-
-    Example:
-        >>> GAN(networks=SNResNet(), adversarial=Hinge(), discriminator_moves=5)  # SNGAN
-    """
-
-    batch_type: ClassVar[type[ImageBatch]] = ImageBatch
+class Game(PairMethod[Any, Any]):
+    """What ``GAN`` and ``ConditionalGAN`` have in common: all but the networks and what they are given."""
 
     latent: int = 128
-    networks: Architecture = Convolutional()
+    networks: Architecture | ConditionalArchitecture = Convolutional()
     adversarial: AdversarialLoss | PairedLoss = Logistic()
     penalty: Penalty = NoPenalty()
+    penalty_schedule: Schedule = Constant()  # What the penalty is multiplied by.
     discriminator_moves: int = 1  # For each of the generator.
 
     def __post_init__(self) -> None:
@@ -50,13 +48,10 @@ class GAN(PairMethod[ImageBatch, None]):
                 "method.networks.norm=none, or spectral."
             )
 
-    def build(self, spec: DataSpec) -> Pair:
-        return Pair(self.networks.generator(spec, self.latent), self.networks.discriminator(spec))
-
-    def tiny(self) -> "GAN":
+    def tiny(self) -> "Game":
         return replace(self, latent=6, networks=self.networks.tiny())
 
-    def turns(self) -> Sequence[Turn[Pair, ImageBatch]]:
+    def turns(self) -> Sequence[Turn[Pair, Any]]:
         return (
             Turn(
                 name="discriminator",
@@ -72,11 +67,12 @@ class GAN(PairMethod[ImageBatch, None]):
             ),
         )
 
-    def discriminator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+    def discriminator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss and the penalty."""
-        fakes: Images = networks.generator(self.latents(noise)).detach()
-        real, fake = networks.discriminator(batch.images), networks.discriminator(fakes)
-        penalty = self.penalty(networks.discriminator, batch.images, fakes, noise)
+        critic = self._critic(networks, batch)
+        fakes: Images = self._fakes(networks, batch, noise).detach()
+        real, fake = critic(batch.images), critic(fakes)
+        penalty = self.penalty(critic, batch.images, fakes, noise) * self.penalty_schedule(progress)
         parts = {
             "accuracy on real": accuracy(real, real=True),
             "accuracy on fake": accuracy(fake, real=False),
@@ -86,16 +82,70 @@ class GAN(PairMethod[ImageBatch, None]):
             parts["penalty"] = penalty.detach()
         return Loss(self.adversarial.discriminator(real, fake) + penalty, parts)
 
-    def generator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
+    def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss."""
-        fake = networks.discriminator(networks.generator(self.latents(noise)))
+        critic = self._critic(networks, batch)
+        fake = critic(self._fakes(networks, batch, noise))
         if not isinstance(self.adversarial, PairedLoss):
             return Loss(self.adversarial.generator(fake))
         with torch.no_grad():
-            real = networks.discriminator(batch.images)
+            real = critic(batch.images)
         return Loss(self.adversarial.generator_against(fake, real))
 
-    def validation_metrics(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
-        real = networks.discriminator(batch.images)
-        fake = networks.discriminator(networks.generator(self.latents(noise)))
+    def validation_metrics(self, networks: Pair, batch: Any, noise: Noise) -> Mapping[str, Tensor]:
+        critic = self._critic(networks, batch)
+        real, fake = critic(batch.images), critic(self._fakes(networks, batch, noise))
         return {"accuracy": accuracy(real, real=True), "margin": real.mean() - fake.mean()}
+
+    def _fakes(self, networks: Pair, batch: Any, noise: Noise) -> Images:
+        fakes: Images = networks.generator(self.latents(noise), *condition(self.prompt(batch)))
+        return fakes
+
+    def _critic(self, networks: Pair, batch: Any) -> Critic:
+        """Scores of images for the conditions of this batch."""
+        return partial(self.critic_scores, networks, prompt=self.prompt(batch))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GAN(Game):
+    """D: min L_D(D(x), D(G(z))) + penalty(D); G: min L_G(D(G(z))).
+
+    Example:
+        >>> GAN(networks=SNResNet(), adversarial=Hinge(), discriminator_moves=5)  # SNGAN
+    """
+
+    batch_type: ClassVar[type[Any]] = ImageBatch
+
+    networks: Architecture = Convolutional()
+
+    def build(self, spec: DataSpec) -> Pair:
+        return Pair(self.networks.generator(spec, self.latent), self.networks.discriminator(spec))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionalGAN(Game):
+    """The same game with a class for each image, which both networks are given.
+
+    Example:
+        >>> ConditionalGAN(networks=R3(), adversarial=Relativistic(), penalty=R1R2(gamma=0.05))
+    """
+
+    batch_type: ClassVar[type[Any]] = LabelledBatch
+    prompt_type: ClassVar[type[Any] | None] = LabelPrompt
+
+    networks: ConditionalArchitecture = R3()
+
+    def build(self, spec: DataSpec) -> Pair:
+        column = self.columns[0]
+        return Pair(
+            self.networks.conditional_generator(spec, self.latent, column),
+            self.networks.conditional_discriminator(spec, column),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeGAN(ConditionalGAN):
+    """The same with attributes, each 0 or 1, in place of a class."""
+
+    batch_type: ClassVar[type[Any]] = AttributeBatch
+    prompt_type: ClassVar[type[Any] | None] = AttributePrompt

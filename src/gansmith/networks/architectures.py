@@ -9,6 +9,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.errors import at_least
 from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gansmith.networks.norm import Norm
+from gansmith.networks.r3gan import R3
 from gansmith.networks.resnet import (
     ResidualCritic,
     ResidualGenerator,
@@ -17,6 +18,16 @@ from gansmith.networks.resnet import (
     initialize_residual,
 )
 from gansmith.networks.spectral import spectral_norm
+
+__all__ = [
+    "R3",
+    "AnyNorm",
+    "Architecture",
+    "ConditionalArchitecture",
+    "Convolutional",
+    "ResNet",
+    "SNResNet",
+]
 
 AnyNorm = Literal["batch", "layer", "none", "spectral"]
 
@@ -43,6 +54,31 @@ class Architecture(Protocol):
 
     def per_image(self) -> bool:
         """Whether each score depends on its own image alone, as penalties of slopes need it."""
+        ...
+
+
+@runtime_checkable
+class ConditionalArchitecture(Protocol):
+    """As ``Architecture``, with networks that are given a column of the prompt, ``labels`` or ``attributes``.
+
+    Example:
+        >>> R3(width=32).conditional_generator(spec, latent=64, column="labels")
+    """
+
+    def conditional_generator(self, spec: DataSpec, latent: int, column: str) -> nn.Module:
+        """(Z [batch, latent], the column) -> images in the networks' range."""
+        ...
+
+    def conditional_discriminator(self, spec: DataSpec, column: str) -> nn.Module:
+        """(Images, the column) -> scores [batch]."""
+        ...
+
+    def tiny(self) -> "ConditionalArchitecture":
+        """The same, as narrow as it goes."""
+        ...
+
+    def per_image(self) -> bool:
+        """As in ``Architecture``."""
         ...
 
 

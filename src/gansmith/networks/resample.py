@@ -1,28 +1,33 @@
-"""How a network that makes images doubles the size of its features, by name."""
+"""Doubling and halving by a small smooth filter, the same on every device, differentiable twice.
 
-from typing import Literal
-
-from torch import nn
-
-from gansmith.networks.conv import UpConv
-
-Up = Literal["transposed", "nearest", "bilinear"]
-"""A transposed 4x4 convolution, as most papers have it, or an enlargement and a 3x3 convolution.
-
-The first may leave a checkerboard (Odena 2016); the others do not.
+The filter is [1, 3, 3, 1] in both directions (Karras 2020, appendix B), zeros beyond the border. It keeps a
+constant image as it is, but for the pixels at the border.
 """
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-def up_layer(up: Up, channels: int, wanted: int, bias: bool = True) -> nn.Module:
-    """[batch, channels, h, w] -> [batch, wanted, 2h, 2w].
+_TAPS = (1.0, 3.0, 3.0, 1.0)
 
-    Example:
-        >>> up_layer("nearest", 64, 32)(torch.randn(1, 64, 8, 8)).shape
-        torch.Size([1, 32, 16, 16])
-    """
-    if up == "transposed":
-        return UpConv(channels, wanted, bias=bias)
-    mode = {"align_corners": False} if up == "bilinear" else {}
-    return nn.Sequential(
-        nn.Upsample(scale_factor=2, mode=up, **mode), nn.Conv2d(channels, wanted, 3, 1, 1, bias=bias)
-    )
+
+def _filter(features: Tensor, gain: float) -> Tensor:
+    """The filter for each channel, [channels, 1, 4, 4], which adds up to ``gain``."""
+    taps = torch.tensor(_TAPS, device=features.device, dtype=features.dtype)
+    kernel = torch.outer(taps, taps) * (gain / 64.0)
+    return kernel.expand(features.shape[1], 1, 4, 4)
+
+
+def smooth_double(features: Tensor) -> Tensor:
+    """[batch, channels, h, w] -> [batch, channels, 2h, 2w]; bilinear but for the border."""
+    return F.conv_transpose2d(features, _filter(features, 4.0), stride=2, padding=1, groups=features.shape[1])
+
+
+def smooth_halve(features: Tensor) -> Tensor:
+    """[batch, channels, 2h, 2w] -> [batch, channels, h, w]."""
+    return F.conv2d(features, _filter(features, 1.0), stride=2, padding=1, groups=features.shape[1])
+
+
+def smooth(features: Tensor, padding: int, gain: float = 1.0) -> Tensor:
+    """The filter alone: each side becomes 2 x ``padding`` - 3 longer."""
+    return F.conv2d(features, _filter(features, gain), padding=padding, groups=features.shape[1])

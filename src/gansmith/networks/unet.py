@@ -12,7 +12,7 @@ from gansmith.errors import SettingError
 from gansmith.networks.conv import DownConv
 from gansmith.networks.dcgan import initialize
 from gansmith.networks.norm import ImageNorm, image_norm
-from gansmith.networks.resample import Up, up_layer
+from gansmith.networks.upsampling import Up, up_layer
 
 _DEEPEST = 8  # Halvings: 256 px become one place.
 _DROPPED = 3  # Decoder layers with dropout: the first three (the authors' models.lua).
