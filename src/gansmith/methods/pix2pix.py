@@ -19,8 +19,8 @@ from gansmith.methods.batches import PairBatch, SourcePrompt
 from gansmith.networks.bundle import Pair
 from gansmith.networks.norm import ImageNorm
 from gansmith.networks.patchgan import PatchDiscriminator
-from gansmith.networks.resample import Up
 from gansmith.networks.unet import UNet
+from gansmith.networks.upsampling import Up
 
 
 @dataclass(frozen=True, kw_only=True)
