@@ -57,7 +57,7 @@ def cli() -> None:
     r"""From a folder of pictures to a generator you can trust, explore and ship.
 
     \b
-    gansmith demo                                     faces in about two minutes, on any machine
+    gansmith demo                                     faces in two and a half minutes, on any machine
     gansmith prepare my_photos faces --align faces    pictures in one form, faces in line
     gansmith plan my_pictures                         what training would take: memory, speed, time, disk
     gansmith train my_pictures --run runs/one         your pictures; the same command resumes
