@@ -110,7 +110,7 @@ class CycleGAN(Method[CycleNetworks, DomainBatch, DomainPrompt]):
     def critics_loss(
         self, networks: CycleNetworks, batch: DomainBatch, noise: Noise, progress: Progress
     ) -> Loss:
-        """Each critic judges real images of its domain, and fakes: new ones, or half of them from its pool."""
+        """Each critic judges real images of its domain, and fakes, half of them from its pool."""
         to_b, to_a = (fakes.detach() for fakes in self.fakes(networks, batch, noise))
         draws = noise.uniform(4)
         shown_a = self._from_pool(networks.pool_a, networks.pooled, to_a, draws[:, 0:2])
