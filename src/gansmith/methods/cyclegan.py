@@ -18,8 +18,8 @@ from gansmith.methods.base import Loss, Method, Turn
 from gansmith.methods.batches import DomainBatch, DomainPrompt
 from gansmith.networks.bundle import Networks
 from gansmith.networks.patchgan import PatchDiscriminator
-from gansmith.networks.resample import Up
 from gansmith.networks.resnet_translator import ResNetTranslator
+from gansmith.networks.upsampling import Up
 
 Direction = Literal["a_to_b", "b_to_a"]
 

@@ -8,7 +8,7 @@ from gansmith.core.tensors import Images, full
 from gansmith.errors import SettingError
 from gansmith.networks.dcgan import initialize
 from gansmith.networks.norm import InstanceNorm
-from gansmith.networks.resample import Up, up_layer
+from gansmith.networks.upsampling import Up, up_layer
 
 
 class ResidualBlock(nn.Module):
