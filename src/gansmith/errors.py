@@ -15,37 +15,70 @@ from collections.abc import Iterable
 
 
 class GansmithError(Exception):
-    """A problem the user can act on. The command line prints it as one message and exits with 2."""
+    """A problem the user can act on. The command line prints it as one message and exits with 2.
+
+    Example:
+        >>> try: open_generator("runs/none")
+        ... except GansmithError as error: print(error)
+    """
 
     exit_code = 2
 
 
 class SettingError(GansmithError):
-    """A recipe or a ``--set`` value breaks a rule."""
+    """A recipe or a ``--set`` value breaks a rule.
+
+    Example:
+        >>> raise SettingError(f"The batch must be at least 2. Received: batch={batch}.")
+    """
 
 
 class DataError(GansmithError):
-    """The pictures or their facts cannot be used as they are."""
+    """The images, or their labels and other columns, cannot be used as they are.
+
+    Example:
+        >>> raise DataError(f"There are no images in {folder}. Name a folder with PNG or JPEG files.")
+    """
 
 
 class RunError(GansmithError):
-    """A run directory is in use, differs from what was asked, or is not a run."""
+    """A run directory is in use, differs from what was asked, or is not a run.
+
+    Example:
+        >>> raise RunError(f"{path} is not a run: it has no recipe.json.")
+    """
 
 
 class CheckpointError(GansmithError):
-    """A checkpoint is damaged, of another kind, or unsafe to read."""
+    """A checkpoint is damaged, of another kind, or unsafe to read.
+
+    Example:
+        >>> raise CheckpointError(f"{path} is damaged: its digest does not match. Use an older checkpoint.")
+    """
 
 
 class TrainingError(GansmithError):
-    """Training produced numbers that are not numbers."""
+    """Training cannot go on: a loss is NaN or infinite, or another process has gone.
+
+    Example:
+        >>> raise TrainingError("The loss of the generator is NaN. Lower its learning rate.")
+    """
 
 
 class StorageError(GansmithError):
-    """The disk refused to take or give a file."""
+    """A file cannot be written or read: a full disk, or no permission.
+
+    Example:
+        >>> raise StorageError(f"The disk is full: {path} was not written. Free some space and resume.")
+    """
 
 
 class MissingPackageError(GansmithError):
-    """An optional package is not installed."""
+    """An optional package is not installed.
+
+    Example:
+        >>> raise MissingPackageError("dlib", "Finding faces", "faces")
+    """
 
     def __init__(self, package: str, purpose: str, extra: str) -> None:
         super().__init__(

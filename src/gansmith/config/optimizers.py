@@ -49,7 +49,11 @@ def _betas(name: str, betas: tuple[float, float]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Adam(Optimizer):
-    """Adam (Kingma and Ba 2014)."""
+    """Adam (Kingma and Ba 2014).
+
+    Example:
+        >>> Adam(lr=1e-4, betas=(0.0, 0.99)).build(networks.generator.parameters())
+    """
 
     lr: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
@@ -73,6 +77,9 @@ class AdamW(Optimizer):
     """Adam with weight decay apart from the gradient (Loshchilov and Hutter 2017).
 
     Biases and gains, all weights of one dimension, do not decay.
+
+    Example:
+        >>> AdamW(lr=2e-4, weight_decay=0.05).build(networks.generator.parameters())
     """
 
     lr: float = 2e-4
@@ -99,7 +106,11 @@ class AdamW(Optimizer):
 
 @dataclass(frozen=True, kw_only=True)
 class RMSprop(Optimizer):
-    """RMSprop (Tieleman and Hinton 2012), as WGAN uses it."""
+    """RMSprop (Tieleman and Hinton 2012), as WGAN uses it.
+
+    Example:
+        >>> RMSprop(lr=5e-5, schedule=Linear(start=0.5)).build(networks.discriminator.parameters())
+    """
 
     lr: float = 5e-5
     alpha: float = 0.99
@@ -118,7 +129,11 @@ class RMSprop(Optimizer):
 
 @dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum."""
+    """Stochastic gradient descent with momentum.
+
+    Example:
+        >>> SGD(lr=0.01, momentum=0.9).build(networks.discriminator.parameters())
+    """
 
     lr: float = 1e-2
     momentum: float = 0.9

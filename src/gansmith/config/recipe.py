@@ -16,7 +16,13 @@ from gansmith.methods.base import Method
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One experiment. ``optimizers`` has one entry for each player of the method."""
+    """One experiment. ``optimizers`` has one entry for each player of the method.
+
+    Example:
+        >>> optimizers = {"discriminator": Adam(), "generator": Adam(lr=1e-4)}
+        >>> recipe = Recipe(name="mine", method=DCGAN(), optimizers=optimizers)
+        >>> replace(recipe, train=TrainConfig(images=500_000, batch=32))
+    """
 
     name: str
     method: Method[Any, Any, Any]

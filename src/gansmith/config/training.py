@@ -14,10 +14,13 @@ Compile = Literal["auto", "off", "on", "graphs"]
 
 @dataclass(frozen=True, kw_only=True)
 class Average:
-    """The moving average of weights that pictures are made with, its half-life counted in images.
+    """The moving average (EMA) of the weights that images are generated with; its half-life is in images.
 
     The half-life grows with the run, ``rampup`` x images seen, between ``floor`` and ``half_life``:
     early weights are forgotten early (Karras 2020; R3GAN's burn-in is the same idea).
+
+    Example:
+        >>> Average(half_life=4000.0, rampup=0.0, floor=4000.0).decay(Progress(batch=4000))
     """
 
     half_life: float = 4000.0  # In images.
@@ -35,7 +38,11 @@ class Average:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Evaluation while the run goes on; the checkpoint that is best by the first metric is kept."""
+    """Evaluation during training; the checkpoint that is best by the first metric is kept.
+
+    Example:
+        >>> TrainConfig(evaluate=EvaluateConfig(every=50_000, metrics="kid,fid", samples=5_000))
+    """
 
     every: int = 0  # In images seen; 0: never.
     metrics: str = "fid,kid,pr"
@@ -49,7 +56,11 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    """How the machine is used: speed and rounding, not the experiment, so it may change on resume."""
+    """How the machine is used: speed and rounding, not the experiment, so it may change on resume.
+
+    Example:
+        >>> TrainConfig(engine=EngineConfig(micro_batch=16, compile="on"))
+    """
 
     micro_batch: int | None = None  # Pictures a process works on at a time; None: as many as fit.
     layout: Layout = "auto"  # Of pictures in memory; auto: channels_last, but on Apple's GPUs.
@@ -65,7 +76,11 @@ class EngineConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """The numbers of the training loop. Everything that has a length is counted in images seen."""
+    """The numbers of the training loop. Everything that has a length is counted in images seen.
+
+    Example:
+        >>> TrainConfig(images=500_000, batch=32, average=Average(half_life=2000.0), precision="float32")
+    """
 
     images: int = 200_000
     batch: int = 64

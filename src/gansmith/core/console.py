@@ -12,7 +12,12 @@ from gansmith.core.launch import speaks
 
 @runtime_checkable
 class Console(Protocol):
-    """Where training speaks."""
+    """Where training reports its progress: ``Terminal``, ``Log``, ``Silent``, or a class of your own.
+
+    Example:
+        >>> isinstance(Silent(), Console)
+        True
+    """
 
     def say(self, message: str) -> None:
         """One line for the user."""
@@ -63,7 +68,12 @@ def _waiting(row: Mapping[str, float]) -> str:
 
 
 class Terminal:
-    """A progress bar with the newest numbers below it."""
+    """A progress bar with the newest numbers below it.
+
+    Example:
+        >>> bar = Terminal()
+        >>> bar.start(images=0, total=200_000); bar.advance(64); bar.stop()
+    """
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._file = file or sys.stderr
@@ -100,7 +110,12 @@ class Terminal:
 
 
 class Log:
-    """A line for each report, for files and batch systems."""
+    """One line of text for each report, for log files and batch systems.
+
+    Example:
+        >>> Log(sys.stdout).say("Resuming at 6,400 images.")
+        Resuming at 6,400 images.
+    """
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._file = file or sys.stderr
@@ -130,7 +145,11 @@ class Log:
 
 
 class Silent:
-    """Says nothing: for tests and for programs."""
+    """Prints nothing: for tests, and for programs that train.
+
+    Example:
+        >>> train(recipe, data, Path("runs/one"), console=Silent())
+    """
 
     def say(self, message: str) -> None:
         pass
@@ -181,7 +200,12 @@ def counter(what: str) -> Callable[[int, int], None]:
 
 
 class Stopwatch:
-    """Seconds, and images per second since the last look."""
+    """Measures the seconds of a run, and the images per second since the last reading.
+
+    Example:
+        >>> watch = Stopwatch(); watch.add(64)
+        >>> watch.read()["images_per_second"]
+    """
 
     def __init__(self, seconds_before: float = 0.0) -> None:
         self._start = time.perf_counter() - seconds_before

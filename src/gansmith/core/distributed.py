@@ -22,10 +22,14 @@ _PATIENCE = timedelta(hours=2)  # Others wait while the first one evaluates; a d
 
 @dataclass(frozen=True)
 class World:
-    """A process among those that train together; alone it is rank 0 of 1, and sharing costs nothing.
+    """The place of this process among those that train together; a single one is rank 0 of 1.
 
     Every process must call the sharing methods in the same order. They raise ``TrainingError`` where
     another process has gone.
+
+    Example:
+        >>> World(rank=1, size=4).span(100)
+        (25, 50)
     """
 
     rank: int = 0

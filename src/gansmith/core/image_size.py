@@ -14,7 +14,12 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Size:
-    """A picture size, written 64 or 128x96: width first, as cameras and players write it."""
+    """An image size in pixels, written 64 or 128x96: width first.
+
+    Example:
+        >>> Size.parse("128x96")
+        Size(width=128, height=96)
+    """
 
     width: int
     height: int
@@ -37,7 +42,11 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """The form every picture of a data set is brought to; ``box`` is cut out before all else."""
+    """The size and channels that every image of a data set is brought to; ``box`` is cut out first.
+
+    Example:
+        >>> Form(size=Size(64, 64), channels=3, fit="pad")
+    """
 
     size: Size
     channels: int  # 1 (luma) or 3 (RGB).

@@ -18,7 +18,12 @@ _UNKNOWN = "not measured: this system does not tell"
 
 @dataclass(frozen=True)
 class Memory:
-    """In bytes; None where the system does not tell."""
+    """Memory use that was measured, in bytes; None where the system does not report it.
+
+    Example:
+        >>> Memory(peak=3 * 10**9, before=10**9, free=4 * 10**9, measured_by="allocator").enough
+        True
+    """
 
     peak: int | None  # The most that was held since ``PeakMemory`` was made, what was held before included.
     before: int | None  # What was held when ``PeakMemory`` was made.
@@ -34,7 +39,12 @@ class Memory:
 
 
 class PeakMemory:
-    """Watches the memory of a device from here on: a GPU's own, or this process's on the processor."""
+    """Measures the peak memory of a device from here on: of a GPU, or of this process on the CPU.
+
+    Example:
+        >>> peak = PeakMemory(torch.device("cpu"))
+        >>> peak.read().peak
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

@@ -62,6 +62,11 @@ class Noise:
     Args:
         seeds: one seed per picture, int64, non-negative.
         cache: where ``cached`` keeps its results, shared by all noises that are given it; None: nowhere.
+
+    Example:
+        >>> noise = Noise.of(0, 1, 2)
+        >>> noise.normal(64).shape
+        torch.Size([3, 64])
     """
 
     def __init__(self, seeds: Seeds, cache: Cache | None = None) -> None:

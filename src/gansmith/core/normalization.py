@@ -25,6 +25,10 @@ class Scale:
 
     Raises:
         DataError: the two do not have one finite number for each channel, or a std is not positive.
+
+    Example:
+        >>> Scale(mean=(0.5,), std=(0.25,)).to_network(torch.ones(1, 1, 1, 1))
+        tensor([[[[2.]]]])
     """
 
     mean: tuple[float, ...]

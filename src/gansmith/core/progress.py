@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """The position of a run; everything that changes in time is a function of it.
+    """The position of a run; everything that changes during training is a function of it.
 
     Images count once per step, however many turns and critic moves the step has: with five critic
     moves the critics have met five times as many pictures as ``images`` says.
+
+    Example:
+        >>> Progress(images=6400, total_images=12_800, batch=64).fraction
+        0.5
     """
 
     images: int = 0

@@ -24,7 +24,12 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class Constant:
-    """The factor 1 throughout."""
+    """The factor 1 throughout.
+
+    Example:
+        >>> Constant()(Progress(images=500, total_images=1000))
+        1.0
+    """
 
     def __call__(self, progress: Progress) -> float:
         """The factor at this point of the run."""
@@ -33,7 +38,12 @@ class Constant:
 
 @dataclass(frozen=True)
 class Linear:
-    """1 until ``start``, then a straight line to ``end`` (CycleGAN: start=0.5, end=0)."""
+    """1 until ``start``, then a straight line to ``end`` (CycleGAN: start=0.5, end=0).
+
+    Example:
+        >>> Linear(end=0.0, start=0.5)(Progress(images=750, total_images=1000))
+        0.5
+    """
 
     end: float = 0.0
     start: float = 0.0  # As a fraction of the run.
@@ -46,7 +56,12 @@ class Linear:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from ``start`` to ``end``, there at ``until`` (R3GAN's shape for all that changes)."""
+    """Half a cosine from ``start`` to ``end``, there at ``until`` (R3GAN's shape for all that changes).
+
+    Example:
+        >>> Cosine(end=0.1)(Progress(images=1000, total_images=1000))
+        0.1
+    """
 
     end: float = 0.0
     start: float = 1.0
@@ -66,7 +81,12 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Step:
-    """Multiplied by ``factor`` after every ``epochs`` passes over the pictures."""
+    """1, multiplied by ``factor`` after every ``epochs`` passes over the training images.
+
+    Example:
+        >>> Step(epochs=10, factor=0.5)(Progress(images=2500, data_images=100))
+        0.25
+    """
 
     epochs: float = 10.0
     factor: float = 0.5
@@ -82,7 +102,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Warmup:
-    """A straight line from 0 over the first ``images`` images, times another schedule."""
+    """A straight line from 0 over the first ``images`` images, times another schedule.
+
+    Example:
+        >>> Warmup(images=1000)(Progress(images=436, batch=64))
+        0.5
+    """
 
     images: int = 10_000
     then: Schedule = Constant()

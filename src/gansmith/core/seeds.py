@@ -13,7 +13,13 @@ _LAST_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class SeedRanges(Sequence[int]):
-    """Seeds in order, kept as ranges: a million take no more memory than two."""
+    """Seeds in order, kept as ranges: a million take no more memory than two.
+
+    Example:
+        >>> seeds = SeedRanges((range(0, 64), range(100, 101)))
+        >>> len(seeds), seeds[64]
+        (65, 100)
+    """
 
     ranges: tuple[range, ...]
 

@@ -13,7 +13,7 @@ from gansmith.core.tensors import Scalar, Scores
 
 @runtime_checkable
 class AdversarialLoss(Protocol):
-    """What any method may play for; ``--set method.adversarial=Hinge`` picks one by name.
+    """The loss of a discriminator and of its generator; ``--set method.adversarial=Hinge`` picks one by name.
 
     One of your own is a frozen dataclass with these two methods, named with ``--code my_loss.py``.
 
@@ -37,6 +37,10 @@ class Logistic:
 
     Label smoothing: ``real=0.9`` is one-sided (Salimans 2016), ``real=0.9, fake=0.1`` two-sided.
     The generator always aims at the label 1.
+
+    Example:
+        >>> Logistic(real=0.9).discriminator(real=torch.tensor([0.0]), fake=torch.tensor([0.0]))
+        tensor(1.3863)
     """
 
     real: float = 1.0
@@ -56,7 +60,12 @@ class Logistic:
 
 @dataclass(frozen=True)
 class Minimax:
-    """The saturating game of the original paper (Goodfellow 2014, equation 1)."""
+    """The saturating game of the original paper (Goodfellow 2014, equation 1).
+
+    Example:
+        >>> Minimax().generator(fake=torch.tensor([0.0]))
+        tensor(-0.6931)
+    """
 
     def discriminator(self, real: Scores, fake: Scores) -> Scalar:
         """-E[log D(x)] - E[log(1 - D(G(z)))]."""
@@ -69,7 +78,12 @@ class Minimax:
 
 @dataclass(frozen=True)
 class LeastSquares:
-    """LSGAN with targets 0 and 1 (Mao 2016, equation 9)."""
+    """LSGAN with targets 0 and 1 (Mao 2016, equation 9).
+
+    Example:
+        >>> LeastSquares().discriminator(real=torch.tensor([1.0]), fake=torch.tensor([2.0]))
+        tensor(2.)
+    """
 
     def discriminator(self, real: Scores, fake: Scores) -> Scalar:
         """E[(D(x) - 1)^2] / 2 + E[D(G(z))^2] / 2."""
@@ -82,7 +96,12 @@ class LeastSquares:
 
 @dataclass(frozen=True)
 class Hinge:
-    """The hinge loss (Lim and Ye 2017; Miyato 2018, equations 16 and 17)."""
+    """The hinge loss (Lim and Ye 2017; Miyato 2018, equations 16 and 17).
+
+    Example:
+        >>> Hinge().discriminator(real=torch.tensor([0.5]), fake=torch.tensor([-2.0]))
+        tensor(0.5000)
+    """
 
     def discriminator(self, real: Scores, fake: Scores) -> Scalar:
         """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))]."""
@@ -95,7 +114,12 @@ class Hinge:
 
 @dataclass(frozen=True)
 class Wasserstein:
-    """The critic's estimate of the earth mover's distance (Arjovsky 2017, equation 2)."""
+    """The critic's estimate of the earth mover's distance (Arjovsky 2017, equation 2).
+
+    Example:
+        >>> Wasserstein().discriminator(real=torch.tensor([3.0]), fake=torch.tensor([1.0]))
+        tensor(-2.)
+    """
 
     def discriminator(self, real: Scores, fake: Scores) -> Scalar:
         """E[D(G(z))] - E[D(x)]."""

@@ -82,7 +82,7 @@ class Penalty(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class NoPenalty:
-    """Nothing.
+    """No regularization: the penalty is 0.
 
     Example:
         >>> NoPenalty()(critic, real, fake, noise)

@@ -26,7 +26,7 @@ Logits = Float[Tensor, "batch classes"]
 
 
 class AuxiliaryDiscriminator(nn.Module):
-    """DCGAN's convolutions with two heads: whether it is real, and what it shows.
+    """DCGAN's convolutions with two heads: the score, real or fake, and the logits of the classes.
 
     Without batch norm, which shows real and generated images apart, batch by batch: with it the discriminator
     soon wins, and every image of a class becomes the same (docs/methods/acgan.md has the figures).
@@ -35,6 +35,9 @@ class AuxiliaryDiscriminator(nn.Module):
         spec: the images judged.
         outputs: classes or attributes.
         width: channels of the first layer; doubled at each further one.
+
+    Example:
+        >>> scores, logits = AuxiliaryDiscriminator(spec, outputs=10, width=64)(images)
     """
 
     def __init__(self, spec: DataSpec, outputs: int, width: int) -> None:
@@ -151,7 +154,12 @@ def right(logits: Logits, truth: Tensor) -> Scalar:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeACGAN(ACGAN):
-    """The same with attributes, each 0 or 1, in place of a class."""
+    """ACGAN with attributes, each 0 or 1, in place of a class.
+
+    Example:
+        >>> spec = DataSpec(height=32, width=32, attribute_names=("smiling", "glasses"))
+        >>> networks = AttributeACGAN(width=32).build(spec)
+    """
 
     batch_type: ClassVar[type[Any]] = AttributeBatch
     prompt_type: ClassVar[type[Any] | None] = AttributePrompt

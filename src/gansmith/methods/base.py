@@ -81,6 +81,12 @@ class Method(ABC, Generic[N, B, P]):
         batch_type: the NamedTuple a batch is; its field names are columns of the data (`methods.batches`).
         prompt_type: the NamedTuple a prompt is, with some of the same columns; None where images are made of
             noise alone.
+
+    Example:
+        >>> method: Method = DCGAN(latent=64)
+        >>> networks = method.build(DataSpec(height=32, width=32))
+        >>> method.generate(networks, None, Noise.of(0, 1)).shape
+        torch.Size([2, 3, 32, 32])
     """
 
     batch_type: ClassVar[type[Any]]

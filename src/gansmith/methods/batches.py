@@ -10,79 +10,127 @@ from gansmith.core.tensors import Attributes, Captions, Images, Labels, Landmark
 
 
 class ImageBatch(NamedTuple):
-    """Images alone, in [-1, 1]."""
+    """Images alone, in [-1, 1].
+
+    Example:
+        >>> ImageBatch(images=torch.zeros(16, 3, 64, 64))
+    """
 
     images: Images
 
 
 class LabelledBatch(NamedTuple):
-    """Images with a class each."""
+    """Images, each with the number of its class.
+
+    Example:
+        >>> LabelledBatch(images=torch.zeros(2, 3, 64, 64), labels=torch.tensor([0, 7]))
+    """
 
     images: Images
     labels: Labels
 
 
 class AttributeBatch(NamedTuple):
-    """Images with attributes, each 0 or 1."""
+    """Images with attributes, each 0 or 1.
+
+    Example:
+        >>> AttributeBatch(images=torch.zeros(1, 3, 64, 64), attributes=torch.tensor([[1, 0]]))
+    """
 
     images: Images
     attributes: Attributes
 
 
 class CaptionBatch(NamedTuple):
-    """Images with a sentence each; `gansmith.data.metadata.captions.to_texts` makes strings of the column."""
+    """Images, each with a caption as bytes, which `gansmith.data.metadata.captions.to_texts` decodes.
+
+    Example:
+        >>> CaptionBatch(images, captions)
+    """
 
     images: Images
     captions: Captions
 
 
 class LandmarkBatch(NamedTuple):
-    """Images with points, x and y in pixels; NaN where a point is not known."""
+    """Images with points, x and y in pixels; NaN where a point is not known.
+
+    Example:
+        >>> LandmarkBatch(torch.zeros(1, 3, 64, 64), landmarks=torch.tensor([[[20.5, 24.0], [43.0, 24.5]]]))
+    """
 
     images: Images
     landmarks: Landmarks
 
 
 class PairBatch(NamedTuple):
-    """Pairs of images: what is given, and what shall become of it."""
+    """Pairs of images: the source, and the target it is to be translated into.
+
+    Example:
+        >>> PairBatch(source=torch.zeros(4, 1, 64, 64), target=torch.zeros(4, 3, 64, 64))
+    """
 
     source: Images
     target: Images
 
 
 class DomainBatch(NamedTuple):
-    """Images of two domains that do not belong together row by row."""
+    """Unpaired images of two domains: row i of ``a`` has nothing to do with row i of ``b``.
+
+    Example:
+        >>> DomainBatch(a=torch.zeros(4, 3, 64, 64), b=torch.zeros(4, 3, 64, 64))
+    """
 
     a: Images
     b: Images
 
 
 class LabelPrompt(NamedTuple):
-    """The class of each image wanted."""
+    """The class of each image to generate.
+
+    Example:
+        >>> LabelPrompt(labels=torch.tensor([3, 3, 7]))
+    """
 
     labels: Labels
 
 
 class AttributePrompt(NamedTuple):
-    """The attributes of each image wanted, each 0 or 1."""
+    """The attributes of each image to generate, each 0 or 1.
+
+    Example:
+        >>> AttributePrompt(attributes=torch.tensor([[1, 0], [0, 1]]))
+    """
 
     attributes: Attributes
 
 
 class CaptionPrompt(NamedTuple):
-    """A sentence for each image wanted."""
+    """The caption of each image to generate, as bytes.
+
+    Example:
+        >>> CaptionPrompt(captions)
+    """
 
     captions: Captions
 
 
 class SourcePrompt(NamedTuple):
-    """The image that each result is made of."""
+    """The source image that each result is translated from.
+
+    Example:
+        >>> SourcePrompt(source=torch.zeros(4, 1, 64, 64))
+    """
 
     source: Images
 
 
 class DomainPrompt(NamedTuple):
-    """An image of the first domain, to become one of the second."""
+    """Images of the first domain, each to be translated into the second.
+
+    Example:
+        >>> DomainPrompt(a=torch.zeros(4, 3, 64, 64))
+    """
 
     a: Images
 

@@ -83,7 +83,12 @@ class ConditionalDCGAN(PairMethod[Any, Any]):
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeDCGAN(ConditionalDCGAN):
-    """The same with attributes, each 0 or 1, in place of a class."""
+    """Conditional DCGAN with attributes, each 0 or 1, in place of a class.
+
+    Example:
+        >>> spec = DataSpec(height=32, width=32, attribute_names=("smiling", "glasses"))
+        >>> networks = AttributeDCGAN().build(spec)
+    """
 
     batch_type: ClassVar[type[Any]] = AttributeBatch
     prompt_type: ClassVar[type[Any] | None] = AttributePrompt

@@ -24,9 +24,12 @@ Prior = Literal["normal", "uniform", "unit"]
 
 @dataclass(frozen=True, kw_only=True)
 class DCGAN(PairMethod[ImageBatch, None]):
-    """The paper's networks and game; every option is one that is met in the wild.
+    """DCGAN's networks and loss; its options are those that published implementations differ in.
 
     G: max E[log D(G(z))]; D: max E[log D(x)] + E[log(1 - D(G(z)))].
+
+    Example:
+        >>> DCGAN(prior="uniform", adversarial=LeastSquares()).build(DataSpec(height=64, width=64))
     """
 
     batch_type: ClassVar[type[ImageBatch]] = ImageBatch

@@ -38,6 +38,10 @@ class EncoderDecoderGenerator(nn.Module):
         column: ``labels`` or ``attributes``.
         sizes: numbers in z, in the embedding of the condition, and in the bottleneck.
         width: channels at full size; doubled at each pooling, up to 512.
+
+    Example:
+        >>> generator = EncoderDecoderGenerator(spec, "labels", sizes=(64, 16, 32), width=32)
+        >>> images = generator(torch.randn(4, 64), torch.tensor([0, 1, 2, 3]))
     """
 
     def __init__(self, spec: DataSpec, column: str, sizes: Sequence[int], width: int) -> None:
@@ -124,7 +128,12 @@ class EncoderDecoderGAN(ConditionalDCGAN):
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeEncoderDecoderGAN(EncoderDecoderGAN):
-    """The same with attributes, each 0 or 1, in place of a class."""
+    """The encoder-decoder GAN with attributes, each 0 or 1, in place of a class.
+
+    Example:
+        >>> spec = DataSpec(height=32, width=32, attribute_names=("smiling", "glasses"))
+        >>> networks = AttributeEncoderDecoderGAN().build(spec)
+    """
 
     batch_type: ClassVar[type[Any]] = AttributeBatch
     prompt_type: ClassVar[type[Any] | None] = AttributePrompt

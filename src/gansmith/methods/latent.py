@@ -55,7 +55,13 @@ class LatentMethod(Method[N, B, P]):
 
 
 class NoiseToImage(LatentMethod[N, B, None]):
-    """The short form for one space and no prompt: ``latents`` of noise, ``decode`` of latents."""
+    """A method with one latent space and no prompt: it defines ``latents`` and ``decode`` and gets the rest.
+
+    Example:
+        >>> class Mine(NoiseToImage[Pair, ImageBatch]):
+        ...     def latents(self, noise): return noise.normal(64)
+        ...     def decode(self, networks, latents): return networks.generator(latents)
+    """
 
     @abstractmethod
     def latents(self, noise: Noise) -> Latents:

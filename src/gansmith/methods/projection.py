@@ -32,7 +32,12 @@ from gansmith.networks.spectral import spectral_norm
 
 
 class ConditionalResidualGenerator(nn.Module):
-    """Z -> images by residual blocks whose batch norms the condition steers."""
+    """Z and a condition -> images, by residual blocks with conditional batch norm.
+
+    Example:
+        >>> generator = ConditionalResidualGenerator(spec, "labels", latent=128, embedding=64, width=32)
+        >>> images = generator(torch.randn(4, 128), torch.tensor([0, 1, 2, 3]))
+    """
 
     def __init__(self, spec: DataSpec, column: str, latent: int, embedding: int, width: int) -> None:
         super().__init__()
@@ -63,6 +68,11 @@ class ProjectionDiscriminator(nn.Module):
     """A score for the image, plus how well its features agree with the condition: psi(h) + <e(y), h> (eq. 3).
 
     All weights are spectrally normalized, the embedding's, too.
+
+    Example:
+        >>> critic = ProjectionDiscriminator(spec, "labels", width=32)
+        >>> critic(torch.zeros(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])).shape
+        torch.Size([4])
     """
 
     def __init__(self, spec: DataSpec, column: str, width: int) -> None:
@@ -137,7 +147,12 @@ class Projection(PairMethod[Any, Any]):
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeProjection(Projection):
-    """The same with attributes, each 0 or 1, in place of a class."""
+    """The projection GAN with attributes, each 0 or 1, in place of a class.
+
+    Example:
+        >>> spec = DataSpec(height=32, width=32, attribute_names=("smiling", "glasses"))
+        >>> networks = AttributeProjection(width=32).build(spec)
+    """
 
     batch_type: ClassVar[type[Any]] = AttributeBatch
     prompt_type: ClassVar[type[Any] | None] = AttributePrompt

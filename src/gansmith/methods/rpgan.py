@@ -34,6 +34,9 @@ class RpGAN(PairMethod[ImageBatch, None]):
     R1 + R2 are taken by finite differences over a step that is not small: 0.05 in every pixel is 5.5 in
     all at 64 px. What is penalized is therefore the critic's change over that distance, which late in
     training is several times what the slope alone would give (docs/methods/rpgan.md has the numbers).
+
+    Example:
+        >>> RpGAN(gamma=0.1, gamma_schedule=Constant()).build(DataSpec(height=64, width=64))
     """
 
     batch_type: ClassVar[type[ImageBatch]] = ImageBatch

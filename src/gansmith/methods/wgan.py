@@ -21,7 +21,11 @@ from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 
 @dataclass(frozen=True, kw_only=True)
 class WGAN(PairMethod[ImageBatch, None]):
-    """Algorithm 1 of the paper on DCGAN's networks: n_critic moves, then one of the generator."""
+    """Algorithm 1 of the paper on DCGAN's networks: n_critic moves, then one of the generator.
+
+    Example:
+        >>> WGAN(clip=0.01, critic_moves=5).build(DataSpec(height=64, width=64))
+    """
 
     batch_type: ClassVar[type[ImageBatch]] = ImageBatch
 

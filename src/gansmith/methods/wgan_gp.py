@@ -21,7 +21,11 @@ from gansmith.networks.resnet import ResidualCritic, ResidualGenerator
 
 @dataclass(frozen=True, kw_only=True)
 class WGANGP(PairMethod[ImageBatch, None]):
-    """D: min E[D(G(z))] - E[D(x)] + lambda E[(|grad D(x')| - 1)^2]; G: min -E[D(G(z))] (equation 3)."""
+    """D: min E[D(G(z))] - E[D(x)] + lambda E[(|grad D(x')| - 1)^2]; G: min -E[D(G(z))] (equation 3).
+
+    Example:
+        >>> WGANGP(width=32, penalty=10.0).build(DataSpec(height=32, width=32))
+    """
 
     batch_type: ClassVar[type[ImageBatch]] = ImageBatch
 

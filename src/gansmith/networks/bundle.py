@@ -44,7 +44,12 @@ class Networks(nn.Module):
 
 
 class Pair(Networks):
-    """One generator against one discriminator."""
+    """One generator against one discriminator.
+
+    Example:
+        >>> networks = Pair(DCGANGenerator(spec, latent=64, width=32), DCGANDiscriminator(spec, width=32))
+        >>> scores = networks.discriminator(networks.generator(torch.randn(4, 64)))
+    """
 
     def __init__(self, generator: nn.Module, discriminator: nn.Module) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ class Embedding(nn.Module):
 
 
 class ConditionalBatchNorm2d(nn.Module):
-    """Batch norm whose gain and shift follow from a condition: (1 + A e) x + B e (Dumoulin 2017; Brock 2019).
+    """Batch norm with gain and shift linear in a condition e: (1 + A e) x + B e (Dumoulin 2017; Brock 2019).
 
     Both begin at a gain of 1 and a shift of 0. The norm itself is an ``nn.BatchNorm2d``, so that its
     statistics are shared among processes as any other's are.
@@ -49,6 +49,10 @@ class ConditionalBatchNorm2d(nn.Module):
     Args:
         channels: of the features.
         size: numbers of the condition, [batch, size].
+
+    Example:
+        >>> ConditionalBatchNorm2d(channels=64, size=16)(torch.randn(4, 64, 8, 8), torch.randn(4, 16)).shape
+        torch.Size([4, 64, 8, 8])
     """
 
     def __init__(self, channels: int, size: int) -> None:

@@ -29,6 +29,10 @@ class DownConv(nn.Conv2d):
     """A 4x4 convolution of stride 2: [batch, channels, 2h, 2w] -> [batch, wanted, h, w].
 
     Its weights, names and results are those of ``nn.Conv2d``.
+
+    Example:
+        >>> DownConv(3, 64)(torch.zeros(1, 3, 32, 32)).shape
+        torch.Size([1, 64, 16, 16])
     """
 
     def __init__(self, channels: int, wanted: int, bias: bool = True) -> None:
@@ -45,6 +49,10 @@ class UpConv(nn.ConvTranspose2d):
     """A transposed 4x4 convolution of stride 2: [batch, channels, h, w] -> [batch, wanted, 2h, 2w].
 
     Its weights, names and results are those of ``nn.ConvTranspose2d``.
+
+    Example:
+        >>> UpConv(64, 3)(torch.zeros(1, 64, 16, 16)).shape
+        torch.Size([1, 3, 32, 32])
     """
 
     def __init__(self, channels: int, wanted: int, bias: bool = True) -> None:
@@ -60,9 +68,13 @@ class UpConv(nn.ConvTranspose2d):
 
 
 class ProjectLatent(nn.ConvTranspose2d):
-    """A transposed convolution of one cell: [batch, channels, 1, 1] -> [batch, wanted, *grid].
+    """A transposed convolution from one cell to a grid: [batch, channels, 1, 1] -> [batch, wanted, *grid].
 
     Its weights, names and results are those of ``nn.ConvTranspose2d``.
+
+    Example:
+        >>> ProjectLatent(100, 512, grid=(4, 4))(torch.randn(8, 100, 1, 1)).shape
+        torch.Size([8, 512, 4, 4])
     """
 
     def __init__(self, channels: int, wanted: int, grid: tuple[int, int], bias: bool = True) -> None:
@@ -79,6 +91,10 @@ class ScoreHead(nn.Conv2d):
     """A convolution whose kernel covers the grid: [batch, channels, *grid] -> [batch, wanted, 1, 1].
 
     Its weights, names and results are those of ``nn.Conv2d``.
+
+    Example:
+        >>> ScoreHead(512, 1, grid=(4, 4))(torch.randn(8, 512, 4, 4)).shape
+        torch.Size([8, 1, 1, 1])
     """
 
     def __init__(self, channels: int, wanted: int, grid: tuple[int, int], bias: bool = True) -> None:

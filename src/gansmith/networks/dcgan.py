@@ -27,11 +27,15 @@ class DCGANGenerator(nn.Module):
     """Latents -> pictures: transposed 4x4 convolutions with batch norm and ReLU, tanh at the end.
 
     Args:
-        spec: the pictures wanted.
-        latent: numbers a picture starts from.
+        spec: the images to generate.
+        latent: length of z.
         width: channels before the last layer (ngf); doubled towards the input.
         max_channels: no layer has more.
         momentum: of batch norm, in torch's sense (share of the newest batch).
+
+    Example:
+        >>> DCGANGenerator(DataSpec(height=64, width=64), latent=100, width=64)(torch.randn(2, 100)).shape
+        torch.Size([2, 3, 64, 64])
     """
 
     def __init__(
@@ -73,6 +77,11 @@ class DCGANDiscriminator(nn.Module):
         depth: number of convolutions before the head; None for a mirror image of the generator.
         softmax: a two-way softmax head behind a fully connected layer, read as a difference of logits
             (equal to the sigmoid of that difference), instead of one convolution over the whole grid.
+
+    Example:
+        >>> critic = DCGANDiscriminator(DataSpec(height=64, width=64), width=64, norm="none")
+        >>> critic(torch.zeros(2, 3, 64, 64)).shape
+        torch.Size([2])
     """
 
     def __init__(

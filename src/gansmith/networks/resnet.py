@@ -21,7 +21,12 @@ def residual_widths(width: int, max_channels: int, num_upsamplings: int) -> list
 
 
 class UpBlock(nn.Module):
-    """Batch norm, ReLU, nearest upsampling, two 3x3 convolutions, and a 1x1 short cut."""
+    """Batch norm, ReLU, nearest upsampling, two 3x3 convolutions, and a 1x1 short cut.
+
+    Example:
+        >>> UpBlock(128, 64)(torch.randn(2, 128, 8, 8)).shape
+        torch.Size([2, 64, 16, 16])
+    """
 
     def __init__(self, channels: int, wanted: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> None:
         super().__init__()
@@ -39,7 +44,12 @@ class UpBlock(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """A norm or none, ReLU, two 3x3 convolutions, mean pooling, and a 1x1 short cut."""
+    """Optional norm, ReLU, two 3x3 convolutions, mean pooling, and a 1x1 short cut.
+
+    Example:
+        >>> DownBlock(64, 128, norm="layer")(torch.randn(2, 64, 16, 16)).shape
+        torch.Size([2, 128, 8, 8])
+    """
 
     def __init__(self, channels: int, wanted: int, norm: Norm) -> None:
         super().__init__()
@@ -56,7 +66,13 @@ class DownBlock(nn.Module):
 
 
 class ResidualGenerator(nn.Module):
-    """Latents -> pictures by residual blocks that double the size (appendix F)."""
+    """Latents -> pictures by residual blocks that double the size (Gulrajani 2017, appendix F).
+
+    Example:
+        >>> generator = ResidualGenerator(DataSpec(height=32, width=32), 128, width=32, max_channels=256)
+        >>> generator(torch.randn(2, 128)).shape
+        torch.Size([2, 3, 32, 32])
+    """
 
     def __init__(self, spec: DataSpec, latent: int, width: int, max_channels: int) -> None:
         super().__init__()
@@ -77,7 +93,13 @@ class ResidualGenerator(nn.Module):
 
 
 class ResidualCritic(nn.Module):
-    """Pictures -> scores by residual blocks that halve the size (appendix F)."""
+    """Pictures -> scores by residual blocks that halve the size (Gulrajani 2017, appendix F).
+
+    Example:
+        >>> critic = ResidualCritic(DataSpec(height=32, width=32), width=32, max_channels=256, norm="layer")
+        >>> critic(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2])
+    """
 
     def __init__(self, spec: DataSpec, width: int, max_channels: int, norm: Norm) -> None:
         super().__init__()
@@ -116,13 +138,17 @@ def initialize_residual(network: nn.Module, *, glorot: bool = False) -> None:
 
 
 class SpectralBlock(nn.Module):
-    """ReLU, two 3x3 convolutions, mean pooling where it halves (Miyato 2018, appendix B; the authors' code).
+    """ReLU, two 3x3 convolutions, mean pooling if ``halves`` (Miyato 2018, appendix B; the authors' code).
 
     Args:
         channels: in; also those between the two convolutions, but in the first block.
         wanted: out.
         halves: whether the size is halved.
         first: no activation before the first convolution, which sees an image.
+
+    Example:
+        >>> SpectralBlock(64, 128, halves=True)(torch.randn(2, 64, 16, 16)).shape
+        torch.Size([2, 128, 8, 8])
     """
 
     def __init__(self, channels: int, wanted: int, *, halves: bool, first: bool = False) -> None:
@@ -153,6 +179,11 @@ class SpectralFeatures(nn.Module):
         max_channels: no block has more.
         halvings: blocks that halve; None: down to 2 or 3 pixels.
         flat: further blocks that keep size and channels, as the paper has two at 32 px.
+
+    Example:
+        >>> features = SpectralFeatures(DataSpec(height=32, width=32), 64, 256, halvings=2)
+        >>> features(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 128])
     """
 
     def __init__(
@@ -179,7 +210,13 @@ class SpectralFeatures(nn.Module):
 
 
 class SpectralDiscriminator(nn.Module):
-    """Images -> scores, every weight divided by its largest singular value (Miyato 2018)."""
+    """Images -> scores, every weight divided by its largest singular value (Miyato 2018).
+
+    Example:
+        >>> critic = SpectralDiscriminator(SpectralFeatures(DataSpec(height=32, width=32), 64, 256))
+        >>> critic(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2])
+    """
 
     def __init__(self, features: SpectralFeatures, *, bias: bool = True) -> None:
         super().__init__()
