@@ -240,7 +240,7 @@ def test_a_folder_without_pictures_names_what_it_holds(tmp_path):
 def test_a_folder_with_a_zip_in_it_points_to_the_zip(tmp_path):
     (tmp_path / "faces.zip").write_bytes(b"x")
     with pytest.raises(
-        DataError, match=r"1 file, not a picture: faces\.zip\. Give the zip itself: .*faces\.zip"
+        DataError, match=r"1 file, not a picture: faces\.zip\. Give the archive itself: .*faces\.zip"
     ):
         open_data(str(tmp_path), CONFIG)
 

@@ -44,7 +44,7 @@ CPU = torch.device("cpu")
 OF_IMAGES = [n for n, r in RECIPES.items() if n in CATALOGUE and r.method.batch_type is ImageBatch]
 """Each game of the catalogue that trains on images alone."""
 
-WHOLE = [name for name in OF_IMAGES if not name.startswith(("dragan", "sngan"))]
+WHOLE = [name for name in OF_IMAGES if not name.startswith(("dragan", "lsgan", "sngan"))]
 """Those whose losses see images one by one: DRAGAN takes a deviation over the images worked on at a time, and
 spectral norm iterates once a pass."""
 

@@ -210,20 +210,20 @@ def test_a_full_disk_at_the_end_is_an_error_and_the_last_checkpoint_stays(
 ) -> None:
     from gansmith.runs import checkpoint
 
-    save, calls = checkpoint.save_file, []
+    save, calls = checkpoint.write_tensors, []
 
-    def full(tensors: Any, path: Path, metadata: Any) -> None:
+    def full(path: Path, tensors: Any, metadata: Any) -> None:
         calls.append(path)
         if len(calls) > 1:
             Path(path).write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
-        save(tensors, path, metadata=metadata)
+        save(path, tensors, metadata)
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint, "write_tensors", full)
     with pytest.raises(StorageError):
         go(tmp_path / "run")
     assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["000000016.safetensors"]
-    monkeypatch.setattr(checkpoint, "save_file", save)
+    monkeypatch.setattr(checkpoint, "write_tensors", save)
     assert go(tmp_path / "run").images == 48
 
 

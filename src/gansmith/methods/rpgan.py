@@ -62,13 +62,14 @@ class RpGAN(PairMethod[ImageBatch, None]):
             )
 
     def build(self, spec: DataSpec) -> Pair:
+        generator = self.generator(spec)
         critic = DCGANDiscriminator(
             spec, self.discriminator_width, max_channels=self.max_channels, norm="none"
         )
         for module in critic.modules():
             if isinstance(module, nn.Conv2d):  # Without normalization the scale has to be right itself.
                 nn.init.kaiming_normal_(module.weight, a=0.2)
-        return Pair(self.generator(spec), critic)
+        return Pair(generator, critic)
 
     def generator(self, spec: DataSpec) -> nn.Module:
         """The generator, whose networks a subclass may replace; the game stays."""
