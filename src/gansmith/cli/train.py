@@ -128,7 +128,12 @@ def _train(data: str, recipe: "Recipe", run: Path, device: str) -> "Outcome":
     if not world.is_main:
         return outcome
     if outcome.interruption.signal is not None:
-        click.echo(f"Stopped and saved after {outcome.images} images. The same command resumes.", err=True)
+        how = (
+            "The same command"
+            if outcome.run.path == run
+            else f"The same command with --run {outcome.run.path}"
+        )
+        click.echo(f"Stopped and saved after {outcome.images} images. {how} resumes.", err=True)
     else:
         click.echo(f"Done: {outcome.images} images in {outcome.run.path}.")
         for what, path in outcome.shown.items():
