@@ -3,9 +3,11 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -225,6 +227,51 @@ def test_a_full_disk_at_the_end_is_an_error_and_the_last_checkpoint_stays(
     assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["000000016.safetensors"]
     monkeypatch.setattr(checkpoint, "write_tensors", save)
     assert go(tmp_path / "run").images == 48
+
+
+class Mover(Ear):
+    """Does something to a run's directory after its first numbers."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__()
+        self.work: Callable[[], object] | None = work
+
+    def report(self, row: Any) -> None:
+        if self.work is not None:
+            self.work()
+        self.work = None
+
+
+def occupied(run: Path) -> None:
+    run.rename(run.with_name("moved"))
+    run.mkdir()
+    (run / "mine.txt").write_text("not a run")
+
+
+@pytest.mark.parametrize(
+    ("work", "place"),
+    [
+        (shutil.rmtree, "run"),
+        (lambda run: run.rename(run.with_name("moved")), "run"),
+        (lambda run: (run / "recipe.json").unlink(), "run-recovered-1"),
+        (occupied, "run-recovered-1"),
+    ],
+)
+def test_a_run_that_is_moved_or_removed_is_made_anew_and_resumes(
+    tmp_path: Path, work: Any, place: str
+) -> None:
+    run = tmp_path / "run"
+    ear = Mover(lambda: work(run))
+    outcome = go(run, recipe(images=32), console=ear)
+    assert outcome.run.path == tmp_path / place
+    assert any(f"The run goes on in {tmp_path / place}, made anew" in line for line in ear.said)
+    assert go(tmp_path / place).images == 48
+    assert same(final_tensors(tmp_path / place), final_tensors_of_whole(tmp_path))
+
+
+def final_tensors_of_whole(folder: Path) -> dict[str, torch.Tensor]:
+    go(folder / "whole")
+    return final_tensors(folder / "whole")
 
 
 def test_a_batch_larger_than_the_data_repeats_pictures_and_says_so(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ torch takes a second to import, so every verb imports what it needs when it runs
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -22,9 +24,13 @@ from gansmith.cli.recipes import recipes
 from gansmith.cli.report import compare, report
 from gansmith.cli.train import demo, train
 from gansmith.cli.walk import walk_
+from gansmith.core import stopping
 from gansmith.core.launch import launched, speaks
+from gansmith.core.streams import safe_streams, why_lost
+from gansmith.core.text import clipped
 from gansmith.errors import GansmithError, nearest
 
+_LONGEST = 8000  # Letters of a message.
 _SHARED = ("train", "demo", "generate", "evaluate")  # Verbs that several processes share.
 
 
@@ -74,43 +80,86 @@ class _Terminated(BaseException):
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
+    stopping.ask(number)
     raise _Terminated
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if stopping.asked():  # What the first one began to tidy up is left as a kill would leave it.
+        stopping.at_once(number, frame)
+    stopping.ask(number)
+    raise KeyboardInterrupt
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one message and exit code 2, never a traceback."""
-    before = signal.signal(signal.SIGTERM, _terminate)
+    stopping.forget()
+    with safe_streams() as (out, _), _signals():
+        code = _run()
+        out.flush()
+        if (why := why_lost(out)) and code == 0:
+            _say(f"The work is done, but its output could not be written: {why}.")
+            code = 2
+    sys.exit(code)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM and Ctrl-C end a verb as long as the block lasts."""
+    before = {}
+    with suppress(ValueError):  # Not the main thread: the host handles signals.
+        before = {
+            number: signal.signal(number, handler)
+            for number, handler in ((signal.SIGTERM, _terminate), (signal.SIGINT, _interrupt))
+        }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run() -> int:
+    """The exit code of the command line's work; what went wrong is said."""
     try:
         code = cli.main(standalone_mode=False)
-    except _Terminated:
-        _say("stopped.")
-        sys.exit(143)
-    except OSError as error:  # A name that is too long, a folder that vanished: what the system says.
-        if isinstance(error, BrokenPipeError):
-            sys.exit(0)
-        _say(f"{error.strerror or error}: {error.filename or ''}")
-        sys.exit(2)
-    except GansmithError as error:
-        _say(str(error))
-        sys.exit(error.exit_code)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except (KeyboardInterrupt, click.Abort, _Terminated):
+        return _stopped()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message())
-        sys.exit(0)
-    except click.ClickException as error:
+        return 0
+    except Exception as error:
+        if stopping.asked():  # An interruption inside a library comes out as any error there is.
+            return _stopped()
+        return _refused(error)
+    return code if isinstance(code, int) else 0
+
+
+def _stopped() -> int:
+    _say("stopped.")
+    return 128 + (stopping.asked() or signal.SIGINT)
+
+
+def _refused(error: Exception) -> int:
+    """Say what the user can act on; anything else is a fault of ours and is raised."""
+    if isinstance(error, GansmithError):
+        _say(str(error))
+        return error.exit_code
+    if isinstance(error, click.ClickException):
         _say(error.format_message())
-        sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        _say("stopped.")
-        sys.exit(130)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 2
+    if isinstance(error, OSError):  # A name that is too long, a folder that vanished: what the system says.
+        _say(f"{error.strerror or error}: {error.filename or ''}")
+        return 2
+    raise error
 
 
 def _say(message: str) -> None:
     """One message, however many processes end with it."""
     if speaks():
-        click.echo(f"gansmith: {message}", err=True)
+        click.echo(f"gansmith: {clipped(message, _LONGEST)}", err=True)
 
 
 for _verb in (demo, recipes, prepare, inspect_, train, plan, generate, walk_, evaluate, report, compare, new):

@@ -183,14 +183,17 @@ def _train(
             recipe, opened = _lasting(seconds, recipe, opened, opened_for, where, world, larger)
         outcome = start(recipe, opened, run, device=device, console=console(), world=world)
     if world.is_main:
-        _say(outcome)
+        _say(outcome, run)
     return outcome
 
 
-def _say(outcome: "Outcome") -> None:
-    """What came of it, and where it is."""
+def _say(outcome: "Outcome", asked: Path) -> None:
+    """What came of it, and where it is: not where it was ``asked`` for, if that directory is gone."""
     if outcome.interruption.signal is not None:
-        click.echo(f"Stopped and saved after {outcome.images} images. The same command resumes.", err=True)
+        moved = "" if outcome.run.path == asked else f" with --run {outcome.run.path}"
+        click.echo(
+            f"Stopped and saved after {outcome.images} images. The same command{moved} resumes.", err=True
+        )
         return
     click.echo(f"Done: {outcome.images} images in {outcome.run.path}.")
     for what, path in outcome.shown.items():

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TextIO, runtime_checkable
 from tqdm import tqdm
 
 from gansmith.core.launch import speaks
+from gansmith.core.streams import clean, messages
 
 
 @runtime_checkable
@@ -76,12 +77,12 @@ class Terminal:
     """
 
     def __init__(self, file: TextIO | None = None) -> None:
-        self._file = file or sys.stderr
+        self._file: Any = messages(file or sys.stderr).raw
         self._bar: tqdm[Any] | None = None
         self._numbers: tqdm[Any] | None = None
 
     def say(self, message: str) -> None:
-        tqdm.write(message, file=self._file)
+        tqdm.write(clean(message), file=self._file)
 
     def start(self, images: int, total: int) -> None:
         self._bar = tqdm(
@@ -101,7 +102,7 @@ class Terminal:
 
     def report(self, row: Mapping[str, float]) -> None:
         if self._numbers is not None:
-            self._numbers.set_description_str(f"{summary(row)} | {_waiting(row)}")
+            self._numbers.set_description_str(clean(f"{summary(row)} | {_waiting(row)}"))
 
     def stop(self) -> None:
         for bar in (self._numbers, self._bar):
@@ -118,7 +119,7 @@ class Log:
     """
 
     def __init__(self, file: TextIO | None = None) -> None:
-        self._file = file or sys.stderr
+        self._file: Any = messages(file or sys.stderr)
         self._total = 0
 
     def say(self, message: str) -> None:
@@ -169,7 +170,7 @@ class Silent:
 
 def console() -> Console:
     """A bar where a person watches, lines where nobody does."""
-    return Terminal() if sys.stderr.isatty() else Log()
+    return Terminal() if messages(sys.stderr).isatty() else Log()
 
 
 def bar(what: str, total: int, unit: str = " pictures") -> "tqdm[Any]":
@@ -182,6 +183,7 @@ def bar(what: str, total: int, unit: str = " pictures") -> "tqdm[Any]":
         disable=None if speaks() else True,
         dynamic_ncols=True,
         leave=False,
+        file=messages(sys.stderr).raw,
     )
 
 

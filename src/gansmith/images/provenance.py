@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from gansmith.core.files import whole_file
 from gansmith.core.json_files import parse_json
+from gansmith.core.streams import clean
 from gansmith.errors import DataError, StorageError
 from gansmith.images.grid import Picture, to_pil
 
@@ -101,8 +102,8 @@ def png_info(provenance: Provenance) -> PngInfo:
     info.add_text(KEY, json.dumps(facts))  # ASCII, whatever the names: JSON escapes the rest.
     info.add_text("Software", provenance.software)
     # Text chunks are Latin-1, international ones UTF-8; a model may have any name.
-    info.add_itxt("Comment", description(provenance))
-    info.add_itxt(XMP_KEY, xmp_packet(provenance))
+    info.add_itxt("Comment", clean(description(provenance)))
+    info.add_itxt(XMP_KEY, xmp_packet(provenance).encode("utf-8", "backslashreplace"))
     return info
 
 

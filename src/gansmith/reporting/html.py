@@ -10,19 +10,21 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from gansmith.core.streams import clean
+
 THIN = "\u202f"  # A narrow space that does not break: 12 000, 64 px.
 
 _OPTION, _WHOLE = re.compile(r"(--\w[\w-]*)"), r'<span class="whole">\1</span>'  # Browsers break at hyphens.
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029]")
 
 
 def plain(value: object) -> str:
     """Anything as text that can be written anywhere, on a terminal, too.
 
-    Bytes of file names that are not UTF-8 become backslash escapes.
+    Controls, marks that turn the direction of writing, and bytes of file names that are not UTF-8 become
+    backslash escapes.
     """
-    return _CONTROLS.sub("\ufffd", str(value).encode("utf-8", "backslashreplace").decode("utf-8"))
+    return clean(str(value))
 
 
 def text(value: object) -> str:

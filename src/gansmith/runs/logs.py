@@ -1,9 +1,12 @@
 """Where a run's numbers go: ``stats.jsonl``, TensorBoard, and the person who watches."""
 
 import json
+import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gansmith.core.console import Console
@@ -53,21 +56,48 @@ class Logbook:
         if self._tensorboard is None:
             return
         try:
-            for name, value in row.items():
-                self._tensorboard.add_scalar(name, value, int(row["images"]))
+            self._tensorboard.write(row)
         except OSError as error:
             self._console.say(f"TensorBoard is left out from here on: {error.strerror or error}.")
             self._tensorboard = None
 
 
-def _tensorboard(run: Run, images: int, console: Console) -> Any:
-    """A TensorBoard writer where the package is installed; rows of lost work are hidden from its view."""
+class _Events:
+    """A file for TensorBoard, written here and now: its own writer has a thread whose errors are nobody's."""
+
+    def __init__(self, folder: Path, images: int) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self._event, self._summary = Event, Summary
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time():.6f}.{os.getpid()}"
+        self._file = open(folder / name, "wb", buffering=0)
+        self._records = RecordWriter(self._file)
+        self._add(file_version="brain.Event:2")
+        # Rows of lost work are hidden from view.
+        self._add(step=images + 1, session_log=SessionLog(status=SessionLog.START))
+
+    def write(self, row: Mapping[str, float]) -> None:
+        """A row of numbers."""
+        values = [self._summary.Value(tag=name, simple_value=value) for name, value in row.items()]
+        self._add(step=int(row["images"]), summary=self._summary(value=values))
+
+    def close(self) -> None:
+        """The file is whole at any moment; it is only let go."""
+        self._file.close()
+
+    def _add(self, **facts: Any) -> None:
+        self._records.write(self._event(wall_time=time.time(), **facts).SerializeToString())
+
+
+def _tensorboard(run: Run, images: int, console: Console) -> _Events | None:
+    """A file for TensorBoard where the package is installed."""
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        return _Events(run.path / "tensorboard", images)
     except ImportError:
         return None
-    try:
-        return SummaryWriter(str(run.path / "tensorboard"), purge_step=images + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name that is no UTF-8.
-        console.say(f"TensorBoard is left out: {error}.")
+    except OSError as error:
+        console.say(f"TensorBoard is left out: {error.strerror or error}.")
         return None

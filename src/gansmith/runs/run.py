@@ -1,5 +1,6 @@
 """A run: a directory where a recipe happened, safe to stop, to kill, to resume and to carry away."""
 
+import itertools
 import json
 import platform
 import shutil
@@ -36,6 +37,8 @@ class Run:
     def __init__(self, path: Path, recipe: Recipe) -> None:
         self.path = path
         self.recipe = recipe
+        self._seen: tuple[int, int] | None = None
+        self._data: Mapping[str, Any] = {}
 
     # ---- making and opening -----------------------------------------------------------------------
 
@@ -134,6 +137,34 @@ class Run:
                 f"A new run needs a new or empty directory. Received: {path}, which holds {names} "
                 "and is not a run."
             )
+
+    def watch(self) -> None:
+        """Remember which directory this is, and what it is needed for, from here on."""
+        self._seen, self._data = _identity(self.path), self.facts_of_data()
+
+    def recover(self) -> str | None:
+        """Make the run anew where its directory was moved or removed, so that the next checkpoint resumes.
+
+        It is made at its own path where that is free, else beside it.
+
+        Returns: what happened, for the user; None where all is well.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        if self._seen is None or (_identity(self.path) == self._seen and self.is_run(self.path)):
+            return None
+        old = self.path
+        if old.exists() and not (old.is_dir() and _unborn(old)):
+            taken = (old.with_name(f"{old.name}-recovered-{number}") for number in itertools.count(1))
+            self.path = next(path for path in taken if not path.exists())
+        made = Run.create(self.path, self.recipe, self._data)
+        self._seen = _identity(made.path)
+        return (
+            f"{old} was moved or removed while it was trained in. The run goes on in {self.path}, made anew: "
+            "recipe, facts and the next checkpoint are all that resuming needs. Earlier grids and numbers "
+            "are with what was moved."
+        )
 
     # ---- places -------------------------------------------------------------------------------------
 
@@ -265,6 +296,15 @@ class Run:
         """Keep that the run went back from ``images``; on resume it is known."""
         kept = [*self.rollbacks(), {"images": images, "reason": reason}]
         write_text(self.path / "rollbacks.json", json.dumps(kept, indent=2) + "\n")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which directory lies at a path; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _unborn(path: Path) -> bool:

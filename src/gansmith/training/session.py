@@ -21,7 +21,7 @@ from gansmith.data.loading.loader import Loader
 from gansmith.engine.device import pick_device
 from gansmith.engine.layout import Idle
 from gansmith.engine.trainer import Trainer
-from gansmith.errors import GansmithError, TrainingError
+from gansmith.errors import GansmithError, StorageError, TrainingError
 from gansmith.images import provenance
 from gansmith.images.provenance import Provenance
 from gansmith.models.load import borrowed_weights
@@ -152,6 +152,7 @@ class _Session:
         for row in run.rows() if world.is_main else []:
             self.health.look(row)
         self.logbook = Logbook(run, self.trainer.images, console) if world.is_main else None
+        run.watch()
         self.examiner = _examiner(run, data, loader, world)
 
     def _trainer(self) -> Trainer[Any, Any, Any]:
@@ -262,6 +263,7 @@ class _Session:
         if not self.world.is_main:
             return {}
         self._settle()
+        self._recover()
         images = self.trainer.images
         if finished and not self.run.picture(images).exists():
             self._picture(samples(self.trainer, self.loader))
@@ -324,6 +326,19 @@ class _Session:
 
     # ---- what is kept ---------------------------------------------------------------------------------
 
+    def _recover(self) -> None:
+        """Where the run's directory is gone, say so and save what resuming needs."""
+        try:
+            said = self.run.recover() if self.world.is_main else None
+            if said is not None:
+                self.console.say(said)
+                if self.logbook is not None:
+                    self.logbook.close()
+                    self.logbook = Logbook(self.run, self.trainer.images, self.console)
+                self.run.save(copied(self.trainer.state()), self.trainer.images, self.trainer.idle)
+        except StorageError as error:
+            self._tell(error)
+
     def _log(self, measured: bool) -> None:
         row: dict[str, float] = {
             "images": self.trainer.images,
@@ -337,6 +352,7 @@ class _Session:
             _check_finite(row)
         if self.logbook is None:
             return
+        self._recover()
         if measured:
             self.made = samples(self.trainer, self.loader)
             row |= vital_signs(self.trainer, self.loader, self.made)

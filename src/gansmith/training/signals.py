@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from gansmith.core import stopping
+
 
 @dataclass
 class Interruption:
@@ -27,8 +29,9 @@ def interruptible() -> Iterator[Interruption]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         if number in seen:  # Only the same one again: torchrun answers Ctrl-C with a SIGTERM of its own.
-            raise SystemExit(128 + number)
+            stopping.at_once(number, frame)
         seen.add(number)
+        stopping.ask(number)
         interruption.signal = interruption.signal or number
 
     try:

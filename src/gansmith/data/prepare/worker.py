@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gansmith.core import stopping
 from gansmith.core.image_size import Form
 from gansmith.data.decode.reading import Photo, read
 from gansmith.data.decode.resize import fit
@@ -273,7 +274,8 @@ def _pooled(
     """The blocks in order, ``max_waiting`` of them under way at a time."""
     waiting: deque[tuple[int, Future[Block | GansmithError]]] = deque()
     for chunk in chunks:
-        waiting.append((chunk[-1].index + 1, pool.submit(work, chunk)))
+        with stopping.held():  # This may start a process, which would end in a traceback of its own.
+            waiting.append((chunk[-1].index + 1, pool.submit(work, chunk)))
         if len(waiting) >= max_waiting:
             done, future = waiting.popleft()
             yield done, _result(future)
