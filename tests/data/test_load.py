@@ -52,7 +52,8 @@ def test_a_small_folder_goes_into_memory(tmp_path):
     assert isinstance(data, DataSet)
     assert data.columns == ("images",)
     assert shades(data) == list(range(10))
-    assert (data.name, data.fingerprint, data.refused) == (str(tmp_path), source.fingerprint, ())
+    assert (data.name, data.refused) == (str(tmp_path), ())
+    assert data.fingerprint.startswith(source.fingerprint)
 
 
 def test_progress_ends_at_the_total(tmp_path, monkeypatch):
@@ -240,7 +241,7 @@ def test_a_folder_without_pictures_names_what_it_holds(tmp_path):
 def test_a_folder_with_a_zip_in_it_points_to_the_zip(tmp_path):
     (tmp_path / "faces.zip").write_bytes(b"x")
     with pytest.raises(
-        DataError, match=r"1 file, not a picture: faces\.zip\. Give the zip itself: .*faces\.zip"
+        DataError, match=r"1 file, not a picture: faces\.zip\. Give the archive itself: .*faces\.zip"
     ):
         open_data(str(tmp_path), CONFIG)
 
