@@ -52,7 +52,8 @@ def test_a_small_folder_goes_into_memory(tmp_path):
     assert isinstance(data, DataSet)
     assert data.columns == ("images",)
     assert shades(data) == list(range(10))
-    assert (data.name, data.fingerprint, data.refused) == (str(tmp_path), source.fingerprint, ())
+    assert (data.name, data.refused) == (str(tmp_path), ())
+    assert data.fingerprint.startswith(source.fingerprint)
 
 
 def test_progress_ends_at_the_total(tmp_path, monkeypatch):

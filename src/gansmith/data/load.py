@@ -138,7 +138,7 @@ class LazyDataSet:
 
     def __init__(self, source: Source, config: DataConfig) -> None:
         self.name = source.name
-        self.fingerprint = source.fingerprint
+        self.fingerprint = _fingerprint(source)
         self.refused: tuple[Refused, ...] = source.refused
         self._source, self._config = source, config
         self.info = DatasetInfo.of(source.facts)
@@ -209,7 +209,12 @@ def _load_all(source: Source, config: DataConfig, progress: ReportProgress | Non
                 progress(indices.stop, total)
     if not columns.rows:
         raise none_usable(source.name, refused)
-    return MemoryDataSet(source.name, columns.columns(), source.fingerprint, tuple(refused), columns.info)
+    return MemoryDataSet(source.name, columns.columns(), _fingerprint(source), tuple(refused), columns.info)
+
+
+def _fingerprint(source: Source) -> str:
+    """Of the pictures and of what is known of them."""
+    return f"{source.fingerprint}:{source.facts.digest()}"
 
 
 class _Columns:

@@ -18,6 +18,7 @@ from gansmith.config.serialization import dumps, from_json, to_json
 from gansmith.core.files import alone, whole_file, write_text
 from gansmith.core.json_files import MOST_LISTED, json_lines, parse_json, read_json
 from gansmith.core.text import plural
+from gansmith.data.sources.identity import is_same
 from gansmith.engine.layout import Idle
 from gansmith.errors import CheckpointError, GansmithError, RunError, StorageError
 from gansmith.runs.checkpoint import Checkpoint
@@ -101,7 +102,8 @@ class Run:
         if recipe.train.images < self.recipe.train.images:  # Schedules would jump, and work be thrown away.
             lines.append(f"train.images: {self.recipe.train.images} -> {recipe.train.images} (shorter)")
         before = self.facts_of_data()
-        if any(before.get(key) != data.get(key) for key in ("fingerprint", "pictures")):
+        same = is_same(before.get("fingerprint"), data.get("fingerprint"))
+        if not same or before.get("pictures") != data.get("pictures"):
             lines.append(
                 f"data: {before.get('name')} ({plural(before.get('pictures', 0), 'picture')}) -> "
                 f"{data.get('name')} ({plural(data.get('pictures', 0), 'picture')})"

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import struct
 import zipfile
 from pathlib import Path
@@ -113,8 +114,10 @@ def test_more_than_ten_labels_are_numbers(tmp_path):
 
 def test_sets_of_equal_sizes_differ_by_their_labels(tmp_path):
     idx(tmp_path / "a")
-    idx(tmp_path / "b")
-    idx(tmp_path / "c", labels=[1, 1, 1, 1, 1])
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    shutil.copytree(tmp_path / "a", tmp_path / "c")
+    labels = next((tmp_path / "c").rglob("*labels*"))
+    labels.write_bytes(labels.read_bytes()[:8] + bytes([1, 1, 1, 1, 1]))
     a, b, c = (open_published(tmp_path / place).fingerprint for place in "abc")
     assert a == b != c
 

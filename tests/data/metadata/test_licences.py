@@ -21,7 +21,6 @@ from gansmith.data.inspect.report import as_text
 from gansmith.data.metadata.facts import Facts
 from gansmith.data.metadata.licences import BUILTIN, LONGEST, UNKNOWN, found_in, given, of_builtin
 from gansmith.data.open import open_data
-from gansmith.data.prepare.finish import facts_digest
 from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.prepare.prepare import Options
 from gansmith.data.sources.folder import FolderSource
@@ -162,5 +161,5 @@ def test_inspecting_shows_it(tmp_path: Path) -> None:
 
 
 def test_words_about_the_licence_are_no_part_of_what_is_compared() -> None:
-    assert facts_digest(Facts()) == facts_digest(Facts(licence="CC0"))
+    assert Facts().digest() == Facts(licence="CC0").digest()
     assert DatasetInfo.of(Facts(licence="CC0").take([])).licence == "CC0"

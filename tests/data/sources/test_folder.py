@@ -99,7 +99,7 @@ def test_a_folder_that_cannot_be_listed_is_refused(tmp_path, monkeypatch):
     assert "Permission denied" in reasons(source)["closed"]
 
 
-def test_the_fingerprint_depends_on_names_and_sizes_and_not_on_the_place(tmp_path):
+def test_the_fingerprint_depends_on_names_and_contents_and_not_on_the_place(tmp_path):
     names = ["a.png", "b/c.png"]
     here, there = (FolderSource(fill(tmp_path / place, names)) for place in ("here", "there"))
     zipped = ZipSource(pack(tmp_path / "z.zip", names, prefix="here/"))

@@ -226,7 +226,7 @@ def test_groups_too_large_to_keep_are_passed_through(tmp_path, monkeypatch):
     assert len(source.reader._windows) == 1
 
 
-def test_the_fingerprint_depends_on_names_and_sizes_and_not_on_the_place(tmp_path):
+def test_the_fingerprint_depends_on_names_and_contents_and_not_on_the_place(tmp_path):
     for place in ("here", "there"):
         write(tmp_path / place / "a.parquet", table(range(3)))
     here, there = (TableSource(tmp_path / place).fingerprint for place in ("here", "there"))

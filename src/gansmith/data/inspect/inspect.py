@@ -50,7 +50,11 @@ class SampleSource:
         self.facts: Facts = Facts()  # Landmarks need not be moved to be counted.
         self.refused: tuple[Refused, ...] = ()
         self.others: tuple[str, ...] = ()
-        self.fingerprint = source.fingerprint
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all of them."""
+        return self._source.fingerprint
 
     def key(self, index: int) -> Any:
         """What the reader calls picture ``index``."""

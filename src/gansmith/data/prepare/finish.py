@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -84,21 +83,6 @@ def report_of(source: Source, form: Form, measured: Measured, refused: Sequence[
         # What an aligned face loses is decided by its template, not by the shape of its picture.
         goal=Goal(None, form.size.width, form.size.height, 0, form.channels, "pad" if aligned else form.fit),
     )
-
-
-def facts_digest(facts: Facts) -> str:
-    """Changes when anything known of the pictures does."""
-    digest = hashlib.blake2b(digest_size=16)
-    for item in fields(facts):
-        if item.name == "licence":  # Words that may be added later; the pictures are the same.
-            continue
-        value = getattr(facts, item.name)
-        digest.update(f"{item.name} {type(value).__name__} {'' if value is None else len(value)}".encode())
-        if isinstance(value, np.ndarray):
-            digest.update(f"{value.dtype} {value.shape}".encode() + np.ascontiguousarray(value).tobytes())
-        for text in value if isinstance(value, tuple) else ():
-            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
-    return digest.hexdigest()
 
 
 def split_of(facts: Facts, count: int) -> tuple[int, int, int]:

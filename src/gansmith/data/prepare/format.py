@@ -23,7 +23,8 @@ from gansmith.data.metadata.fact_types import REPEATED
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.metadata.licences import recorded
 from gansmith.data.prepare.columns import Texts, mapped
-from gansmith.data.prepare.shard_set import ShardedPictures, is_sharded, picture_array
+from gansmith.data.prepare.shard_set import PLACES, ShardedPictures, is_sharded, picture_array
+from gansmith.data.sources.identity import of_files
 from gansmith.errors import DataError
 
 FORMAT = "gansmith prepared set"
@@ -77,13 +78,21 @@ class PreparedFolder:
         self.path, self.name = Path(path), str(path)
         self.description = _described(self.path)
         self.names: Sequence[str] = Texts(self.path, "names")
-        self.fingerprint: str = self.description["fingerprint"]
         self.arrays: Mapping[str, Any] = {name: self._array(name) for name in self.description["columns"]}
         self._check()
         self.reader = PreparedReader(self.path, self.picture_column)
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of what it says of itself, and samples of its columns."""
+        files = [f"{name}.npy" for name in (*_FACTS, *PICTURE_COLUMNS, PLACES, "names", "captions")]
+        files += [f"{name}.utf8" for name in ("names", "captions")]
+        files += sorted(file.name for file in self.path.glob("*.tar"))
+        there = [(name, self.path / name) for name in files if (self.path / name).is_file()]
+        return of_files(there, self.description["fingerprint"])
 
     @property
     def picture_column(self) -> str:

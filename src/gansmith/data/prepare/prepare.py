@@ -18,12 +18,13 @@ from gansmith.data.inspect.findings import Measured
 from gansmith.data.inspect.report import Report
 from gansmith.data.metadata.facts import Refused
 from gansmith.data.prepare.columns import Journal
-from gansmith.data.prepare.finish import facts_digest, finish, note_licence, report_of, write_report
+from gansmith.data.prepare.finish import finish, note_licence, report_of, write_report
 from gansmith.data.prepare.format import PreparedFolder, is_prepared
 from gansmith.data.prepare.shard_set import ShardSetWriter
 from gansmith.data.prepare.worker import Faces, Job, blocks, cores
 from gansmith.data.prepare.writer import JOURNAL, SetWriter, State
 from gansmith.data.sources.base import Source, none_usable, nothing_found, with_licence
+from gansmith.data.sources.identity import is_same
 from gansmith.data.sources.named import How, named_source
 from gansmith.data.sources.pairs import PAIR, headers, picture_columns
 from gansmith.errors import DataError
@@ -252,7 +253,7 @@ def _plan(source: Source, form: Form, options: Options) -> dict[str, Any]:
     return {
         "source": source.fingerprint,
         "pictures": len(source.names),
-        "facts": facts_digest(source.facts),
+        "facts": source.facts.digest(),
         "size": str(form.size),
         "channels": form.channels,
         "fit": form.fit,
@@ -311,7 +312,7 @@ _ASKED = ("pairs", "between", "swap", "every", "frames")
 
 
 def _check_same_plan(dest: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    differ = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+    differ = [key for key in {**now, **before} if not _is_equal(key, before.get(key), now.get(key))]
     if "source" not in differ:  # Sets of older versions do not tell these apart.
         differ = [key for key in differ if key not in _ASKED]
     if not differ:
@@ -320,13 +321,17 @@ def _check_same_plan(dest: Path, before: dict[str, Any], now: dict[str, Any]) ->
     if len(changed) < len(differ) and not (before and set(changed) & set(_ASKED)):
         raise DataError(
             f"SRC is not what {dest} was begun from ({before.get('pictures')} pictures then, "
-            f"{now['pictures']} now; or names, sizes, or labels and the like differ). Delete that folder, or "
+            f"{now['pictures']} now; or names, contents, labels and the like differ). Delete that folder, or "
             "choose another DEST."
         )
     told = "; ".join(f"{_option(key)}: {_said(before.get(key))} -> {_said(now.get(key))}" for key in changed)
     raise DataError(
         f"{dest} was begun with other options ({told}). Repeat the old command, or choose another DEST."
     )
+
+
+def _is_equal(key: str, before: Any, now: Any) -> bool:
+    return is_same(before, now) if key == "source" else bool(before == now)
 
 
 def _option(key: str) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.sources.base import Reader
+from gansmith.data.sources.identity import of_files
 from gansmith.data.sources.tar import read_part
 
 
@@ -69,10 +71,17 @@ class ArraySource:
         self.reader: Reader = ArrayReader(tuple(files), shape)
         self._keys = [(number, row) for number, rows in enumerate(files) for row in range(rows.count)]
         self.names: Sequence[str] = tuple(f"{files[number].part}/{row:05d}" for number, row in self._keys)
-        digest = hashlib.sha256(repr((shape, [(rows.part, rows.count) for rows in files])).encode())
-        if facts.labels is not None:  # The only trace of the pictures: many sets have the same sizes.
-            digest.update(facts.labels.tobytes())
-        self.fingerprint = digest.hexdigest()
+        labels = b"" if facts.labels is None else facts.labels.tobytes()
+        self._also = (
+            repr((shape, [(rows.part, rows.count) for rows in files])),
+            hashlib.sha256(labels).hexdigest(),
+        )
+        self._files = [(rows.part, rows.path) for rows in files]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of labels and samples of the pixels; where the files lie does not matter."""
+        return of_files(self._files, *self._also)
 
     def key(self, index: int) -> tuple[int, int]:
         """(number of the file, number in it) of picture ``index``."""

@@ -1,14 +1,15 @@
 """What a source of pictures is: names, facts, and a reader of bytes."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from gansmith.data.decode.reading import suffixes
 from gansmith.data.metadata.facts import Facts, Refused, find_facts
+from gansmith.data.sources.identity import of_pictures
 from gansmith.errors import DataError
 
 LARGEST_FILE = 2**30  # In bytes. Beyond this a "picture" is a mistake or a zip bomb.
@@ -24,6 +25,15 @@ class Reader(Protocol):
 
     def read(self, key: Any) -> bytes:
         """The bytes of one picture file. Raises DataError or OSError where they cannot be had."""
+        ...
+
+
+@runtime_checkable
+class PartReader(Protocol):
+    """A reader that can also give some of the bytes."""
+
+    def part(self, key: Any, start: int, length: int) -> bytes:
+        """Bytes of a file from ``start`` on. Raises DataError or OSError where they cannot be had."""
         ...
 
 
@@ -63,7 +73,7 @@ class Source(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Of names and sizes; the place does not matter."""
+        """Of names and contents; the place does not matter."""
         ...
 
     def key(self, index: int) -> Any:
@@ -147,13 +157,26 @@ class Files:
 
     def __init__(self, name: str, listing: Listing, reader: Reader, label: str | None = None) -> None:
         self.name, self.reader = name, reader
+        self._origin = reader  # For the fingerprint, whatever is put in front of it later.
         self.names: Sequence[str] = tuple(sorted(listing.sizes))
         self.others: tuple[str, ...] = tuple(sorted(listing.others))
-        self.fingerprint = _fingerprint(listing.sizes)
+        self._sizes = [listing.sizes[name] for name in self.names]
         self.facts, refused = find_facts(self.names, self.others, reader.read, label=label)
         by_name = sorted(listing.refused, key=lambda entry: entry.name)
         archives = packed(self.others) if self.names else []
         self.refused: tuple[Refused, ...] = (*by_name, *listing.passed_over, *archives, *refused)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of names, sizes and samples of the contents; where the files lie does not matter."""
+
+        def part(index: int, start: int, length: int) -> bytes:
+            key = self.key(index)
+            if isinstance(self._origin, PartReader):
+                return self._origin.part(key, start, length)
+            return self._origin.read(key)[start : start + length]
+
+        return of_pictures(self.names, self._sizes, part)
 
     def key(self, index: int) -> str:
         """The name of picture ``index``."""
@@ -214,13 +237,6 @@ def packed(others: Sequence[str]) -> list[Refused]:
         reason = f"not looked into, as there are pictures beside it{more}; unpack it, or give it by itself"
         told.append(Refused(names[0], reason, False))
     return told
-
-
-def _fingerprint(sizes: Mapping[str, int]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(sizes):
-        digest.update(f"{name}\0{sizes[name]}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
 
 
 def nothing_found(source: Source) -> DataError:

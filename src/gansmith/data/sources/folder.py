@@ -21,6 +21,12 @@ class FolderReader:
         """The bytes of a file."""
         return (self.root / key).read_bytes()
 
+    def part(self, key: str, start: int, length: int) -> bytes:
+        """Some bytes of a file."""
+        with (self.root / key).open("rb", buffering=0) as file:
+            file.seek(start)
+            return file.read(length)
+
 
 class FolderSource(Files):
     """The pictures of a folder and its sub-folders, links followed; hidden files do not count.

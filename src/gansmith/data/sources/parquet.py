@@ -9,11 +9,11 @@ Formats: https://parquet.apache.org/docs/, https://arrow.apache.org/docs/format/
 https://huggingface.co/docs/datasets/about_arrow.
 """
 
-import hashlib
 import importlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from gansmith.data.metadata.samples import numbered
 from gansmith.data.metadata.splits import held_out_rows
 from gansmith.data.sources.base import Reader, packed
 from gansmith.data.sources.folder import files_below
+from gansmith.data.sources.identity import of_files
 from gansmith.data.sources.table_layout import Layout, layout_of
 from gansmith.errors import DataError, MissingPackageError
 
@@ -129,14 +130,14 @@ class TableSource:
         self._groups = [
             (file, group) for file, counts in enumerate(self._counts) for group in range(len(counts))
         ]
-        digest = hashlib.sha256()
-        for (name, table), count in zip(tables, rows, strict=True):
-            digest.update(
-                f"{name}\0{table.path.stat().st_size}\0{count}\n".encode("utf-8", "surrogateescape")
-            )
-        self.fingerprint = digest.hexdigest()
+        self._files = [(name, table.path) for name, table in tables]
         self.facts = _facts([table for _, table in tables], layout, stems, rows, refused)
         self.refused: tuple[Refused, ...] = (*refused, *packed(self.others))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of names, sizes and samples of the contents; where the files lie does not matter."""
+        return of_files(self._files)
 
     def key(self, index: int) -> tuple[int, int, int]:
         """(file, row group, row in the group) of picture ``index``."""

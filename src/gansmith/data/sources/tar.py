@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from gansmith.data.metadata.facts import Refused
-from gansmith.data.sources.base import Files, Listing, inside, note_leavings, unwrapped
+from gansmith.data.sources.base import Files, Listing, Reader, inside, note_leavings, unwrapped
 from gansmith.data.sources.leavings import sift
 from gansmith.data.sources.unpack import plain
 from gansmith.errors import DataError
@@ -105,6 +105,10 @@ class TarReader:
         """The bytes of a part."""
         return read_part(self.path, *key)
 
+    def part(self, key: tuple[int, int], start: int, length: int) -> bytes:
+        """Some bytes of a part."""
+        return read_part(self.path, key[0] + start, min(length, key[1] - start))
+
 
 def read_part(path: Path, offset: int, size: int) -> bytes:
     """Part of a file.
@@ -148,7 +152,8 @@ class TarSource(Files):
             listing.refused.append(told_damage(Path(path).name, found.damage))
         reader = TarReader(found.path)
         super().__init__(str(path), listing, _ByName(reader, entries), label)
-        self.reader = reader
+        self.reader: Reader = reader
+        self._origin = reader
         self._parts = [entries[name][1:3] for name in self.names]
 
     def key(self, index: int) -> Any:

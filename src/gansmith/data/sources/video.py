@@ -4,11 +4,11 @@ Listing reads every video once without decoding more than its keyframes. So the 
 of frames that are really there: headers that promise more, or say nothing, do no harm.
 """
 
-import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.sources.base import Listing
 from gansmith.data.sources.folder import walk
+from gansmith.data.sources.identity import of_files
 from gansmith.data.sources.video_frames import Key, VideoReader, damage, open_video, packages, time_of
 from gansmith.errors import DataError, SettingError
 
@@ -242,7 +243,12 @@ class VideoSource:
         """For each frame the place of its video in ``videos``."""
         self.refused: tuple[Refused, ...] = tuple(sorted(refused, key=lambda entry: entry.name))
         self.facts = Facts()
-        self.fingerprint = _fingerprint(listing.sizes, sampling, names)
+        self._files = [(name, root / name) for name in self.videos]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of which frames of which videos, and samples of their contents; where they lie does not matter."""
+        return of_files(self._files, repr(self.sampling), *self.names)
 
     def key(self, index: int) -> Key:
         """The video of frame ``index`` and its time there, in seconds as the stream counts."""
@@ -279,8 +285,3 @@ def _scanned(path: Path, size: int, sampling: Sampling) -> tuple[float, list[flo
     except DataError as error:
         return 0.0, [], str(error)
     return float(found.frames[0]), sampling.choose(found.frames, found.cuts).tolist(), found.missing
-
-
-def _fingerprint(sizes: Mapping[str, int], sampling: Sampling, names: Sequence[str]) -> str:
-    lines = [*(f"{name}\0{sizes[name]}" for name in sorted(sizes)), repr(sampling), *names]
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -55,6 +55,11 @@ class ShardReader:
         shard, offset, size = key
         return read_part(self.paths[shard], offset, size)
 
+    def part(self, key: tuple[int, int, int], start: int, length: int) -> bytes:
+        """Some bytes of a part."""
+        shard, offset, size = key
+        return read_part(self.paths[shard], offset + start, min(length, size - start))
+
 
 @dataclass(frozen=True)
 class _Shard:

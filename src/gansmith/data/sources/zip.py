@@ -82,7 +82,22 @@ class ZipReader:
             except _DAMAGED as error:
                 raise DataError(f"damaged inside the zip: {error}") from error
 
+    def part(self, key: str, start: int, length: int) -> bytes:
+        """Some bytes of an entry; they are read where they lie, where nothing is packed."""
+        entry = self.entries()[key]
+        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+            return self.read(key)[start : start + length]
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek(entry.header_offset)
+                behind = entry.header_offset + _LOCAL.size + sum(_LOCAL.unpack(file.read(_LOCAL.size)))
+                file.seek(behind + start)
+                return file.read(min(length, entry.file_size - start))
+        except _DAMAGED as error:
+            raise DataError(f"damaged inside the zip: {error}") from error
 
+
+_LOCAL = struct.Struct("<26xHH")  # A local header, up to the lengths of what lies behind it; APPNOTE, 4.3.7.
 _UTF8 = 0x800  # The flag of names in UTF-8; APPNOTE 6.3.10, appendix D.
 _UNICODE_PATH = 0x7075  # The extra field with the name in UTF-8; APPNOTE, 4.6.9.
 
