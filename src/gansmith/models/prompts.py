@@ -60,7 +60,7 @@ class Prompts:
         if images:
             raise SettingError(
                 f"This model makes images out of images ({', '.join(images)}), which seeds alone do not "
-                "give. Give it pictures (gansmith translate), or compare it with its data (gansmith evaluate)."
+                "give. Give it some (gansmith translate), or compare it with its data (gansmith evaluate)."
             )
         count = len(next(iter(self.table.values())))
         chance = Noise.of(*seeds).fork("prompt").uniform(1)[:, 0].double()

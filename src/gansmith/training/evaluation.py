@@ -83,7 +83,10 @@ class Examiner:
         held = held_out >= 2
         rules: dict[str, list[tuple[bool, str]]] = {
             "ppl": [(isinstance(method, LatentMethod), "walks through latents; this method has none.")],
-            **{each: [(self._of_images, pairs)] for each in ("psnr", "ssim", "lpips")},
+            **{
+                each: [(self._of_images, pairs)]
+                for each in ("l1", "psnr", "ssim", "psnr_y", "ssim_y", "lpips")
+            },
             "class_fid": [("labels" in columns, "is for methods that are trained on labels.")],
             "obedience": [
                 (bool(columns & {"labels", "attributes"}), "is for methods trained on labels or attributes."),
