@@ -240,6 +240,9 @@ def _memorization(inputs: Inputs) -> Result:
     }
 
 
+OF_PAIRS = ("l1", "psnr", "ssim", "psnr_y", "ssim_y", "lpips")
+"""Metrics that compare the first picture of one set with the first of the other, and so on."""
+
 _FINISHED = "It is measured of a finished run: gansmith evaluate RUN DATA --metrics"
 
 METRICS: Mapping[str, Metric] = {
@@ -256,10 +259,7 @@ METRICS: Mapping[str, Metric] = {
     "ms_ssim": Metric(_diversity, "ms_ssim", features=False, network=False),
     "ppl": Metric(_path_length, "ppl", features=False),
     "critic_auc": Metric(_critic_auc, "auc", features=False, network=False),
-    **{
-        name: Metric(_paired(name), name, features=False, network=False)
-        for name in ("l1", "psnr", "ssim", "psnr_y", "ssim_y", "lpips")
-    },
+    **{name: Metric(_paired(name), name, features=False, network=False) for name in OF_PAIRS},
     "modes": Metric(_modes, "modes", features=False, network=False),
     "obedience": Metric(_obedience, "obedience", features=False, network=False),
 }
