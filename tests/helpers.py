@@ -53,7 +53,7 @@ def small(recipe: Recipe, size: int = 16, batch: int = 4, **train: object) -> Re
     return dataclasses.replace(
         recipe,
         method=recipe.method.tiny(),
-        data=DataConfig(size=Size(size, size), channels=3, validation=0.0),
+        data=DataConfig(size=Size(size, size), channels=3, validation=0.0, pairs=recipe.data.pairs),
         train=dataclasses.replace(recipe.train, batch=batch, precision="float32", **train),
     )
 

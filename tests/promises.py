@@ -43,14 +43,18 @@ CLASSES = ("cat", "dog", "owl")
 ATTRIBUTES = ("smiling", "glasses")
 
 
-def everything(rows: int = 40, size: int = 16) -> MemoryDataSet:
-    """Random images with every column that a method may train on, so that each can be told from another."""
+def everything(rows: int = 40, size: int = 16, shrink: int = 1) -> MemoryDataSet:
+    """Random images with every column that a method may train on, so that each can be told from another.
+
+    Sources are ``shrink`` times smaller, for methods that enlarge.
+    """
     draws = torch.Generator().manual_seed(0)
 
     def integers(*shape: int, stop: int = 256) -> torch.Tensor:
         return torch.randint(0, stop, (rows, *shape), dtype=torch.uint8, generator=draws)
 
     images = {name: integers(3, size, size) for name in ("images", "a", "b", "source", "target")}
+    images["source"] = images["source"][:, :, ::shrink, ::shrink].contiguous()
     facts = {
         "labels": integers(stop=3).long(),
         "attributes": integers(2, stop=2),
@@ -63,11 +67,15 @@ def everything(rows: int = 40, size: int = 16) -> MemoryDataSet:
 
 def resolved(recipe: Recipe) -> Recipe:
     """The recipe as a run on ``everything`` has it: with the names of its columns."""
-    return resolve(recipe, everything())
+    return resolve(recipe, _data(recipe))
+
+
+def _data(recipe: Recipe) -> MemoryDataSet:
+    return everything(shrink=recipe.spec().source_shrink)
 
 
 def trainer_of(recipe: Recipe) -> Trainer[Any, Any, Any]:
     """A trainer on the CPU over ``everything``."""
     recipe = resolved(recipe)
-    loader: Loader[Any] = Loader(everything(), recipe.method.batch_type, recipe.data, recipe.train.seed, CPU)
+    loader: Loader[Any] = Loader(_data(recipe), recipe.method.batch_type, recipe.data, recipe.train.seed, CPU)
     return Trainer(recipe, loader, CPU)

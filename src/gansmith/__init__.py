@@ -42,6 +42,7 @@ _HOMES = {
     "SourcePrompt": "methods.batches",
     "TrainConfig": "config.training",
     "Trainer": "engine.trainer",
+    "Translation": "models.translate",
     "Turn": "methods.base",
     "Wish": "models.prompts",
     "evaluate": "metrics.evaluate",
@@ -52,6 +53,7 @@ _HOMES = {
     "prepare": "data.prepare.prepare",
     "report": "reporting.page",
     "train": "training.session",
+    "translate": "models.translate",
     "walk": "explore.interpolation",
 }
 """Public name -> its module, imported on first use: ``gansmith --help`` must not wait for torch."""
@@ -99,6 +101,8 @@ if TYPE_CHECKING:
     from gansmith.models.generator import Generator as Generator
     from gansmith.models.load import open_generator as open_generator
     from gansmith.models.prompts import Wish as Wish
+    from gansmith.models.translate import Translation as Translation
+    from gansmith.models.translate import translate as translate
     from gansmith.models.write import generate as generate
     from gansmith.networks.bundle import Networks as Networks
     from gansmith.networks.bundle import Pair as Pair

@@ -22,19 +22,20 @@ from gansmith.training.summary import describe
 @pytest.mark.parametrize("name", [name for name in RECIPES if name in CATALOGUE])
 def test_every_recipe_trains_and_generates(name: str, tmp_path: Path) -> None:
     recipe = override(RECIPES[name], "train.images=8")
-    outcome = train(recipe, everything(20), tmp_path / "run", device="cpu")
+    shrink = recipe.spec().source_shrink
+    outcome = train(recipe, everything(20, shrink=shrink), tmp_path / "run", device="cpu")
     assert outcome.images == 8
     generator = open_generator(str(tmp_path / "run"), "cpu")
     kind = recipe.method.prompt_type
     of_images = kind is not None and IMAGE_COLUMNS & set(kind._fields)
-    made = generator.make(Noise.of(0, 1, 2), _prompt(kind) if of_images else None)
+    made = generator.make(Noise.of(0, 1, 2), _prompt(kind, shrink) if of_images else None)
     assert made.shape == (3, 3, 16, 16) and bool(made.isfinite().all())
     assert float((made[0] - made[1]).abs().mean()) > 0
 
 
-def _prompt(kind):
+def _prompt(kind, shrink: int):
     """Prompts of images in the networks' range."""
-    columns = everything().fetch(torch.arange(3), kind._fields)
+    columns = everything(shrink=shrink).fetch(torch.arange(3), kind._fields)
     return kind(*(to_float(column) for column in columns.values()))
 
 

@@ -56,7 +56,8 @@ class Hungry(Lazy):
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name in CATALOGUE])
 def test_every_recipe_can_be_planned(name: str) -> None:
-    found = quick(small_named(name), everything())
+    recipe = small_named(name)
+    found = quick(recipe, everything(shrink=recipe.spec().source_shrink))
     assert found.recipe.name == name and found.device == "cpu" and found.precision == "float32"
     assert found.micro_batch == found.recipe.train.batch == 4
     assert found.speed.images_per_second > 0 and found.disk.checkpoint > 0

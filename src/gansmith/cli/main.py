@@ -23,6 +23,7 @@ from gansmith.cli.prepare import prepare
 from gansmith.cli.recipes import recipes
 from gansmith.cli.report import compare, report
 from gansmith.cli.train import demo, train
+from gansmith.cli.translate import translate_
 from gansmith.cli.walk import walk_
 from gansmith.core import stopping
 from gansmith.core.launch import launched, speaks
@@ -69,6 +70,7 @@ def cli() -> None:
     gansmith train my_pictures --run runs/one         your pictures; the same command resumes
     gansmith generate runs/one -o out --seeds 0-63    new pictures
     gansmith walk runs/one -o walk.gif                a walk from picture to picture
+    gansmith translate runs/edges drawings -o faces   pictures out of pictures
     gansmith evaluate runs/one my_pictures            numbers, with intervals
     gansmith report runs/one                          a page to look at
     gansmith new method my_gan                        a method of your own
@@ -162,5 +164,6 @@ def _say(message: str) -> None:
         click.echo(f"gansmith: {clipped(message, _LONGEST)}", err=True)
 
 
-for _verb in (demo, recipes, prepare, inspect_, train, plan, generate, walk_, evaluate, report, compare, new):
+_WORK = (demo, recipes, prepare, inspect_, train, plan, generate, walk_, translate_)
+for _verb in (*_WORK, evaluate, report, compare, new):
     cli.add_command(_verb)

@@ -53,7 +53,7 @@ class Pix2Pix(Method[Pair, PairBatch, SourcePrompt]):
             raise SettingError(
                 "pix2pix makes images as large as their sources. Received: sources "
                 f"{spec.source_shrink} times smaller (data.pairs=small:{spec.source_shrink}). "
-                "Choose other pairs."
+                "Use --recipe srresnet-x4, or other pairs."
             )
         generator = UNet(
             spec, self.generator_width, norm=self.norm, up=self.up, noise_at_test=self.noise_at_test

@@ -83,6 +83,13 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "auc": Description(
         "Critic's AUC", "", "chance that the critic puts a real image above a generated one; 0.5 is chance"
     ),
+    "l1": Description("L1", "lower", "mean difference of pairs, of pictures from 0 to 1; 0 is equal"),
+    "psnr_y": Description(
+        "PSNR of Y", "higher", "likeness of the brightness of pairs in decibels, without a border of 4 pixels"
+    ),
+    "ssim_y": Description(
+        "SSIM of Y", "higher", "likeness of structure of the brightness of pairs, without that border"
+    ),
     "psnr": Description("PSNR", "higher", "likeness of pairs in decibels"),
     "ssim": Description("SSIM", "higher", "likeness of structure of pairs; 1 is equal"),
     "lpips": Description("LPIPS", "lower", "perceptual distance of pairs; 0 is equal"),

@@ -20,7 +20,7 @@ from gansmith.metrics.scores.memorization import Memorization, memorization
 from gansmith.metrics.scores.mode_count import modes
 from gansmith.metrics.scores.ms_ssim import ms_ssim
 from gansmith.metrics.scores.obedience import obedience
-from gansmith.metrics.scores.paired import each_lpips, each_psnr, each_ssim, psnr_value
+from gansmith.metrics.scores.paired import bright, each_l1, each_lpips, each_psnr, each_ssim, psnr_value
 from gansmith.metrics.scores.ppl import ppl
 from gansmith.metrics.scores.prd import prd
 from gansmith.metrics.scores.prdc import neighbours
@@ -208,13 +208,16 @@ def _pair_scores(name: str, fake: PictureSet, real: PictureSet) -> Value:
     if name == "lpips":
         distance = open_lpips()
     of_pair: dict[str, Callable[[BytePictures, BytePictures], Tensor]] = {
+        "l1": each_l1,
         "psnr": each_psnr,
+        "psnr_y": lambda a, b: each_psnr(bright(a), bright(b)),
+        "ssim_y": lambda a, b: each_ssim(bright(a), bright(b)),
         "ssim": each_ssim,
         "lpips": lambda a, b: each_lpips(a, b, distance),
     }
     score = of_pair[name]
     scores = torch.cat([score(a, b) for a, b in zip(fake.batches(_PAIRS), real.batches(_PAIRS), strict=True)])
-    return psnr_value(scores) if name == "psnr" else mean_value(scores)
+    return psnr_value(scores) if name.startswith("psnr") else mean_value(scores)
 
 
 def _modes(inputs: Inputs) -> Result:
@@ -237,6 +240,9 @@ def _memorization(inputs: Inputs) -> Result:
     }
 
 
+OF_PAIRS = ("l1", "psnr", "ssim", "psnr_y", "ssim_y", "lpips")
+"""Metrics that compare the first picture of one set with the first of the other, and so on."""
+
 _FINISHED = "It is measured of a finished run: gansmith evaluate RUN DATA --metrics"
 
 METRICS: Mapping[str, Metric] = {
@@ -253,9 +259,7 @@ METRICS: Mapping[str, Metric] = {
     "ms_ssim": Metric(_diversity, "ms_ssim", features=False, network=False),
     "ppl": Metric(_path_length, "ppl", features=False),
     "critic_auc": Metric(_critic_auc, "auc", features=False, network=False),
-    "psnr": Metric(_paired("psnr"), "psnr", features=False, network=False),
-    "ssim": Metric(_paired("ssim"), "ssim", features=False, network=False),
-    "lpips": Metric(_paired("lpips"), "lpips", features=False, network=False),
+    **{name: Metric(_paired(name), name, features=False, network=False) for name in OF_PAIRS},
     "modes": Metric(_modes, "modes", features=False, network=False),
     "obedience": Metric(_obedience, "obedience", features=False, network=False),
 }

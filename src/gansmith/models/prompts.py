@@ -61,7 +61,7 @@ class Prompts:
         if images:
             raise SettingError(
                 f"This model makes images out of images ({', '.join(images)}), which seeds alone do not "
-                "give. Compare it with its data (gansmith evaluate RUN DATA), or look at its run's grids."
+                "give. Give it some (gansmith translate), or compare it with its data (gansmith evaluate)."
             )
         count = len(next(iter(self.table.values())))
         chance = Noise.of(*seeds).fork("prompt").uniform(1)[:, 0].double()

@@ -27,7 +27,14 @@ from gansmith.metrics.image_sets import (
     PictureSet,
 )
 from gansmith.metrics.outputs import history, remember, write_outputs
-from gansmith.metrics.registry import METRICS, ExtraInputs, check_classes, needs_network, parse_metrics
+from gansmith.metrics.registry import (
+    METRICS,
+    OF_PAIRS,
+    ExtraInputs,
+    check_classes,
+    needs_network,
+    parse_metrics,
+)
 from gansmith.metrics.statistics import EvaluationOptions
 from gansmith.models.generator import Generator, from_method
 from gansmith.runs.run import Run
@@ -83,7 +90,7 @@ class Examiner:
         held = held_out >= 2
         rules: dict[str, list[tuple[bool, str]]] = {
             "ppl": [(isinstance(method, LatentMethod), "walks through latents; this method has none.")],
-            **{each: [(self._of_images, pairs)] for each in ("psnr", "ssim", "lpips")},
+            **{each: [(self._of_images, pairs)] for each in OF_PAIRS},
             "class_fid": [("labels" in columns, "is for methods that are trained on labels.")],
             "obedience": [
                 (bool(columns & {"labels", "attributes"}), "is for methods trained on labels or attributes."),

@@ -14,7 +14,16 @@ from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.math.intervals import mean_value
 from gansmith.metrics.scores import lpips as perceptual
 from gansmith.metrics.scores.lpips import FeatureDistance, PictureDistance, open_lpips
-from gansmith.metrics.scores.paired import each_psnr, each_ssim, lpips, psnr, psnr_value, ssim
+from gansmith.metrics.scores.paired import (
+    bright,
+    each_l1,
+    each_psnr,
+    each_ssim,
+    lpips,
+    psnr,
+    psnr_value,
+    ssim,
+)
 
 
 def needs(package):
@@ -51,6 +60,32 @@ def test_a_few_numbers_have_a_mean_and_no_interval():
     found = mean_value(torch.tensor([1.0, 2.0]), note="And more.")
     assert (found.value, found.low, found.high) == (1.5, None, None)
     assert found.note == "Only 2 to average: too few for an interval. And more."
+
+
+# --- L1, and brightness -----------------------------------------------------------------------------------
+
+
+def test_l1_is_the_mean_difference_of_each_pair_from_0_to_1():
+    real = noise(2)
+    fake = real.clone()
+    fake[1] += 51
+    assert each_l1(fake, real).tolist() == pytest.approx([0.0, 0.2])
+    assert each_l1(fake / 127.5 - 1.0, real / 127.5 - 1.0).tolist() == pytest.approx([0.0, 0.2], abs=1e-6)
+
+
+def test_brightness_is_matlabs_and_the_border_does_not_count():
+    """MATLAB: rgb2ycbcr of white, black, red, green and blue has Y 235, 16, 81.481, 144.553 and 40.966."""
+    colours = [(255, 255, 255), (0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    pictures = torch.tensor(colours, dtype=torch.uint8)[:, :, None, None].expand(-1, -1, 20, 20)
+    found = (bright(pictures) + 1.0) * 127.5
+    assert found.shape == (5, 1, 12, 12)
+    assert found[:, 0, 0, 0].tolist() == pytest.approx([235.0, 16.0, 81.481, 144.553, 40.966], abs=1e-3)
+    real = noise(1, height=24, width=24)
+    fake = real.clone()
+    fake[:, :, :4] = 0
+    assert torch.equal(bright(fake), bright(real)) and not torch.equal(bright(fake, 3), bright(real, 3))
+    with pytest.raises(DataError, match="border of 4 pixels"):
+        bright(noise(1, height=8))
 
 
 # --- PSNR -------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How near generated pictures come to the ones they should be: PSNR, SSIM and LPIPS of pairs.
+"""How near generated pictures come to the ones they should be: L1, PSNR, SSIM and LPIPS of pairs.
 
 Pictures are float in [-1, 1] or uint8, both sets [n, 1 or 3, h, w] of one shape. Large sets go through
 ``each_...`` a batch at a time; ``mean_value`` makes a value of all the scores.
@@ -69,6 +69,40 @@ def lpips(fake: Pictures, real: Pictures, distance: PictureDistance, *, seed: in
     side = min(fake.shape[2:])
     small = f"LPIPS was made for pictures of {_USUAL_LPIPS} pixels and more; these have {side}."
     return mean_value(scores, seed, small if side < _USUAL_LPIPS else "")
+
+
+def each_l1(fake: Pictures, real: Pictures) -> Scores:
+    """The mean absolute difference of each pair, of pictures from 0 to 1; 0 for equal ones.
+
+    Raises:
+        DataError: sets that do not fit, or numbers outside the range.
+
+    Example:
+        >>> each_l1(torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8))
+        tensor([0.5000])
+    """
+    return _in_parts(lambda a, b: (a - b).abs().mean(dim=(1, 2, 3)) / 255.0, fake, real)
+
+
+def bright(pictures: Pictures, border: int = 4) -> Float[Tensor, "_ 1 _ _"]:
+    """Y of YCbCr (ITU-R 601, 16 to 235) without a border, in [-1, 1], as papers on super-resolution have it.
+
+    Args:
+        pictures: as everywhere here.
+        border: pixels cut off on each side.
+
+    Raises:
+        DataError: nothing is left inside the border.
+    """
+    height, width = pictures.shape[2:]
+    if min(height, width) <= 2 * border:
+        raise DataError(
+            f"A border of {border} pixels is cut on each side. Received: pictures of {width}x{height}."
+        )
+    levels = _levels(pictures)[:, :, border : height - border, border : width - border]
+    red, green, blue = levels.expand(-1, 3, -1, -1).unbind(1)
+    luma = 16.0 + (65.481 * red + 128.553 * green + 24.966 * blue) / 255.0
+    return luma[:, None] / 127.5 - 1.0
 
 
 def each_psnr(fake: Pictures, real: Pictures) -> Scores:
