@@ -7,13 +7,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from gansmith.augment.policies import Augmentation, NoAugmentation
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores, full
 from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import AdversarialLoss, Logistic, accuracy
-from gansmith.losses.penalties import R1
+from gansmith.losses.penalties import R1, Critic
+from gansmith.methods.augmented import adapt, augmented, remembering, sign_of
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import ImageBatch
 from gansmith.methods.latent import LatentMethod
@@ -58,6 +60,7 @@ class StyleGAN2(LatentMethod[StyleNetworks, ImageBatch, None]):
     group: int = 4  # Images among which the discriminator sees the deviation.
     scaled: Scaled = "activations"  # Or weights: see networks/stylegan2.py.
     adversarial: AdversarialLoss = Logistic()
+    augment: Augmentation = NoAugmentation()  # What the discriminator sees instead of images as they are.
     gamma: float = 1.0  # Of R1.
     r1_every: int = 16
     path_weight: float = 2.0
@@ -77,12 +80,13 @@ class StyleGAN2(LatentMethod[StyleNetworks, ImageBatch, None]):
             raise SettingError(f"method.mixing is a share in [0, 1]. Received: mixing={self.mixing}.")
 
     def build(self, spec: DataSpec) -> StyleNetworks:
-        return StyleNetworks(
+        networks = StyleNetworks(
             StyleMapping(self.latent, self.style, self.mapping_layers, self.mapping_rate),
             StyleSynthesis(spec, self.style, self.width, self.max_channels, self.scaled),
             StyleDiscriminator(spec, self.width, self.max_channels, self.group),
             self.style,
         )
+        return remembering(networks, self.augment)
 
     def players(self) -> Mapping[str, tuple[str, ...]]:
         return {"discriminator": ("discriminator",), "generator": ("mapping", "synthesis")}
@@ -106,7 +110,7 @@ class StyleGAN2(LatentMethod[StyleNetworks, ImageBatch, None]):
     ) -> Loss:
         """E[softplus(-D(G(z)))]."""
         w, fakes = self._fakes(networks, noise)
-        scores = networks.discriminator(fakes)
+        scores = self._augmented(networks, noise, progress)(fakes)
         return Loss(self.adversarial.generator(scores), signals={"w": w.mean(dim=0)})
 
     def discriminator_loss(
@@ -114,19 +118,20 @@ class StyleGAN2(LatentMethod[StyleNetworks, ImageBatch, None]):
     ) -> Loss:
         """E[softplus(-D(x))] + E[softplus(D(G(z)))]."""
         w, fakes = self._fakes(networks, noise)
-        real, fake = networks.discriminator(batch.images), networks.discriminator(fakes)
+        critic = self._augmented(networks, noise, progress)
+        real, fake = critic(batch.images), critic(fakes)
         parts = {
             "accuracy on real": accuracy(real, real=True),
             "accuracy on fake": accuracy(fake, real=False),
             "margin": real.mean() - fake.mean(),
         }
         total = self.adversarial.discriminator(real, fake)
-        return Loss(total, parts, signals={"w": w.mean(dim=0)})
+        return Loss(total, parts, signals={"w": w.mean(dim=0), **sign_of(real, self.augment)})
 
     def r1_loss(self, networks: StyleNetworks, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         """Gamma / 2 x E[|grad D(x)|^2]."""
-        images = batch.images
-        return Loss(R1(gamma=self.gamma)(networks.discriminator, images, images, noise))
+        critic, images = self._augmented(networks, noise, progress), batch.images
+        return Loss(R1(gamma=self.gamma)(critic, images, images, noise))
 
     def path_loss(self, networks: StyleNetworks, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         """Weight x E[(|J' y| - a)^2] on every second image, a the average length (equation 4)."""
@@ -139,6 +144,7 @@ class StyleGAN2(LatentMethod[StyleNetworks, ImageBatch, None]):
         return Loss(total, {"length": lengths.mean()}, signals={"length": lengths.mean()})
 
     def after_step(self, networks: StyleNetworks, signals: Mapping[str, Tensor], progress: Progress) -> None:
+        adapt(networks, self.augment, signals, progress)
         networks.average_w.lerp_(signals["w"], _AVERAGE_W)
         if "length" in signals:  # The turn is lazy.
             networks.average_length.lerp_(signals["length"], _AVERAGE_LENGTH)
@@ -154,6 +160,9 @@ class StyleGAN2(LatentMethod[StyleNetworks, ImageBatch, None]):
         """W of each seed before mixing, and the images."""
         w, mixed = self._mixed(networks, noise)
         return w, self.synthesize(networks, mixed, noise, None, "w+")
+
+    def _augmented(self, networks: StyleNetworks, noise: Noise, progress: Progress) -> Critic:
+        return augmented(networks.discriminator, self.augment, networks, noise, progress)
 
     def _maps(self, networks: StyleNetworks, noise: Noise) -> Tensor:
         return noise.fork("synthesis").bulk_normal(networks.synthesis.cells)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from gansmith.augment.policies import ADA
 from gansmith.config.optimizers import Adam
 from gansmith.config.recipe import Recipe
 from gansmith.config.training import Average, TrainConfig
@@ -68,10 +69,22 @@ def _small(size: int, images: int) -> Recipe:
     )
 
 
+def _ada(size: int) -> Recipe:
+    """Blitting, geometry and colour, p adapted (StyleGAN2-ADA's own default)."""
+    recipe = stylegan2(size, 5_000_000, StyleGAN2(width=16384 // size, augment=ADA()))
+    return replace(
+        recipe,
+        name=f"stylegan2-{size}-ada",
+        about=f"StyleGAN2 with adaptive augmentation at {size} px, for few images.",
+    )
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "stylegan2-32-small": lambda: _small(32, 40_000),
     "stylegan2-64-small": lambda: _small(64, 40_000),
     "stylegan2-32": lambda: stylegan2(32, 5_000_000, StyleGAN2(width=512, mapping_layers=2)),
     "stylegan2-64": lambda: stylegan2(64, 5_000_000),
     "stylegan2-256": lambda: stylegan2(256, 25_000_000),
+    "stylegan2-64-ada": lambda: _ada(64),
+    "stylegan2-256-ada": lambda: _ada(256),
 }
