@@ -22,16 +22,18 @@ def test_the_recipe_is_relativistic_with_r1_and_r2_at_every_step(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "batch", "images", "gamma", "half_life"),
+    ("name", "batch", "images", "gamma", "half_life", "p"),
     [
-        ("r3gan32-cifar10", 512, 20e6, 0.05, 5e6),
-        ("r3gan64-ffhq", 256, 20e6, 2.0, 0.5e6),
-        ("r3gan256-ffhq", 256, 20e6, 150.0, 0.5e6),
-        ("r3gan32-imagenet", 4096, 200e6, 0.5, 50e6),
-        ("r3gan64-imagenet", 4096, 200e6, 1.0, 50e6),
+        ("r3gan32-cifar10", 512, 20e6, 0.05, 5e6, 0.55),
+        ("r3gan64-ffhq", 256, 20e6, 2.0, 0.5e6, 0.3),
+        ("r3gan256-ffhq", 256, 20e6, 150.0, 0.5e6, 0.3),
+        ("r3gan32-imagenet", 4096, 200e6, 0.5, 50e6, 0.5),
+        ("r3gan64-imagenet", 4096, 200e6, 1.0, 50e6, 0.4),
     ],
 )
-def test_the_papers_numbers(name: str, batch: int, images: float, gamma: float, half_life: float) -> None:
+def test_the_papers_numbers(
+    name: str, batch: int, images: float, gamma: float, half_life: float, p: float
+) -> None:
     recipe = named(name)
     assert (recipe.train.batch, recipe.train.images) == (batch, images)
     assert recipe.method.penalty == R1R2(gamma=gamma) and recipe.method.latent == 64
@@ -42,6 +44,8 @@ def test_the_papers_numbers(name: str, batch: int, images: float, gamma: float, 
         decay = recipe.train.average.decay(progress)
         assert decay == pytest.approx(0.5 ** (batch / expected) if expected else 0.0)
         assert recipe.method.penalty_schedule(progress) == pytest.approx(1.0 - 0.9 * min(share, 1.0))
+        strength = recipe.method.augment.strength(progress, None).item()
+        assert strength == pytest.approx(p * min(share, 1.0), abs=1e-6)
         for adam in recipe.optimizers.values():
             optimizer = adam.build([nn.Parameter(torch.zeros(1))])
             set_rate(optimizer, adam, progress)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from gansmith.augment.policies import Augmentation, NoAugmentation
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.schedules import Constant, Schedule
@@ -21,6 +22,7 @@ from gansmith.core.tensors import Images
 from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import AdversarialLoss, Logistic, PairedLoss, accuracy
 from gansmith.losses.penalties import Critic, NoPenalty, Penalty
+from gansmith.methods.augmented import adapt, augmented, remembering, sign_of
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, AttributePrompt, ImageBatch, LabelledBatch, LabelPrompt
 from gansmith.methods.pair import PairMethod, condition
@@ -38,6 +40,7 @@ class Game(PairMethod[Any, Any]):
     penalty: Penalty = NoPenalty()
     penalty_schedule: Schedule = Constant()  # What the penalty is multiplied by.
     discriminator_moves: int = 1  # For each of the generator.
+    augment: Augmentation = NoAugmentation()  # What the discriminator sees instead of images as they are.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent", "discriminator_moves")
@@ -69,7 +72,7 @@ class Game(PairMethod[Any, Any]):
 
     def discriminator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss and the penalty."""
-        critic = self._critic(networks, batch)
+        critic = self._augmented(networks, batch, noise, progress)
         fakes: Images = self._fakes(networks, batch, noise).detach()
         real, fake = critic(batch.images), critic(fakes)
         penalty = self.penalty(critic, batch.images, fakes, noise) * self.penalty_schedule(progress)
@@ -80,17 +83,21 @@ class Game(PairMethod[Any, Any]):
         }
         if not isinstance(self.penalty, NoPenalty):
             parts["penalty"] = penalty.detach()
-        return Loss(self.adversarial.discriminator(real, fake) + penalty, parts)
+        total = self.adversarial.discriminator(real, fake) + penalty
+        return Loss(total, parts, signals=sign_of(real, self.augment))
 
     def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss."""
-        critic = self._critic(networks, batch)
+        critic = self._augmented(networks, batch, noise, progress)
         fake = critic(self._fakes(networks, batch, noise))
         if not isinstance(self.adversarial, PairedLoss):
             return Loss(self.adversarial.generator(fake))
         with torch.no_grad():
             real = critic(batch.images)
         return Loss(self.adversarial.generator_against(fake, real))
+
+    def after_step(self, networks: Pair, signals: Mapping[str, Tensor], progress: Progress) -> None:
+        adapt(networks, self.augment, signals, progress)
 
     def validation_metrics(self, networks: Pair, batch: Any, noise: Noise) -> Mapping[str, Tensor]:
         critic = self._critic(networks, batch)
@@ -104,6 +111,9 @@ class Game(PairMethod[Any, Any]):
     def _critic(self, networks: Pair, batch: Any) -> Critic:
         """Scores of images for the conditions of this batch."""
         return partial(self.critic_scores, networks, prompt=self.prompt(batch))
+
+    def _augmented(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Critic:
+        return augmented(self._critic(networks, batch), self.augment, networks, noise, progress)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +129,8 @@ class GAN(Game):
     networks: Architecture = Convolutional()
 
     def build(self, spec: DataSpec) -> Pair:
-        return Pair(self.networks.generator(spec, self.latent), self.networks.discriminator(spec))
+        pair = Pair(self.networks.generator(spec, self.latent), self.networks.discriminator(spec))
+        return remembering(pair, self.augment)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,10 +148,11 @@ class ConditionalGAN(Game):
 
     def build(self, spec: DataSpec) -> Pair:
         column = self.columns[0]
-        return Pair(
+        pair = Pair(
             self.networks.conditional_generator(spec, self.latent, column),
             self.networks.conditional_discriminator(spec, column),
         )
+        return remembering(pair, self.augment)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from gansmith.augment.policies import Pipeline
 from gansmith.config.optimizers import Adam
 from gansmith.config.recipe import Recipe
 from gansmith.config.training import Average, TrainConfig
@@ -29,6 +30,7 @@ class Preset(NamedTuple):
     classes: bool = False
     lr: float = 2e-4
     distance: float | None = None  # Of a finite difference; None: two derivatives.
+    augment: float = 0.0  # The probability of augmentation at the end; it begins at 0.
 
 
 def r3gan(name: str, preset: Preset) -> Recipe:
@@ -44,6 +46,9 @@ def r3gan(name: str, preset: Preset) -> Recipe:
         "penalty": R1R2(gamma=preset.gamma, distance=preset.distance),
         "penalty_schedule": Cosine(end=0.1),
     }
+    if preset.augment:
+        rise = Cosine(start=0.0, end=1.0)
+        game["augment"] = Pipeline(p=preset.augment, schedule=rise, color=0.5, cutout=1.0)
     adam = Adam(lr=preset.lr, betas=(0.0, 0.9), schedule=Cosine(end=0.25), memory_schedule=Cosine(end=0.1))
     average = Average(half_life=preset.half_life, rampup=1.0, floor=0.0, schedule=Cosine(start=0.0, end=1.0))
     return Recipe(
@@ -99,6 +104,7 @@ _CIFAR10 = Preset(
     gamma=0.05,
     half_life=5e6,
     classes=True,
+    augment=0.55,
 )
 _FFHQ64 = Preset(
     about=_PAPER.format(64, "FFHQ"),
@@ -108,6 +114,7 @@ _FFHQ64 = Preset(
     images=20_000_000,
     gamma=2.0,
     half_life=5e5,
+    augment=0.3,
 )
 _FFHQ256 = _FFHQ64._replace(
     about=_PAPER.format(256, "FFHQ"), size=256, networks=R3(width=96, max_channels=768), gamma=150.0
@@ -121,8 +128,9 @@ _IMAGENET32 = Preset(
     gamma=0.5,
     half_life=5e7,
     classes=True,
+    augment=0.5,
 )
-_IMAGENET64 = _IMAGENET32._replace(about=_PAPER.format(64, "ImageNet"), size=64, gamma=1.0)
+_IMAGENET64 = _IMAGENET32._replace(about=_PAPER.format(64, "ImageNet"), size=64, gamma=1.0, augment=0.4)
 
 _PRESETS = {
     "r3gan32-small": _SMALL32,
