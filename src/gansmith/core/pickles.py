@@ -12,7 +12,13 @@ _PLAIN = (str, bytes, int, float, bool, type(None))
 
 
 class KeyOfManyError(pickle.UnpicklingError):
-    """Something that is no name or number stands where its hash is taken."""
+    """A key in a pickle is neither a name nor a number, so hashing it could take forever.
+
+    Example:
+        >>> check_keys([("a", "b")])
+        Traceback (most recent call last):
+        gansmith.core.pickles.KeyOfManyError: a tuple stands where a name or a number belongs
+    """
 
 
 def check_keys(keys: Iterable[object]) -> None:
@@ -27,9 +33,13 @@ def check_keys(keys: Iterable[object]) -> None:
 
 
 class PlainUnpickler(pickle._Unpickler):
-    """Python's own interpreter of pickles, which makes no room for what a file merely claims.
+    """Python's own pickle reader in pure Python, which does not reserve memory for sizes a file only claims.
 
     A subclass says in ``find_class`` what a pickle may ask for.
+
+    Example:
+        >>> PlainUnpickler(io.BytesIO(pickle.dumps({"lr": 0.1}))).load()
+        {'lr': 0.1}
     """
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)

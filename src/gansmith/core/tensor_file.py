@@ -38,7 +38,12 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 @dataclass(frozen=True)
 class Layout:
-    """What a tensor is, without its numbers."""
+    """The type and shape of a tensor, without its numbers.
+
+    Example:
+        >>> str(Layout.of(torch.zeros(2, 3)))
+        'float32 [2, 3]'
+    """
 
     dtype: torch.dtype
     shape: tuple[int, ...]
@@ -59,7 +64,13 @@ class Layout:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself: its tensors in the order of their bytes, and texts by name."""
+    """The header of a file: its tensors in the order of their bytes, and texts by name.
+
+    Example:
+        >>> header = Header({"weight": Layout(torch.float32, (2, 3))}, {"format": "gansmith-1"}, start=128)
+        >>> header.layouts["weight"].size
+        24
+    """
 
     layouts: Mapping[str, Layout]
     metadata: Mapping[str, str]

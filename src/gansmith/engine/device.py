@@ -53,7 +53,12 @@ def _fast_bfloat16(device: torch.device) -> bool:
 
 @dataclass(frozen=True)
 class Choices:
-    """What was chosen for a run on this machine."""
+    """What was chosen for a run on this machine.
+
+    Example:
+        >>> Choices.of(TrainConfig(precision="float32"), torch.device("cpu")).precision
+        torch.float32
+    """
 
     device: torch.device
     precision: torch.dtype

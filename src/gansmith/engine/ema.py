@@ -18,6 +18,10 @@ class EMA(nn.Module):
     Args:
         networks: the bundle.
         names: which of its networks to average; networks that share weights are copied together.
+
+    Example:
+        >>> average = EMA(networks, ["generator"])
+        >>> average.update(networks, decay=0.999)
     """
 
     def __init__(self, networks: Networks, names: Sequence[str]) -> None:

@@ -38,6 +38,11 @@ class GradientAverage:
     Args:
         parameters: of the player.
         world: the processes. Alone, nothing is done at all.
+
+    Example:
+        >>> weight = nn.Parameter(torch.ones(3))
+        >>> with GradientAverage([weight], SINGLE_PROCESS).last_backward():
+        ...     weight.sum().backward()
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], world: World) -> None:

@@ -14,6 +14,12 @@ class StepSignals:
 
     Args:
         world: the processes that train together.
+
+    Example:
+        >>> signals = StepSignals(SINGLE_PROCESS)
+        >>> signals.add(Loss(torch.tensor(0.5), signals={"sign": torch.tensor(1.0)}))
+        >>> signals.result()
+        {'sign': tensor(1.)}
     """
 
     def __init__(self, world: World) -> None:

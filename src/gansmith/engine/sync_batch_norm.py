@@ -20,6 +20,10 @@ class SharedBatchNorm(nn.BatchNorm2d):
     Args:
         plain: what it replaces.
         world: the processes.
+
+    Example:
+        >>> SharedBatchNorm(nn.BatchNorm2d(8), SINGLE_PROCESS)(torch.randn(4, 8, 2, 2)).shape
+        torch.Size([4, 8, 2, 2])
     """
 
     def __init__(self, plain: nn.BatchNorm2d, world: World) -> None:

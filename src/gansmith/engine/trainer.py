@@ -47,7 +47,7 @@ _NORMS_EVERY = 8  # Steps between two looks at the gradients' norms, so that the
 
 
 class Trainer(Generic[N, B, P]):
-    """Networks, optimizers and averages of a recipe, and the one step that moves them.
+    """Holds the networks, optimizers and averages of a recipe, and performs one training step at a time.
 
     Data, noise, learning rate and average are functions of images seen, so a trainer that loads
     ``state`` continues bit for bit as if it had never stopped (in float32, on the same machine).
@@ -65,6 +65,11 @@ class Trainer(Generic[N, B, P]):
 
     Raises:
         SettingError: the recipe does not fit together, or the batch cannot be shared out evenly.
+
+    Example:
+        >>> trainer = Trainer(recipe, Loader(data, ImageBatch, recipe.data, 0, cpu), cpu)
+        >>> trainer.step()
+        >>> trainer.flush()
     """
 
     def __init__(

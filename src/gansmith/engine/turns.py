@@ -13,7 +13,12 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class Update(Generic[N, B]):
-    """One optimizer step of a turn, and which of the step's batches and noises it sees."""
+    """One optimizer step of a turn, and which of the step's batches and noises it sees.
+
+    Example:
+        >>> [(update.turn.name, update.batch_index) for update in schedule_updates(WGAN(critic_moves=2))]
+        [('critic', 0), ('critic', 1), ('generator', 1)]
+    """
 
     turn: Turn[N, B]
     batch_index: int

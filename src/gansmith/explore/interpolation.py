@@ -67,10 +67,15 @@ MOST_SEEDS = 10_000  # A film of that many takes hours to watch.
 
 @dataclass(frozen=True, kw_only=True)
 class Interpolation:
-    """From the latent of one seed to that of the next.
+    """A walk from the latent of one seed to that of the next.
 
     With ``side_by_side`` above one, a frame shows as many walkers on the same tour, each a seed ahead
     of the one before it.
+
+    Example:
+        >>> paths = Interpolation(frames_per_leg=48).paths(torch.randn(3, 64))
+        >>> len(list(paths[0]))
+        144
     """
 
     frames_per_leg: int = 24
@@ -89,7 +94,12 @@ class Interpolation:
 
 @dataclass(frozen=True, kw_only=True)
 class Traversal:
-    """What one number of the latent does to each seed, the seeds side by side."""
+    """A sweep of one number of the latent from ``low`` to ``high``, for all seeds side by side.
+
+    Example:
+        >>> len(list(Traversal(coordinate=5, frames=9).paths(torch.randn(2, 64))[0]))
+        9
+    """
 
     coordinate: int
     low: float = -3.0  # In standard deviations of a Gaussian latent.
@@ -103,7 +113,11 @@ class Traversal:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoOptions:
-    """How the frames of a walk are shown."""
+    """How the frames of a walk are shown.
+
+    Example:
+        >>> walk("runs/one", [3, 14], Path("walk.gif"), video=VideoOptions(fps=24, columns=2))
+    """
 
     fps: int = 12
     last_hold_s: float = 0.0
@@ -118,6 +132,10 @@ class Choice:
         wish: of a conditional model; what it leaves open is taken from the first seed.
         space: where the way lies, such as ``w``; see ``Generator.spaces``.
         truncation: psi of the latents that are passed; None for none.
+
+    Example:
+        >>> Choice(wish=Wish(label="7")).space
+        'z'
     """
 
     wish: Wish | None = None

@@ -36,7 +36,7 @@ _MEAN_FACE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """Where the named points of a face go.
+    """The places that the named points of a face are brought to.
 
     Args:
         points: (name, x, y), at least two; x and y are shares of the frame's width and height.
@@ -47,6 +47,10 @@ class Template:
 
     Raises:
         SettingError: a value breaks one of these rules.
+
+    Example:
+        >>> Template(points=(("left_eye", 0.25, 0.5), ("right_eye", 0.75, 0.5))).places((64, 64))
+        {'left_eye': (16.0, 32.0), 'right_eye': (48.0, 32.0)}
     """
 
     points: tuple[tuple[str, float, float], ...]
@@ -113,6 +117,12 @@ class Aligned:
     landmarks: every landmark given, [n, 2], in the result's pixels.
     matrix: [2, 3], float64; a place (x, y) of the picture lands at ``matrix @ (x, y, 1)``.
     covered: share of the result, 0..1, that lies inside the picture; the rest is its mirror image.
+
+    Example:
+        >>> landmarks = np.array([[40.0, 50.0], [60.0, 50.0]])
+        >>> face = align(picture, landmarks, ("left_eye", "right_eye"), (64, 64), named_template("ffhq"))
+        >>> face.pixels.shape
+        (64, 64, 3)
     """
 
     pixels: NDArray[np.uint8]

@@ -42,6 +42,10 @@ class FoundFace:
     score: the detector's confidence; larger is surer.
     landmarks: [n, 2], x and y in pixels, in the order of the detector's ``points``; the middle of the first
         pixel is (0.5, 0.5).
+
+    Example:
+        >>> FoundFace((10.0, 20.0, 50.0, 70.0), score=1.2, landmarks=np.zeros((3, 2), np.float32)).side
+        40.0
     """
 
     box: tuple[float, float, float, float]
@@ -56,7 +60,12 @@ class FoundFace:
 
 @runtime_checkable
 class Detector(Protocol):
-    """Whatever finds faces and names its landmarks, left being the viewer's left."""
+    """Anything that finds faces and their landmarks; left is the viewer's left.
+
+    Example:
+        >>> detector = open_detector("dlib")
+        >>> [face.box for face in detector.find(picture)]
+    """
 
     @property
     def points(self) -> tuple[str, ...]:
@@ -74,16 +83,21 @@ Look = Callable[[NDArray[np.uint8]], list[FoundFace]]
 
 @dataclass(frozen=True)
 class ScaledDetector:
-    """A detector that knows faces from some size on, shown each picture at the scale it needs.
+    """Shows each picture at several scales to a detector that only finds faces from some size on.
 
     Args:
         points: names of the landmarks.
         look: finds faces of ``window`` pixels and more.
         window: pixels.
-        least_score: fainter faces are dropped.
-        least_face: faces whose box is narrower or lower than this many pixels are dropped.
+        min_score: fainter faces are dropped.
+        min_face: faces whose box is narrower or lower than this many pixels are dropped.
         every_face: whether all faces are wanted. If not, small copies of the picture are looked at first, and
             the search ends where a face is found.
+
+    Example:
+        >>> detector = ScaledDetector((), lambda picture: [], 80, min_score=0.0, min_face=40, every_face=True)
+        >>> detector.find(np.zeros((64, 64, 3), np.uint8))
+        []
     """
 
     points: tuple[str, ...]
@@ -149,8 +163,8 @@ def open_detector(
 
     Args:
         name: ``dlib``.
-        least_score: the least confidence; dlib's lies between -1 and 4, and 0 is its own threshold.
-        least_face: the least size of a face, in pixels of the shorter side of its box, 20 or more. The
+        min_score: the least confidence; dlib's lies between -1 and 4, and 0 is its own threshold.
+        min_face: the least size of a face, in pixels of the shorter side of its box, 20 or more. The
             smaller it is, the longer a large picture takes. The copy that is looked at has 32 million pixels
             at most, so that in one of 12 million, faces below 49 pixels may be missed.
         every_face: False where only the largest face is wanted: far quicker in large pictures.

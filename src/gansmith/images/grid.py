@@ -40,6 +40,12 @@ class Canvas:
         shape: (channels, height, width) of each.
         columns: pictures in a row; None for a nearly square grid.
         gap: white pixels between neighbours.
+
+    Example:
+        >>> canvas = Canvas(4, (3, 8, 8), gap=0)
+        >>> canvas.put(3, torch.zeros(3, 8, 8, dtype=torch.uint8))
+        >>> canvas.picture.shape
+        torch.Size([3, 16, 16])
     """
 
     def __init__(

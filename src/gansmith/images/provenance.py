@@ -57,6 +57,10 @@ class Provenance:
 
     ``seed`` is None for a picture of several seeds, ``images_seen`` where the length of the training
     is not known. ``version`` is that of gansmith. ``note`` is what else it was made of, such as its label.
+
+    Example:
+        >>> description(Provenance("one", "dcgan64", seed=7, images_seen=51_200, version="0.1.0"))
+        'Made by a generative model, not a photograph: model one, recipe dcgan64, seed 7 (gansmith 0.1.0).'
     """
 
     model: str

@@ -32,6 +32,12 @@ class CycleNetworks(Networks):
         critics: (of a, of b).
         pool: fakes each critic's memory holds.
         spec: their form.
+
+    Example:
+        >>> method = CycleGAN(generator_width=8, discriminator_width=8, blocks=1)
+        >>> networks = method.build(DataSpec(height=32, width=32))
+        >>> networks.a_to_b(torch.zeros(1, 3, 32, 32)).shape
+        torch.Size([1, 3, 32, 32])
     """
 
     def __init__(

@@ -32,7 +32,12 @@ from gansmith.networks.bundle import Pair
 
 @dataclass(frozen=True, kw_only=True)
 class Game(PairMethod[Any, Any]):
-    """What ``GAN`` and ``ConditionalGAN`` have in common: all but the networks and what they are given."""
+    """What ``GAN`` and ``ConditionalGAN`` have in common: all but the networks and what they are given.
+
+    Example:
+        >>> GAN(adversarial=Logistic()).discriminator_moves  # Use a subclass.
+        1
+    """
 
     latent: int = 128
     networks: Architecture | ConditionalArchitecture = Convolutional()
@@ -157,7 +162,12 @@ class ConditionalGAN(Game):
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeGAN(ConditionalGAN):
-    """The same with attributes, each 0 or 1, in place of a class."""
+    """The same with attributes, each 0 or 1, in place of a class.
+
+    Example:
+        >>> AttributeGAN().prompt_type.__name__
+        'AttributePrompt'
+    """
 
     batch_type: ClassVar[type[Any]] = AttributeBatch
     prompt_type: ClassVar[type[Any] | None] = AttributePrompt

@@ -27,7 +27,12 @@ _DIVERSITY = 2000  # Made pictures that ms_ssim looks at.
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Numbers about two sets, and everything they depend on."""
+    """The metrics of two sets of pictures, with everything that they depend on.
+
+    Example:
+        >>> found = evaluate("runs/one", "my_pictures", Question(metrics="swd", samples=1000))
+        >>> print(found.as_text())
+    """
 
     values: Result
     about: Mapping[str, Any]
@@ -87,7 +92,7 @@ def compute(
     """The metrics of ``fake`` pictures against ``real`` ones.
 
     Args:
-        made: pictures, or saved statistics of them.
+        fake: pictures, or saved statistics of them.
         real: likewise.
         network: turns pictures into features.
         metrics: names from `METRICS`.

@@ -44,7 +44,12 @@ _AT_A_TIME = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is asked of two sets, and how it is to be found out."""
+    """Settings of ``evaluate``: which metrics, by which features, of how many pictures.
+
+    Example:
+        >>> found = evaluate("runs/one", "my_pictures", Question(metrics="swd", samples=1000))
+        >>> found.values["swd"].value
+    """
 
     metrics: str = "fid,kid,pr,prdc"
     features: str | None = (

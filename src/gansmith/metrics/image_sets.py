@@ -41,7 +41,13 @@ _GENERATED = re.compile(r"(^|/)seed\d{6,}\.png$")
 
 @runtime_checkable
 class PictureSet(Protocol):
-    """Pictures of one size in a fixed order."""
+    """Pictures of one size in a fixed order.
+
+    Example:
+        >>> pictures = open_rows("my_pictures", DataConfig())
+        >>> isinstance(pictures, PictureSet)
+        True
+    """
 
     @property
     def name(self) -> str:
@@ -66,7 +72,13 @@ class PictureSet(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class DataPictures:
-    """Some rows of a data set, and what is known of them besides their pixels."""
+    """Some rows of a data set, and what is known of them besides their pixels.
+
+    Example:
+        >>> pictures = DataPictures(data, "toy", data.fingerprint, torch.arange(8))
+        >>> pictures.columns(["labels"])["labels"].shape
+        torch.Size([8])
+    """
 
     data: DataSet
     name: str
@@ -94,7 +106,13 @@ class DataPictures:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutPrompts:
-    """The prompts of held-out rows, again from the first where more are wanted."""
+    """The prompts of held-out rows, again from the first where more are wanted.
+
+    Example:
+        >>> loader = Loader(data, LabelledBatch, DataConfig(), 0, torch.device("cpu"))
+        >>> HeldOutPrompts(loader, LabelPrompt).some(0, 4).labels.shape
+        torch.Size([4])
+    """
 
     loader: Loader[Any]
     kind: type[Any]
@@ -107,7 +125,13 @@ class HeldOutPrompts:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutPictures:
-    """What images made out of images are compared with, in the order of their prompts."""
+    """The held-out pictures that results of an image-to-image model are compared with, in prompt order.
+
+    Example:
+        >>> pictures = HeldOutPictures(loader, recipe.method, recipe.spec(), "edges", data.fingerprint, 4)
+        >>> pictures.some(0, 2).dtype
+        torch.uint8
+    """
 
     loader: Loader[Any]
     method: Method[Any, Any, Any]
@@ -137,6 +161,10 @@ class ModelPictures:
 
     A conditional model is given ``prompts``, of held-out rows as a rule; without them prompts are drawn by
     seed as the training data are.
+
+    Example:
+        >>> pictures = open_model("runs/one", 1000)
+        >>> next(pictures.batches(64)).shape
     """
 
     generator: Generator

@@ -59,7 +59,12 @@ _NEEDS = {
 
 @dataclass(frozen=True, eq=False)
 class ExtraInputs:
-    """What some metrics need besides two sets of pictures."""
+    """What some metrics need besides two sets of pictures.
+
+    Example:
+        >>> ExtraInputs(asked={"labels": torch.tensor([3, 7])}).generator is None
+        True
+    """
 
     parts: tuple[DataPictures, DataPictures] | None = None  # Training and held-out ones, for memorization.
     generator: Generator | None = None  # For ppl.
@@ -71,7 +76,12 @@ class ExtraInputs:
 
 @dataclass(frozen=True)
 class Metric:
-    """How numbers are made of the features of two sets."""
+    """One metric: the function that computes it, and what that function needs.
+
+    Example:
+        >>> METRICS["swd"].network
+        False
+    """
 
     compute: Callable[["Inputs"], Result]
     decides: str  # The number that says which weights are best, in `descriptions.DESCRIPTIONS`.
@@ -82,7 +92,12 @@ class Metric:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What a metric may look at."""
+    """Everything that the function of a metric is given.
+
+    Example:
+        >>> seen = gather(pictures, open_pixels(torch.device("cpu")), keep=True)
+        >>> METRICS["kid"].compute(Inputs(fake=seen, real=seen))["kid"].value
+    """
 
     fake: Statistics
     real: Statistics

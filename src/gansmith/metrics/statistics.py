@@ -32,7 +32,7 @@ Watcher = Callable[[BytePictures], None]
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What a feature network said of a set of pictures.
+    """What is kept of a set of pictures: its features, and their mean and covariance.
 
     Attributes:
         name: of the set.
@@ -42,6 +42,10 @@ class Statistics:
         features: [n, size] float32, or None where only moments were kept.
         logits: [n, classes], where the network has them and features were kept.
         about: sizes and counts for the result.
+
+    Example:
+        >>> seen = gather(pictures, open_pixels(torch.device("cpu")), keep=True)
+        >>> seen.count, seen.moments.mean.shape
     """
 
     name: str
@@ -60,7 +64,12 @@ class Statistics:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How an evaluation is run; no option changes a number."""
+    """How an evaluation is run; no option changes a number.
+
+    Example:
+        >>> options = EvaluationOptions(batch=16, cache=Path("cache"))
+        >>> seen = gather(pictures, open_pixels(torch.device("cpu")), keep=True, options=options)
+    """
 
     batch: int = 64  # Pictures at a time.
     progress: Callable[[str], Callable[[int, int], None]] | None = None  # What is looked at -> (done, all).

@@ -49,6 +49,10 @@ class ForeignDCGAN:
 
     ``network`` takes [batch, latent, 1, 1], gives [batch, channels, height, width] in [-1, 1] and is in
     eval mode. ``found_under`` is the key of the file it came from, empty for the whole file.
+
+    Example:
+        >>> found = read_foreign(Path("netG.pth"))
+        >>> found.network(torch.randn(1, found.latent, 1, 1)).shape
     """
 
     network: nn.Sequential
@@ -97,7 +101,12 @@ class _Imported(Networks):
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedDCGAN(NoiseToImage[_Imported, ImageBatch]):
-    """A DCGAN made elsewhere, of which only the generator is here: for making images, not for training."""
+    """A DCGAN made elsewhere, of which only the generator is here: for making images, not for training.
+
+    Example:
+        >>> generator = foreign_generator(Path("netG.pth"))
+        >>> images = generator.make(Noise.of(0, 1, 2))
+    """
 
     batch_type: ClassVar[type[ImageBatch]] = ImageBatch
 

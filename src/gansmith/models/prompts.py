@@ -40,6 +40,11 @@ class Prompts:
         kind: the NamedTuple of the method.
         spec: the names of classes and attributes.
         table: column -> its values in some training rows, [rows, ...]; a checkpoint keeps them.
+
+    Example:
+        >>> prompts = Prompts(LabelPrompt, spec, {"labels": torch.tensor([3, 7])})
+        >>> prompts.choose([0], Wish(label="7")).labels
+        tensor([7])
     """
 
     kind: type[Any]

@@ -155,7 +155,12 @@ def pictures(
 
 @dataclass(frozen=True)
 class Written:
-    """How many pictures were written, and where they are."""
+    """The result of ``generate``: how many pictures were written, and where they are.
+
+    Example:
+        >>> generate("runs/one", "grid.png", range(4)).count
+        4
+    """
 
     count: int
     path: Path

@@ -41,6 +41,10 @@ class R3Block(nn.Module):
         channels: in and out.
         group: channels that a filter of the 3x3 convolution sees.
         depth: residual blocks of the whole network, by which the first two are scaled down (Zhang 2019).
+
+    Example:
+        >>> R3Block(channels=32, group=16, depth=4)(torch.zeros(2, 32, 8, 8)).shape
+        torch.Size([2, 32, 8, 8])
     """
 
     def __init__(self, channels: int, group: int, depth: int) -> None:
@@ -74,6 +78,11 @@ class R3Generator(nn.Module):
         blocks: of each stage.
         group: see ``R3Block``.
         column: what the images are conditioned on, ``labels`` or ``attributes``; "": nothing.
+
+    Example:
+        >>> generator = R3Generator(DataSpec(height=8, width=8), 8, widths=[32, 16], blocks=1, group=16)
+        >>> generator(torch.randn(2, 8)).shape
+        torch.Size([2, 3, 8, 8])
     """
 
     def __init__(
@@ -111,6 +120,11 @@ class R3Discriminator(nn.Module):
         blocks: of each stage.
         group: see ``R3Block``.
         column: as in ``R3Generator``.
+
+    Example:
+        >>> critic = R3Discriminator(DataSpec(height=8, width=8), widths=[16, 32], blocks=1, group=16)
+        >>> critic(torch.zeros(2, 3, 8, 8)).shape
+        torch.Size([2])
     """
 
     def __init__(self, spec: DataSpec, widths: list[int], blocks: int, group: int, column: str = "") -> None:

@@ -12,7 +12,12 @@ from gansmith.networks.upsampling import Up, up_layer
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with instance norm, added to what came in; no ReLU behind the sum."""
+    """Two 3x3 convolutions with instance norm, added to what came in; no ReLU behind the sum.
+
+    Example:
+        >>> ResidualBlock(64)(torch.zeros(1, 64, 32, 32)).shape
+        torch.Size([1, 64, 32, 32])
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()

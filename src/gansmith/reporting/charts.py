@@ -29,7 +29,12 @@ _SYMBOLS = (
 
 @dataclass(frozen=True)
 class Line:
-    """One curve; its points may carry a band."""
+    """One curve; its points may carry a band.
+
+    Example:
+        >>> Line("fid", (Point(1000, 80.0), Point(2000, 60.0))).name
+        'fid'
+    """
 
     name: str
     points: Sequence[Point]
@@ -38,7 +43,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves in one frame, over images seen."""
+    """One chart of a report: curves in one frame, over images seen.
+
+    Example:
+        >>> line = Line("fid", (Point(1000, 80.0), Point(2000, 60.0)))
+        >>> html = figures([Chart("FID", (line,), words="Lower is better.")])
+    """
 
     title: str
     lines: tuple[Line, ...]

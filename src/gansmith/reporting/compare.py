@@ -32,7 +32,12 @@ _HOUSEKEEPING = {
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in their seeds alone."""
+    """Runs of one recipe that differ only in their seeds.
+
+    Example:
+        >>> compare([Path("runs/one"), Path("runs/two")]).groups[0].runs
+        ('one', 'two')
+    """
 
     name: str
     runs: tuple[str, ...]
@@ -41,7 +46,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs, by groups in the order in which they were named."""
+    """Compared runs, in groups in the order in which they were named.
+
+    Example:
+        >>> comparison = compare([Path("runs/one"), Path("runs/two")])
+        >>> comparison.differences, comparison.warnings
+    """
 
     groups: tuple[Group, ...]
     differences: Mapping[str, tuple[object, ...]]

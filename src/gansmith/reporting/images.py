@@ -20,7 +20,11 @@ _MOST_MARK = 4096  # Bytes of an XMP packet that are carried over; ours have 1 K
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a data URI, with the size of its pixels."""
+    """A picture as a data URI, with the size of its pixels.
+
+    Example:
+        >>> embed(Path("grid.png"), side=256, max_bytes=100_000).tag("samples")
+    """
 
     uri: str
     width: int

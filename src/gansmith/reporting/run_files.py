@@ -20,7 +20,12 @@ _MOST_NAMED = 12  # Runs in a message.
 
 
 class Point(NamedTuple):
-    """One number of a log; NaN where something else was written. ``low`` and ``high`` bound it if known."""
+    """One number of a log; NaN where something else was written. ``low`` and ``high`` bound it if known.
+
+    Example:
+        >>> Point(1000, 80.0, low=78.5, high=81.5).value
+        80.0
+    """
 
     images: float
     value: float
@@ -30,7 +35,12 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Log:
-    """A file of JSON lines, as one list of points for each name, by images seen."""
+    """A file of JSON lines, as one list of points for each name, by images seen.
+
+    Example:
+        >>> Log({"fid": (Point(1000, 80.0), Point(2000, 60.0))}, left_out=0).last("fid").value
+        60.0
+    """
 
     series: Mapping[str, tuple[Point, ...]]
     left_out: int  # Lines that could not be read.
@@ -47,7 +57,12 @@ class Log:
 
 
 class Alarm(NamedTuple):
-    """An illness that the health watch has told of."""
+    """A warning of the health watch, as the run's log has it.
+
+    Example:
+        >>> Alarm(6400, "collapsed", "The samples are nearly all alike.").name
+        'collapsed'
+    """
 
     images: float
     name: str
@@ -56,7 +71,12 @@ class Alarm(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """Everything a run directory says. What is missing is empty."""
+    """Everything that the files of a run directory hold; what is missing is empty.
+
+    Example:
+        >>> record = read(Path("runs/one"))
+        >>> record.recipe_name, record.images, record.goal
+    """
 
     path: Path
     recipe: Mapping[str, Any]

@@ -25,11 +25,15 @@ _MOST_IMAGES = 2**53
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Tensors by name, and plain facts: the recipe, images seen.
+    """A saved state of training: tensors by name, and plain facts such as the recipe and the images seen.
 
     On disk it is a safetensors file whose header carries the facts as JSON and a digest of facts and
     tensors, so damage is noticed before anything is made of it. Whoever alters a file can give it a digest,
     so it is compared with what its recipe makes, too: names, types and shapes of all tensors.
+
+    Example:
+        >>> checkpoint = Checkpoint.load(Path("runs/one/best.safetensors"))
+        >>> checkpoint.facts["images"]
     """
 
     tensors: Mapping[str, Tensor]
@@ -84,7 +88,11 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a checkpoint says besides its tensors, each of the kind it has to be."""
+    """The facts of a checkpoint besides its tensors, checked to be of the right types.
+
+    Example:
+        >>> Facts.of(Checkpoint.load(Path("runs/one/best.safetensors")).facts).recipe.name
+    """
 
     images: int
     recipe: Recipe

@@ -15,14 +15,24 @@ from gansmith.runs.run import Run
 
 @dataclass(frozen=True)
 class Alarm:
-    """One illness as it begins: a short name, and what is seen, the likely cause and what to try."""
+    """A warning of the health watch: a short name, and a message with what is seen, the cause and a remedy.
+
+    Example:
+        >>> Alarm("collapsed", "The samples are nearly all alike.").name
+        'collapsed'
+    """
 
     name: str
     message: str
 
 
 class Logbook:
-    """The numbers of one run; a full disk is told and does not stop training."""
+    """Writes the numbers of one run; a full disk is reported and does not stop training.
+
+    Example:
+        >>> logbook = Logbook(run, images=0, console=Silent())
+        >>> logbook.write({"images": 64, "generator/loss": 0.7}); logbook.close()
+    """
 
     def __init__(self, run: Run, images: int, console: Console) -> None:
         self._run, self._console = run, console

@@ -33,6 +33,11 @@ class Run:
     ``recipe.json``  ``environment.json``  ``data.json``  ``stats.jsonl``  ``pictures/000051200.png``
     ``checkpoints/000051200.safetensors``  ``tensorboard/``, and at the end ``curves.png``,
     ``animation.webp`` and ``real_vs_generated.png``.
+
+    Example:
+        >>> run = Run.open(Path("runs/one"))
+        >>> run.checkpoint(51_200).name
+        '000051200.safetensors'
     """
 
     def __init__(self, path: Path, recipe: Recipe) -> None:

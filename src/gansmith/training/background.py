@@ -9,9 +9,14 @@ _MOST = 3  # Pieces that may wait: their pictures and weights are in memory mean
 
 
 class Background:
-    """One thread, one piece of work after the other, in order.
+    """A thread beside training that does one piece of work after the other, in order.
 
     What the disk refuses is kept and given out by ``troubles``; any other error is raised by the next call.
+
+    Example:
+        >>> background = Background()
+        >>> background.do(lambda: write_text(Path("note.txt"), "saved"))
+        >>> background.settle(); background.close()
     """
 
     def __init__(self) -> None:

@@ -55,6 +55,10 @@ class Examiner:
     Raises:
         SettingError: an unknown metric or feature network, or a method whose pictures need more than a seed.
         DataError: the feature network's weights are not there.
+
+    Example:
+        >>> examiner = Examiner(run, data, loader)
+        >>> found = examiner.look(trainer)
     """
 
     def __init__(self, run: Run, data: DataSet, loader: Loader[Any], world: World = SINGLE_PROCESS) -> None:

@@ -39,7 +39,13 @@ _WAITING = 0.1  # Share of the time waited for pictures from which on it is rema
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Images a second over whole rounds of steps, warm-up left out."""
+    """The measured training speed in images per second, over whole rounds of steps, without the warm-up.
+
+    Example:
+        >>> per_second = {"images_per_second": 100.0, "slowest": 80.0, "fastest": 125.0}
+        >>> Speed(**per_second, measurements=10, steps=40, data_wait=0.0).seconds(1000)
+        (10.0, 8.0, 12.5)
+    """
 
     images_per_second: float  # The median of the measurements.
     slowest: float
@@ -55,7 +61,13 @@ class Speed:
 
 @dataclass(frozen=True, kw_only=True)
 class Disk:
-    """What a run takes on disk when it is at its largest, in bytes."""
+    """The disk space that a run takes at its largest, in bytes.
+
+    Example:
+        >>> parts = {"grid": 10**5, "grids": 40, "numbers": 10**5, "at_the_end": 10**6}
+        >>> Disk(checkpoint=10**7, checkpoints=3, free=10**10, **parts).total
+        35100000
+    """
 
     checkpoint: int  # One.
     checkpoints: int  # How many at a time, the one being written among them.
@@ -73,7 +85,12 @@ class Disk:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What ``train`` would do with this recipe, these pictures and this device, and what it would take."""
+    """What ``train`` would do with a recipe, pictures and a device: settings, memory, time and disk space.
+
+    Example:
+        >>> found = plan(recipe, data, seconds=1.0)
+        >>> found.lasting(600.0).recipe.train.images
+    """
 
     data: str
     pictures: int  # Pairs, where the method trains on pairs.

@@ -37,6 +37,10 @@ class Samples:
         real: images of the training set that results are compared with, in bytes; as many.
         batch: the training rows that prompts and real images are of, in the networks' range.
         note: what both are sorted by; None where nothing sorts them.
+
+    Example:
+        >>> made = samples(trainer, loader, count=16)
+        >>> made.grid.shape
     """
 
     fake: BytePictures

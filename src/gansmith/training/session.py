@@ -50,7 +50,12 @@ class _NotANumberError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What ``train`` came to."""
+    """The result of ``train``: the run, the images seen, and whether it was interrupted.
+
+    Example:
+        >>> outcome = train(recipe, data, Path("runs/new"))
+        >>> outcome.images, outcome.shown["samples"]
+    """
 
     run: Run
     images: int

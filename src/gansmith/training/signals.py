@@ -11,7 +11,12 @@ from gansmith.core import stopping
 
 @dataclass
 class Interruption:
-    """Whether, and by which signal, the run was asked to stop."""
+    """Whether, and by which signal, the run was asked to stop.
+
+    Example:
+        >>> Interruption(signal.SIGINT).exit_code
+        130
+    """
 
     signal: int | None = None
 

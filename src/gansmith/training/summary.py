@@ -17,7 +17,11 @@ from gansmith.networks.bundle import Networks
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a network."""
+    """One layer of a network, as ``train --dry-run`` lists it.
+
+    Example:
+        >>> describe(recipe).layers["generator"][0].parameters
+    """
 
     name: str
     kind: str
@@ -27,7 +31,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Description:
-    """What ``train --dry-run`` prints."""
+    """Parameters, layers and memory of a recipe, as ``train --dry-run`` prints them.
+
+    Example:
+        >>> describe(recipe).parameters["generator"]
+    """
 
     recipe: Recipe
     parameters: Mapping[str, int]  # Network -> number of parameters.

@@ -22,7 +22,12 @@ from gansmith.metrics.math.intervals import full_precision
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a feature network says of some pictures."""
+    """What a feature network returns for a batch of pictures.
+
+    Example:
+        >>> open_pixels(torch.device("cpu"))(torch.zeros(2, 3, 8, 8, dtype=torch.uint8)).features.shape
+        torch.Size([2, 768])
+    """
 
     features: Float[Tensor, "batch size"]
     logits: Float[Tensor, "batch classes"] | None = None  # Where the network tells classes apart.
@@ -30,7 +35,12 @@ class Outputs:
 
 @runtime_checkable
 class FeatureNetwork(Protocol):
-    """Turns pictures into features; a picture's numbers do not depend on the batch around it."""
+    """Turns pictures into features; a picture's numbers do not depend on the batch around it.
+
+    Example:
+        >>> isinstance(open_pixels(torch.device("cpu")), FeatureNetwork)
+        True
+    """
 
     @property
     def name(self) -> str:
@@ -60,13 +70,18 @@ _RUN, _RUN_GPU = 16, 64  # Pictures at a time, whatever was asked for: see gansm
 
 @dataclass(frozen=True, eq=False)
 class Extractor:
-    """A feature network that is shown whole levels only.
+    """A feature network that takes pictures as bytes only.
 
     name: what the user calls it.
     size: numbers per picture.
     facts: everything the numbers depend on, in words: weights, resizing, versions.
     forward: levels [run, 3, h, w] on ``device`` -> features [run, size] and logits.
     device: where it runs; results come back to the CPU.
+
+    Example:
+        >>> network = Extractor("mean", 3, {}, lambda x: (x.mean((2, 3)), None), torch.device("cpu"))
+        >>> network(torch.zeros(2, 3, 8, 8, dtype=torch.uint8)).features.shape
+        torch.Size([2, 3])
     """
 
     name: str
@@ -115,7 +130,12 @@ class Extractor:
 
 @dataclass(frozen=True, eq=False)
 class SmoothExtractor(Extractor):
-    """A feature network that sees differences smaller than one level of a byte, too."""
+    """A feature network that sees differences smaller than one level of a byte, too.
+
+    Example:
+        >>> open_pixels(torch.device("cpu")).unrounded(torch.zeros(2, 3, 8, 8)).features.shape
+        torch.Size([2, 768])
+    """
 
     def unrounded(self, images: Images) -> Outputs:
         """The features of pictures [n, 1 or 3, h, w] in [-1, 1], as networks make them; as for bytes."""

@@ -30,7 +30,12 @@ _BATCH = 16  # Pictures in memory at a time; a descriptor does not depend on it.
 
 @dataclass(frozen=True, eq=False)
 class FaceNetwork:
-    """dlib's descriptor (King 2017): a small ResNet, trained to tell people apart."""
+    """dlib's descriptor (King 2017): a small ResNet, trained to tell people apart.
+
+    Example:
+        >>> open_face()(torch.zeros(2, 3, 64, 64, dtype=torch.uint8)).features.shape
+        torch.Size([2, 128])
+    """
 
     model: Any
     facts: dict[str, str]

@@ -36,7 +36,12 @@ VGG16 = WeightsFile(
 
 @dataclass(frozen=True)
 class Vision:
-    """A published network: its weights, how levels are scaled for it, and how it is built."""
+    """A published network: its weights, how levels are scaled for it, and how it is built.
+
+    Example:
+        >>> NETWORKS["vgg"].module
+        'torchvision.models'
+    """
 
     file: WeightsFile
     scaling: tuple[tuple[float, float, float], tuple[float, float, float]]  # Mean and spread, of 0..1.

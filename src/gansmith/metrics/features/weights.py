@@ -39,6 +39,11 @@ class WeightsFile:
     megabytes: its size, for a message.
     purpose: what needs it, to begin a sentence with.
     instead: what can be had without it, as sentences.
+
+    Example:
+        >>> file = WeightsFile("net.pth", "https://example.org/net.pth", "0" * 64, 91, "A network", "")
+        >>> file.place().name
+        'net.pth'
     """
 
     name: str
@@ -55,7 +60,11 @@ class WeightsFile:
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Tensors of a file that has been checked, or random numbers in their place."""
+    """Tensors of a file that has been checked, or random numbers in their place.
+
+    Example:
+        >>> Weights("random:0", None).into(nn.Linear(4, 2))
+    """
 
     identity: str  # The SHA-256 of the file, or "random:SEED".
     tensors: Mapping[str, Tensor] | None  # None: random.

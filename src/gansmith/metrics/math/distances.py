@@ -23,6 +23,11 @@ class Space:
     bound than its error can be, ``slack * (|x|^2 + |y|^2)``, the pair is measured again in float64 from the
     differences of the original numbers. The slack is 16 float32 roundings; products of 2,048 numbers err by
     1 or 2 (the worst case for hostile numbers is larger), so that the answers are those of float64.
+
+    Example:
+        >>> rows = torch.tensor([[0.0], [1.0], [3.0]])
+        >>> space = Space.of([rows], memory=2**20)
+        >>> nearest = space.radii(rows, [1])[0].sqrt() * space.scale
     """
 
     centre: Tensor
@@ -115,7 +120,14 @@ class Space:
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """The squared distances of some rows x to some rows y, and the rows themselves."""
+    """The squared distances of some rows x to some rows y, and the rows themselves.
+
+    Example:
+        >>> placed = space.placed(rows)
+        >>> tile = Tile(space, space.between(placed, placed), (placed[1], placed[1]), rows, rows)
+        >>> tile.within(space.radii(rows, [1])[0], closed=True).diagonal().all()
+        tensor(True)
+    """
 
     space: Space
     apart: Tensor

@@ -17,7 +17,12 @@ from gansmith.errors import DataError, SettingError
 
 @dataclass(frozen=True)
 class Value:
-    """One number; ``low`` and ``high`` bound it with 95 % confidence where that is known."""
+    """One number; ``low`` and ``high`` bound it with 95 % confidence where that is known.
+
+    Example:
+        >>> Value(12.3, low=11.9, high=12.7).value
+        12.3
+    """
 
     value: float
     low: float | None = None

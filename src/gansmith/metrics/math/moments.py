@@ -19,6 +19,10 @@ class Moments:
 
     Raises:
         DataError: fewer than two pictures, shapes that do not fit, numbers that are not finite.
+
+    Example:
+        >>> Moments.of(torch.randn(100, 8)).covariance.shape
+        torch.Size([8, 8])
     """
 
     mean: Float64[Tensor, " size"]
@@ -91,6 +95,12 @@ class MomentsAccumulator:
     Float64 throughout. Rows are folded in ``BLOCK`` at a time however they come, so that the size of the
     batches does not change the result at all; their order changes it by rounding only. Besides, ``keep``
     rows drawn at random (seeded) are kept for intervals.
+
+    Example:
+        >>> seen = MomentsAccumulator()
+        >>> seen.add(torch.randn(64, 8))
+        >>> seen.moments().count
+        64
     """
 
     def __init__(self, keep: int = 2_000, seed: int = 0) -> None:

@@ -15,7 +15,12 @@ FEW = 100
 
 @dataclass(frozen=True, eq=False)
 class Roc:
-    """The curve: one point per threshold, from (0, 0) to (1, 1)."""
+    """The ROC curve: one point per threshold, from (0, 0) to (1, 1).
+
+    Example:
+        >>> roc(fake=torch.tensor([0.1, 0.2]), real=torch.tensor([0.8, 0.9])).true_positive.max()
+        tensor(1., dtype=torch.float64)
+    """
 
     false_positive: Float64[
         Tensor, " points"

@@ -33,7 +33,12 @@ _BACKBONES: dict[str, WeightsFile] = {
 
 @runtime_checkable
 class PictureDistance(Protocol):
-    """A distance of pictures that sees differences smaller than one level of a byte."""
+    """A distance of pictures that sees differences smaller than one level of a byte.
+
+    Example:
+        >>> isinstance(FeatureDistance(open_pixels(torch.device("cpu"))), PictureDistance)
+        True
+    """
 
     @property
     def name(self) -> str:
@@ -55,6 +60,11 @@ class Lpips:
     """Learned perceptual distance (Zhang 2018, version 0.1), by the package of its authors.
 
     Differences of the features of five layers, each layer's unit vectors weighted by what people found alike.
+
+    Example:
+        >>> distance = open_lpips("alex")
+        >>> distance(torch.zeros(2, 3, 64, 64), torch.zeros(2, 3, 64, 64))
+        tensor([0., 0.])
     """
 
     backbone: str
@@ -137,7 +147,12 @@ def _fill(network: Any, tensors: Any) -> None:
 
 @runtime_checkable
 class SmoothNetwork(FeatureNetwork, Protocol):
-    """A feature network that can be shown unrounded pictures: inception, dino, clip, vgg, pixels."""
+    """A feature network that can be shown unrounded pictures: inception, dino, clip, vgg, pixels.
+
+    Example:
+        >>> isinstance(open_pixels(torch.device("cpu")), SmoothNetwork)
+        True
+    """
 
     def unrounded(self, images: Images) -> Outputs:
         """The features of pictures [n, 1 or 3, h, w] in [-1, 1]."""
@@ -150,6 +165,11 @@ class FeatureDistance:
 
     Raises:
         SettingError: the network sees whole levels only, and small differences not at all.
+
+    Example:
+        >>> distance = FeatureDistance(open_pixels(torch.device("cpu")))
+        >>> distance(torch.zeros(2, 3, 64, 64), torch.zeros(2, 3, 64, 64))
+        tensor([0., 0.])
     """
 
     network: FeatureNetwork

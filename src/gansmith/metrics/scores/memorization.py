@@ -26,7 +26,12 @@ _WORST = 16  # Pairs shown.
 
 @dataclass(frozen=True)
 class Nearest:
-    """For each row the nearest other row: its distance and its number."""
+    """For each row the nearest other row: its distance and its number.
+
+    Example:
+        >>> nearest(torch.tensor([[0.0], [4.0]]), torch.tensor([[1.0], [5.0]])).index
+        tensor([0, 1])
+    """
 
     distance: Float[Tensor, " rows"]
     index: Int[Tensor, " rows"]
@@ -34,7 +39,7 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Memorization:
-    """What was found.
+    """The result of the test of copying.
 
     Attributes:
         z: of the three-sample test (Meehan, Chaudhuri, Dasgupta 2020): below zero, samples are nearer to the
@@ -45,6 +50,10 @@ class Memorization:
         worst: samples, nearest to a training picture first.
         copying: whether the test says that the generator copies.
         verdict: the same in words.
+
+    Example:
+        >>> found = memorization(torch.randn(50, 8), torch.randn(200, 8), torch.randn(50, 8))
+        >>> found.copying, found.verdict
     """
 
     z: Value

@@ -24,7 +24,13 @@ _POOR = 0.8  # Below that share of held-out images the classifier is no judge, a
 
 
 class KnownPictures(PictureSet, Protocol):
-    """Pictures whose labels or attributes are known."""
+    """Pictures whose labels or attributes are known.
+
+    Example:
+        >>> pictures: KnownPictures = DataPictures(data, "toy", data.fingerprint, torch.arange(8))
+        >>> pictures.columns(["labels"])["labels"].shape
+        torch.Size([8])
+    """
 
     def columns(self, names: Sequence[str]) -> Mapping[str, Tensor]:
         """Those columns of all pictures."""

@@ -30,7 +30,13 @@ _EDGE = 1e-10  # How near the angles come to 0 and 90 degrees.
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Points of a precision-recall curve, from recall alone to precision alone; both in [0, 1]."""
+    """Points of a precision-recall curve, from recall alone to precision alone; both in [0, 1].
+
+    Example:
+        >>> same = torch.tensor([5.0, 5.0])
+        >>> round(curve(same, same).best(8), 2)
+        1.0
+    """
 
     precision: Float64[Tensor, " angles"]
     recall: Float64[Tensor, " angles"]
@@ -44,7 +50,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Prd:
-    """The curve to plot, and its two numbers."""
+    """The curve to plot, and its two numbers.
+
+    Example:
+        >>> found = prd(torch.randn(200, 8), torch.randn(200, 8))
+        >>> found.values["prd_f_8"].value
+    """
 
     curve: Curve
     values: Result  # prd_f_8 (mostly recall) and prd_f_1_8 (mostly precision).
@@ -57,7 +68,7 @@ def curve(fake: Tensor, real: Tensor, angles: int = ANGLES) -> Curve:
     and q the made distribution.
 
     Args:
-        made: counts or shares [cells], none negative, not all zero.
+        fake: counts or shares [cells], none negative, not all zero.
         real: counts or shares [cells].
         angles: points of the curve; at least 3.
 

@@ -57,12 +57,17 @@ def _blurred(pictures: Level) -> Level:
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """What is kept of a set of pictures.
+    """Patches of a set of pictures, at several sizes.
 
     levels: shorter side of a level in pixels -> its patches, [pictures * per_picture, channels * 49], those
         of one picture together.
     per_picture: patches of a picture.
     pictures: how many pictures they are from.
+
+    Example:
+        >>> collector = PatchCollector(count=4)
+        >>> collector.add(torch.zeros(4, 3, 32, 32, dtype=torch.uint8))
+        >>> collector.patches().levels[32].shape
     """
 
     levels: Mapping[int, Float[Tensor, "patches numbers"]]
@@ -81,6 +86,12 @@ class PatchCollector:
         seed: of the places.
         budget: patches kept of each level; of up to 1,024 pictures 128 a picture, of more as many as
             the budget allows, and of more pictures than the budget one patch of every so many.
+
+    Example:
+        >>> collector = PatchCollector(count=4)
+        >>> collector.add(torch.zeros(4, 3, 32, 32, dtype=torch.uint8))
+        >>> collector.patches().pictures
+        4
     """
 
     def __init__(self, count: int, *, seed: int = 0, budget: int = BUDGET) -> None:

@@ -7,7 +7,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Advice:
-    """What to try, in settings that the recipe has."""
+    """Words what to try against an illness as ``--set`` options that the recipe has.
+
+    Example:
+        >>> Advice({"optimizers.critic.lr": 2e-4}).calmer("critic")
+    """
 
     settings: Mapping[str, Any]
 

@@ -44,13 +44,18 @@ LONGEST = 200_000  # Images; in a long run nobody should wait for a share of it.
 
 
 class HealthMonitor:
-    """Reads rows of numbers in order and tells of each illness when it begins, and again if it comes back.
+    """Reads rows of numbers in order and reports each illness when it begins, and again if it comes back.
 
     Args:
         total_images: of the run.
         picture_every: images between two looks at pictures.
         settings: the recipe with dotted names (``{"optimizers.generator.lr": 2e-4}``), so that an alarm can
             name settings that exist, with values; without it the advice is general.
+
+    Example:
+        >>> monitor = HealthMonitor(total_images=200_000, picture_every=5_000)
+        >>> monitor.look({"images": 6_400, "generator/loss": 0.7})
+        []
     """
 
     def __init__(
