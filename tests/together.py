@@ -133,7 +133,14 @@ def rows(
     recipe: Recipe, world: World = SINGLE_PROCESS, loaded: Sequence[dict[str, torch.Tensor]] = ()
 ) -> Rows:
     """All steps, or the last one after a state was loaded."""
-    loader = Loader(everything(64), recipe.method.batch_type, recipe.data, 0, CPU, world.rank_and_size)
+    loader = Loader(
+        everything(64, shrink=recipe.spec().source_shrink),
+        recipe.method.batch_type,
+        recipe.data,
+        0,
+        CPU,
+        world.rank_and_size,
+    )
     trainer = Trainer(recipe, loader, CPU, world=world)
     for state in loaded:
         trainer.load(state, (STEPS - 1) * BATCH)

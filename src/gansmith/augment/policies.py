@@ -196,7 +196,7 @@ def _geometry(noise: Noise, images: Images, pixels: Tensor, rest: Tensor) -> Ten
     def turned(angle: Tensor) -> Tensor:
         return rows(angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero)
 
-    mirror = maybe(0, pixels, 1.0 - 2.0 * (u[:, 0] < 0.5).float(), one)
+    mirror = maybe(0, pixels, 1.0 - 2.0 * (u[:, 0] < 0.5).to(u.dtype), one)
     quarters = maybe(1, pixels, (4.0 * u[:, 1]).floor(), zero)
     if height != width:  # A quarter turn would not fit.
         quarters = quarters - quarters.remainder(2.0)
@@ -218,16 +218,15 @@ def _geometry(noise: Noise, images: Images, pixels: Tensor, rest: Tensor) -> Ten
 def _colors(noise: Noise, channels: int, p: Tensor) -> Tensor:
     """[batch, channels, channels + 1], operations in the order of Karras 2020, appendix B."""
     u, normal, chance = noise.uniform(2), noise.normal(3), noise.uniform(5)
-    active = (chance < p).float()
-    same = torch.eye(4, device=u.device).expand(len(u), 4, 4)
-    axis = torch.tensor([1.0, 1.0, 1.0, 0.0], device=u.device) / math.sqrt(3.0)
+    active = (chance < p).to(u.dtype)
+    same = torch.eye(4).to(u).expand(len(u), 4, 4)
+    axis = u.new_tensor([1.0, 1.0, 1.0, 0.0]) / math.sqrt(3.0)
     along = torch.outer(axis, axis)  # The part of a colour that is its brightness.
-    rest = torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.0], device=u.device)) - along
-    cross = torch.zeros(4, 4, device=u.device)  # v -> axis x v.
-    cross[:3, :3] = torch.tensor(
-        [[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=u.device
-    ) / math.sqrt(3.0)
-    last = torch.diag(torch.tensor([0.0, 0.0, 0.0, 1.0], device=u.device))
+    rest = torch.diag(u.new_tensor([1.0, 1.0, 1.0, 0.0])) - along
+    cross = u.new_zeros(4, 4)  # v -> axis x v.
+    turn = u.new_tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
+    cross[:3, :3] = turn / math.sqrt(3.0)
+    last = torch.diag(u.new_tensor([0.0, 0.0, 0.0, 1.0]))
 
     def each(numbers: Tensor) -> Tensor:
         return numbers[:, None, None]

@@ -347,7 +347,7 @@ DAMAGE = {
     "width": (described(lambda told: told.update(caption_bytes="9")), r"\(caption_bytes\)"),
     "no pictures": (described(lambda told: told["columns"].pop("images")), "no pictures"),
     "odd column": (described(lambda told: told["columns"].update(labels=3)), "labels.npy holds"),
-    "other column": (described(lambda told: told["columns"].update({"../x": {}})), "x.npy cannot be read"),
+    "other column": (described(lambda told: told["columns"].update({"../x": {}})), r"\(columns\)"),
     "no images": (lambda root: (root / "images.npy").unlink(), "images.npy cannot be read"),
     "no names": (lambda root: (root / "names.npy").unlink(), "names.npy cannot be read"),
     "no text": (lambda root: (root / "names.utf8").unlink(), "names.utf8 cannot be read"),

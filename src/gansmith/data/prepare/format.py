@@ -188,6 +188,34 @@ class PreparedFolder:
             )
         return array
 
+    def _check_facts(self) -> None:
+        """Columns of facts are of their kinds, and agree with the names of what they count."""
+        told = self.description
+        for name, (kind, dimensions) in _KINDS.items():
+            array = self.arrays.get(name)
+            if array is not None and (str(array.dtype) != kind or array.ndim != dimensions):
+                raise self._damaged(f"{name} are {kind} with {dimensions} dimensions, not {_shaped(array)}")
+        for name in ("label_names", "attribute_names", "landmark_names"):
+            if not all(isinstance(each, str) for each in told[name]):
+                raise self._damaged(f"{name} are texts")
+        self._check_against_names()
+
+    def _check_against_names(self) -> None:
+        told = self.description
+        labels, attributes = self.arrays.get("labels"), self.arrays.get("attributes")
+        if labels is not None and len(labels):
+            low, high = int(labels.min()), int(labels.max())
+            if low < 0 or high >= (len(told["label_names"]) or high + 1):
+                raise self._damaged(f"labels from {low} to {high}, of {len(told['label_names'])} classes")
+        if attributes is not None and attributes.shape[1] != len(told["attribute_names"]):
+            raise self._damaged(f"{attributes.shape[1]} attributes with other names")
+        landmarks = self.arrays.get("landmarks")
+        if landmarks is not None and landmarks.shape[2] != 2:
+            raise self._damaged("landmarks are pairs of numbers")
+
+    def _damaged(self, why: str) -> DataError:
+        return DataError(f"{self.path} is damaged: {why}. Prepare the set again.")
+
     def _check(self) -> None:
         """Pictures are pictures, and all columns are of one length."""
         lengths = {"names": len(self.names), **{name: len(array) for name, array in self.arrays.items()}}
@@ -197,6 +225,7 @@ class PreparedFolder:
             raise DataError(
                 f"{self.path} is damaged: its columns differ in length ({lengths}). Prepare the set again."
             )
+        self._check_facts()
         for name in PICTURE_COLUMNS:
             array = self.arrays.get(name)
             if array is not None and (
@@ -207,6 +236,14 @@ class PreparedFolder:
                     f"{name}.npy with {_shaped(array)}. Prepare the set again."
                 )
 
+
+_KINDS: Mapping[str, tuple[str, int]] = {
+    "labels": ("int64", 1),
+    "attributes": ("uint8", 2),
+    "landmarks": ("float32", 3),
+    "held_out": ("bool", 1),
+}
+"""Column of facts -> its type and number of dimensions."""
 
 _FACTS = ("labels", "attributes", "landmarks", "held_out")
 
@@ -251,6 +288,8 @@ def _described(path: Path) -> dict[str, Any]:
             f"{VERSION}. Prepare the pictures again, or update gansmith."
         )
     missing = [key for key, kind in _PARTS.items() if not isinstance(told.get(key), kind)]
+    if not missing and not set(told["columns"]) <= {*_FACTS, *PICTURE_COLUMNS}:
+        missing = ["columns"]
     if missing or not any(name in told["columns"] for name in PICTURE_COLUMNS):
         raise DataError(
             f"{file} is incomplete or damaged ({', '.join(missing) or 'no pictures'}). Prepare the set again."

@@ -90,11 +90,13 @@ def _from_pickle(path: Path) -> _Batch:
     if path.stat().st_size > _LARGEST:
         raise DataError(f"more than {_LARGEST:,} bytes; not a file of CIFAR-10")
     given = read_plain_pickle(path.read_bytes())
-    table = {_text(key): value for key, value in given.items()} if isinstance(given, dict) else {}
+    table = _named(given) if isinstance(given, dict) else {}
     data, labels = table.get("data"), table.get("labels")
     pixels = data.data if isinstance(data, PlainArray) else b""
     if not isinstance(labels, list) or not all(type(label) is int for label in labels) or not labels:
         raise DataError("it has no list of labels")
+    if not 0 <= min(labels) <= max(labels) < len(_NAMES):  # Before they are numbers of 64 bits.
+        raise DataError(f"labels that are not 0 to {len(_NAMES) - 1}")
     if len(pixels) != len(labels) * _PIXELS:
         raise DataError(f"{len(pixels):,} bytes of pixels for {len(labels):,} labels")
     checked = _checked(np.array(labels, dtype=np.int64))
@@ -109,8 +111,10 @@ def _checked(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return labels
 
 
-def _text(key: object) -> str:
-    return key.decode("latin-1") if isinstance(key, bytes) else str(key)
+def _named(given: dict[Any, Any]) -> dict[str, Any]:
+    """What a table holds under names; a key may be anything, and to write it out may take for ever."""
+    texts = {key.decode("latin-1") if isinstance(key, bytes) else key: value for key, value in given.items()}
+    return {key: value for key, value in texts.items() if isinstance(key, str)}
 
 
 # --- Pickles ------------------------------------------------------------------------------------------

@@ -49,8 +49,13 @@ def layout_of(schema: Any, label: str | None = None) -> Layout:
         label=label,
         caption=_first(_CAPTIONS, kinds, lambda name: name in _CAPTIONS and "string" in kinds[name]),
         attributes=tuple(name for name, kind in kinds.items() if kind == "bool" and name != label),
-        label_names=tuple(str(name) for name in features.get(label, {}).get("names") or ()),
+        label_names=_names(features.get(label, {}).get("names")),
     )
+
+
+def _names(given: object) -> tuple[str, ...]:
+    """The names of classes; nothing where something else is said."""
+    return tuple(map(str, given)) if isinstance(given, list) else ()
 
 
 def _label(kinds: Mapping[str, str], features: Mapping[str, dict[str, Any]]) -> str:
