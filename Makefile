@@ -8,7 +8,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slow gpu format lint types check clean bench
+export FUZZ_SEED FUZZ_COUNT
+
+.PHONY: demo test slow fuzz gpu format lint types check clean bench
 
 demo: $(STAMP)
 	$(BIN)/gansmith demo
@@ -18,6 +20,10 @@ test: $(STAMP)
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+# Seeded mutations of the files that are read: make fuzz FUZZ_SEED=1 FUZZ_COUNT=500
+fuzz: $(STAMP)
+	$(BIN)/python -m pytest -m slow -s tests/test_fuzz.py
 
 gpu: $(STAMP)
 	$(BIN)/python -m pytest -m gpu
