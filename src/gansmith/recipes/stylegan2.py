@@ -64,7 +64,7 @@ def _small(size: int, images: int) -> Recipe:
     return replace(
         recipe,
         name=f"stylegan2-{size}-small",
-        about=f"StyleGAN2 at {size} px, narrow, for minutes on a processor.",
+        about=f"StyleGAN2 at {size} px, narrow, for half an hour on a processor.",
         train=replace(recipe.train, average=average),
     )
 
