@@ -6,6 +6,7 @@ from typing import Any
 
 from gansmith.core.noise import Noise
 from gansmith.core.tensors import Images, Latents, Scores
+from gansmith.errors import at_least
 from gansmith.methods.base import B, P
 from gansmith.methods.latent import LatentMethod
 from gansmith.networks.bundle import Pair
@@ -24,6 +25,9 @@ class PairMethod(LatentMethod[Pair, B, P]):
     """
 
     latent: int = 100  # Numbers in z.
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "latent")
 
     def players(self) -> Mapping[str, tuple[str, ...]]:
         return {"discriminator": ("discriminator",), "generator": ("generator",)}
