@@ -1,4 +1,4 @@
-"""gansmith: from a folder of pictures to a generator you can trust, explore and ship."""
+"""gansmith: from a folder of images to a generator you can trust, explore and ship."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

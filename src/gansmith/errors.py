@@ -2,7 +2,7 @@
 
 GansmithError
 ├── SettingError         a value in a recipe or behind --set
-├── DataError            pictures, labels, data sets
+├── DataError            images, labels, data sets
 ├── RunError             a run directory: in use, different, not there
 ├── CheckpointError      a checkpoint file: damaged, foreign, unsafe
 ├── TrainingError        training itself went wrong (a loss became NaN)

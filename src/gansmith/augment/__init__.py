@@ -1,1 +1,1 @@
-"""What is done to images before a critic sees them, real and made ones alike."""
+"""What is done to images before a critic sees them, real and generated ones alike."""

@@ -1,4 +1,4 @@
-"""The verb ``evaluate``: numbers about a model or pictures against pictures."""
+"""The verb ``evaluate``: numbers about a model or images against images."""
 
 import json
 from pathlib import Path
@@ -40,11 +40,11 @@ from gansmith.errors import SettingError
 def evaluate(fake: str, real: str, as_json: bool, **asked: Any) -> None:
     r"""Numbers about A against B, each with its interval and what it means.
 
-    A and B are a run, a checkpoint, pictures (a folder, zip, tar, prepared set or built-in name), or saved
-    statistics. A model and a folder of its pictures give the same numbers. Metrics: fid, fid_infinity, kid,
+    A and B are a run, a checkpoint, images (a folder, zip, tar, prepared set or built-in name), or saved
+    statistics. A model and a folder of its images give the same numbers. Metrics: fid, fid_infinity, kid,
     is, pr (precision and recall), prdc (density and coverage, too), prd (the curve), swd, ms_ssim, ppl; of
     pairs l1, psnr, ssim, lpips, psnr_y, ssim_y;
-    memorization, critic_auc (what the run's own critic says of held-out pictures and of its own), modes (of
+    memorization, critic_auc (what the run's own critic says of held-out images and of its own), modes (of
     stacked-mnist); of conditional models class_fid (within classes) and obedience (is what was asked for
     what is seen?).
 

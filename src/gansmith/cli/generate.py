@@ -1,4 +1,4 @@
-"""The verb ``generate``: pictures from a trained model."""
+"""The verb ``generate``: images from a trained model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @with_code
 @on_device
 def generate(model: str, out: str, seeds: str, batch: int, **asked: Any) -> None:
-    """Make pictures from seeds: one seed is one picture, whatever the batch or the number asked for.
+    """Make images from seeds: one seed is one image, whatever the batch or the number asked for.
 
     MODEL is a run directory, a checkpoint file, or weights of a DCGAN made elsewhere (.pt, .pth). What a
     conditional model is not asked for is drawn by the seed, as often as in the training data.

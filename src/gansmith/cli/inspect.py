@@ -31,7 +31,7 @@ def inspect_(
     as_json: bool,
     **asked: Any,
 ) -> None:
-    """Report on pictures before training: sizes, kinds, duplicates, blur, labels; with plain advice."""
+    """Report on images before training: sizes, kinds, duplicates, blur, labels; with plain advice."""
     from gansmith.core.files import check_outside_data
     from gansmith.data.inspect.inspect import inspect, write_sheet
     from gansmith.data.inspect.report import as_json as tree

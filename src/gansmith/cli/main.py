@@ -61,7 +61,7 @@ class _Verbs(click.Group):
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="gansmith")
 def cli() -> None:
-    r"""From a folder of pictures to a generator you can trust, explore and ship.
+    r"""From a folder of images to a generator you can trust, explore and ship.
 
     \b
     gansmith demo                                     faces in two and a half minutes, on any machine

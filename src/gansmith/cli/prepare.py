@@ -53,7 +53,7 @@ def _faces_options(command: Any) -> Any:
 
 
 def with_pairs(command: Any) -> Any:
-    """Options of verbs that take pairs of pictures."""
+    """Options of verbs that take pairs of images."""
     for option in (
         click.option(
             "--pairs",
@@ -122,7 +122,7 @@ def _source_options(command: Any) -> Any:
 @with_workers
 @with_json
 def prepare(src: str, dest: str, as_json: bool, **asked: Any) -> None:
-    r"""Bring any pictures into one form, once: a prepared set that opens at once. SRC is never written to.
+    r"""Bring any images into one form, once: a prepared set that opens at once. SRC is never written to.
 
     SRC is a folder in any nesting, a zip or tar, a video or a folder of videos, WebDataset shards, a Hugging
     Face data set, or a built-in name. The same command goes on after an interruption.

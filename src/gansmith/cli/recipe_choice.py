@@ -1,4 +1,4 @@
-"""Which recipe a command means, and the pictures for it: what the verbs that train have in common."""
+"""Which recipe a command means, and the images for it: what the verbs that train have in common."""
 
 from collections.abc import Sequence
 
@@ -18,10 +18,10 @@ _NAMED = 5  # Refused files in a message.
 
 
 def default_name(data: str, device: str) -> tuple[str, str]:
-    """The recipe for pictures about which nothing was asked, and why, in a sentence without its stop.
+    """The recipe for images about which nothing was asked, and why, in a sentence without its stop.
 
     Raises:
-        DataError: there is nothing of that name, or no readable picture in it.
+        DataError: there is nothing of that name, or no readable image in it.
         SettingError: the device is not on this machine.
     """
     facts = describe_source(data)
@@ -61,7 +61,7 @@ def open_pictures(data: str, recipe: Recipe, all_listed: str, quiet: bool = Fals
         quiet: say nothing, for all processes but the first.
 
     Raises:
-        DataError: there is nothing of that name, or no picture in it.
+        DataError: there is nothing of that name, or no image in it.
     """
     fields = recipe.method.batch_type._fields
     opened = open_data(

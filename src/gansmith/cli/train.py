@@ -98,7 +98,7 @@ def train(
 ) -> None:
     r"""Train a recipe on DATA in a run directory, or resume the run that is there.
 
-    DATA is a folder of pictures, a zip of them, or a built-in name such as demo-faces, digits or mnist.
+    DATA is a folder of images, a zip of them, or a built-in name such as demo-faces, digits or mnist.
 
     \b
     gansmith train my_pictures --run runs/one

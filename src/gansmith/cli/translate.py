@@ -1,4 +1,4 @@
-"""The verb ``translate``: pictures from pictures."""
+"""The verb ``translate``: images from images."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import click
 
 from gansmith.cli.options import Verb, given, import_code, on_device, with_code
 
-_NAMED = 5  # Pictures left out that are named one by one.
+_NAMED = 5  # Images left out that are named one by one.
 
 
 @click.command("translate", cls=Verb)
@@ -33,10 +33,10 @@ _NAMED = 5  # Pictures left out that are named one by one.
 @with_code
 @on_device
 def translate_(model: str, src: str, out: str, **asked: Any) -> None:
-    r"""Make pictures out of pictures with a model that was trained to, such as pix2pix or CycleGAN.
+    r"""Make images out of images with a model that was trained to, such as pix2pix or CycleGAN.
 
-    MODEL is a run or a checkpoint. SRC is a picture, a folder in any nesting, a zip or tar, or a prepared
-    set, and only ever read. Names are kept; every result is a PNG marked as made by a model. Pictures of any
+    MODEL is a run or a checkpoint. SRC is an image, a folder in any nesting, a zip or tar, or a prepared
+    set, and only ever read. Names are kept; every result is a PNG marked as made by a model. Images of any
     size: larger ones in overlapping tiles. The same command goes on after an interruption.
 
     \b

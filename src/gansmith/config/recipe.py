@@ -1,4 +1,4 @@
-"""A recipe is one experiment as a value: a method, how pictures come in, and the training numbers."""
+"""A recipe is one experiment as a value: a method, how images come in, and the training numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

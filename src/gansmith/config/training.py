@@ -62,8 +62,8 @@ class EngineConfig:
         >>> TrainConfig(engine=EngineConfig(micro_batch=16, compile="on"))
     """
 
-    micro_batch: int | None = None  # Pictures a process works on at a time; None: as many as fit.
-    layout: Layout = "auto"  # Of pictures in memory; auto: channels_last, but on Apple's GPUs.
+    micro_batch: int | None = None  # Images a process works on at a time; None: as many as fit.
+    layout: Layout = "auto"  # Of images in memory; auto: channels_last, but on Apple's GPUs.
     tf32: bool | None = None  # Ten-bit products on NVIDIA's GPUs; None: wherever precision is bfloat16.
     keep_memory: bool = True  # Tensors reuse what earlier ones gave back: on Linux, for a processor's work.
     compile: Compile = "auto"  # torch.compile of the networks; graphs: with CUDA graphs; auto: off.
@@ -85,7 +85,7 @@ class TrainConfig:
     images: int = 200_000
     batch: int = 64
     seed: int = 0
-    average: Average | None = Average()  # None: pictures come from the weights of the last step.
+    average: Average | None = Average()  # None: images come from the weights of the last step.
     averaged: tuple[str, ...] = ("generator",)  # Networks of the bundle that are averaged.
     precision: Precision = "auto"  # bfloat16 where the machine has it in hardware, else float32.
     log_every: int = 640

@@ -64,7 +64,7 @@ def summary(row: Mapping[str, float]) -> str:
 
 
 def _waiting(row: Mapping[str, float]) -> str:
-    """How much of the time training waited for pictures."""
+    """How much of the time training waited for images."""
     return f"data wait {100 * row.get('data_wait', 0.0):.0f} %"
 
 

@@ -24,7 +24,7 @@ def storage_error(path: Path, problem: OSError, so_far: str = "") -> StorageErro
 
 
 def check_outside_data(path: Path, *places: str) -> None:
-    """Raise where a file to be written is, or lies in, what pictures are read from.
+    """Raise where a file to be written is, or lies in, what images are read from.
 
     Args:
         path: of the file or folder to be written.

@@ -1,4 +1,4 @@
-"""A picture size and the ways another shape is brought to it."""
+"""An image size and the ways another shape is brought to it."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -15,7 +15,7 @@ MOST_BYTES = 4 * 2**20
 """Of a recipe, a description, a line: far more than any has."""
 
 MOST_LISTED = 64 * 2**20
-"""Of a file that lists pictures, such as those left out of a set."""
+"""Of a file that lists images, such as those left out of a set."""
 
 DEEPEST = 64
 """Lists and objects within each other."""

@@ -1,4 +1,4 @@
-"""Randomness that belongs to a picture: one seed is one picture, whatever the batch or the device."""
+"""Randomness that belongs to an image: one seed is one image, whatever the batch or the device."""
 
 import hashlib
 import math
@@ -53,14 +53,14 @@ def mix_seeds(*parts: int) -> int:
 
 
 class Noise:
-    """A stream of random numbers for each picture of a batch.
+    """A stream of random numbers for each image of a batch.
 
     Drawing is counter-based: the numbers are a function of (seed, position in the stream), so a
-    picture keeps its noise when the batch around it changes, and nothing has to be saved to resume.
+    image keeps its noise when the batch around it changes, and nothing has to be saved to resume.
     Draws in one order give one result; each draw continues where the last one stopped.
 
     Args:
-        seeds: one seed per picture, int64, non-negative.
+        seeds: one seed per image, int64, non-negative.
         cache: where ``cached`` keeps its results, shared by all noises that are given it; None: nowhere.
 
     Example:
@@ -85,7 +85,7 @@ class Noise:
         return len(self.seeds)
 
     def each(self, step: int) -> "Noise":
-        """The streams of every ``step``-th picture alone, from where they stand; this one stays put."""
+        """The streams of every ``step``-th image alone, from where they stand; this one stays put."""
         part = Noise(self.seeds[::step])
         part._position = self._position
         return part

@@ -1,4 +1,4 @@
-"""Pictures with mean 0 and variance 1 in each channel, as networks may want them, and back again."""
+"""Images with mean 0 and variance 1 in each channel, as networks may want them, and back again."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from gansmith.core.tensors import Images
 from gansmith.errors import DataError
 
 Group = UInt8[Tensor, "_ _ _ _"]
-"""Some pictures, bytes [n, channels, height, width]; other groups may have other sizes."""
+"""Some images, bytes [n, channels, height, width]; other groups may have other sizes."""
 
 _LEVELS = 256
 _COLOURS = ("red", "green", "blue")
@@ -21,7 +21,7 @@ _COLOURS = ("red", "green", "blue")
 
 @dataclass(frozen=True)
 class Scale:
-    """An affine scale for each channel: ``network = (picture - mean) / std``, pictures in [-1, 1].
+    """An affine scale for each channel: ``network = (picture - mean) / std``, images in [-1, 1].
 
     Raises:
         DataError: the two do not have one finite number for each channel, or a std is not positive.
@@ -43,7 +43,7 @@ class Scale:
             )
 
     def to_network(self, images: Images) -> Images:
-        """Pictures in [-1, 1] -> numbers of mean 0 and variance 1, which reach beyond -1 and 1."""
+        """Images in [-1, 1] -> numbers of mean 0 and variance 1, which reach beyond -1 and 1."""
         mean, std = self._tensors(images)
         return (images - mean) / std
 
@@ -81,16 +81,16 @@ class Scale:
 
 
 def measure(pictures: Iterable[Group]) -> Scale:
-    """The scale of these pictures, over all pixels of each channel, in one pass and constant memory.
+    """The scale of these images, over all pixels of each channel, in one pass and constant memory.
 
-    Levels are counted, so the result is exact and does not depend on how the pictures are grouped or
-    ordered. Measure training pictures only: what is held out must not leak.
+    Levels are counted, so the result is exact and does not depend on how the images are grouped or
+    ordered. Measure training images only: what is held out must not leak.
 
     Args:
-        pictures: groups of pictures, all with the same number of channels.
+        images: groups of images, all with the same number of channels.
 
     Raises:
-        DataError: no pictures, groups of unlike channels, or a channel that never varies.
+        DataError: no images, groups of unlike channels, or a channel that never varies.
     """
     counts: Tensor | None = None
     for group in pictures:

@@ -8,7 +8,7 @@ class Progress:
     """The position of a run; everything that changes during training is a function of it.
 
     Images count once per step, however many turns and critic moves the step has: with five critic
-    moves the critics have met five times as many pictures as ``images`` says.
+    moves the critics have met five times as many images as ``images`` says.
 
     Example:
         >>> Progress(images=6400, total_images=12_800, batch=64).fraction
@@ -18,7 +18,7 @@ class Progress:
     images: int = 0
     total_images: int = 1
     batch: int = 1
-    data_images: int = 1  # Pictures in the training split.
+    data_images: int = 1  # Images in the training split.
 
     @property
     def step(self) -> int:
@@ -32,5 +32,5 @@ class Progress:
 
     @property
     def epoch(self) -> float:
-        """Passes over the training pictures so far."""
+        """Passes over the training images so far."""
         return self.images / max(self.data_images, 1)

@@ -7,10 +7,10 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 Images = Float[Tensor, "batch channels height width"]
-"""Pictures as networks see them, float in [-1, 1]."""
+"""Images as networks see them, float in [-1, 1]."""
 
 BytePictures = UInt8[Tensor, "batch channels height width"]
-"""Pictures as files hold them, 0..255."""
+"""Images as files hold them, 0..255."""
 
 Scores = Float[Tensor, "batch *patches"]
 """One number per image, or per patch of it, from a critic, before any sigmoid: higher means more real."""
@@ -19,10 +19,10 @@ Latents = Float[Tensor, "batch *latent"]
 """What a generator starts from: [batch, numbers], or [batch, layers, numbers] in a space like w+."""
 
 Labels = Int[Tensor, " batch"]
-"""One class number per picture."""
+"""One class number per image."""
 
 Attributes = UInt8[Tensor, "batch attributes"]
-"""Facts that hold (1) or do not (0), per picture."""
+"""Facts that hold (1) or do not (0), per image."""
 
 Landmarks = Float[Tensor, "batch points 2"]
 """x and y of points in pixels; the middle of the first pixel is at (0.5, 0.5)."""
@@ -31,7 +31,7 @@ Captions = UInt8[Tensor, "batch length"]
 """Sentences as UTF-8, zeros behind their end."""
 
 Seeds = Int[Tensor, " batch"]
-"""One seed per picture, int64."""
+"""One seed per image, int64."""
 
 Scalar = Float[Tensor, ""]
 """A loss."""

@@ -1,1 +1,1 @@
-"""Pictures and what is known of them: reading, preparing, inspecting, loading."""
+"""Images and what is known of them: reading, preparing, inspecting, loading."""

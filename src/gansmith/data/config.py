@@ -1,4 +1,4 @@
-"""How pictures are brought into the form the networks train on."""
+"""How images are brought into the form the networks train on."""
 
 from dataclasses import dataclass
 
@@ -11,28 +11,28 @@ from gansmith.errors import SettingError
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """How pictures are brought into the form the networks train on."""
+    """How images are brought into the form the networks train on."""
 
     size: Size = Size(64, 64)
-    channels: int | None = None  # None: 1 where every picture is grey, else 3.
+    channels: int | None = None  # None: 1 where every image is grey, else 3.
     source_channels: int | None = None  # Of the sources of pairs; None: as many as of the targets.
     fit: Fit = "crop"  # How another shape becomes this one: cut the centre, pad with the edge, or squeeze.
-    box: Box | None = None  # Left, top, right, bottom: cut out of every picture before.
-    mirror: bool = False  # Half of the pictures flipped left to right.
-    augment: Augment = Augment()  # What else chance does to training pictures.
+    box: Box | None = None  # Left, top, right, bottom: cut out of every image before.
+    mirror: bool = False  # Half of the images flipped left to right.
+    augment: Augment = Augment()  # What else chance does to training images.
     standardize: bool = False  # Mean 0 and variance 1 in each channel, instead of [-1, 1].
-    scale: Scale | None = None  # Measured on the training pictures when a run with standardize begins.
-    label: str | None = None  # The column of a table beside the pictures that is the class.
+    scale: Scale | None = None  # Measured on the training images when a run with standardize begins.
+    label: str | None = None  # The column of a table beside the images that is the class.
     pairs: PairKind | None = None  # How pairs are stored or made; None: it is seen how they are stored.
     between: tuple[str, str] | None = None  # The folders of sources and targets, where there are others.
     swap: bool = False  # Sources become targets and targets sources.
     domains: tuple[str, str] | None = None  # The two labels of a method that translates without pairs.
-    second: str | None = None  # Where the second domain's pictures are, if not in the same data.
+    second: str | None = None  # Where the second domain's images are, if not in the same data.
     classes: tuple[str, ...] = ()  # Names of the labels a method trains on; filled from the data.
     attributes: tuple[str, ...] = ()  # Likewise, of attributes.
     landmarks: int = 0  # Points of an image, where a method trains on them; filled from the data.
     caption_length: int = 0  # Bytes of the longest caption, likewise.
-    validation: float = 0.05  # Share of the pictures held out, never trained on.
+    validation: float = 0.05  # Share of the images held out, never trained on.
 
     def __post_init__(self) -> None:
         if self.channels not in (None, 1, 3):

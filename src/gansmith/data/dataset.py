@@ -1,4 +1,4 @@
-"""What training needs of a data set: columns of facts, one row per picture, fetched by number."""
+"""What training needs of a data set: columns of facts, one row per image, fetched by number."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class DatasetInfo:
     label_names: tuple[str, ...] = ()
     attribute_names: tuple[str, ...] = ()
     landmark_names: tuple[str, ...] = ()
-    licence: str | None = None  # Of the pictures, in words; None where nobody said.
+    licence: str | None = None  # Of the images, in words; None where nobody said.
 
     @classmethod
     def of(cls, facts: Facts) -> "DatasetInfo":
@@ -31,16 +31,16 @@ class DatasetInfo:
 
 @runtime_checkable
 class DataSet(Protocol):
-    """Pictures of one size with their facts.
+    """Images of one size with their facts.
 
-    Columns are tensors with one row per picture. ``images`` is uint8 [n, C, H, W] and always there;
+    Columns are tensors with one row per image. ``images`` is uint8 [n, C, H, W] and always there;
     ``labels`` (int64 [n]), ``attributes`` (uint8 [n, a]) and ``landmarks`` (float32 [n, points, 2],
     x and y in pixels) are there where they are known. Any further column is allowed: a method asks
     for columns by the field names of its batch.
     """
 
     name: str
-    fingerprint: str  # Changes when the pictures do; stored in the run so that a resume can notice.
+    fingerprint: str  # Changes when the images do; stored in the run so that a resume can notice.
     refused: tuple[Refused, ...]
     info: "DatasetInfo"
     in_arrays: bool  # Whether rows lie ready: no decoding, no drawing.
@@ -58,14 +58,14 @@ class DataSet(Protocol):
 
 
 def rows_of(column: Tensor, rows: Tensor) -> Tensor:
-    """Those rows of a column; pictures that lie as rows of pixels (channels_last) stay so, and copy fast."""
+    """Those rows of a column; images that lie as rows of pixels (channels_last) stay so, and copy fast."""
     if column.dim() != 4 or column.is_contiguous():
         return column.index_select(0, rows)
     return column.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
 
 
 def joined(parts: Sequence[Tensor]) -> Tensor:
-    """Parts of a column as one; pictures as rows of pixels."""
+    """Parts of a column as one; images as rows of pixels."""
     whole = torch.cat(list(parts))
     return whole.contiguous(memory_format=torch.channels_last) if whole.dim() == 4 else whole
 
@@ -76,7 +76,7 @@ class MemoryDataSet:
     Args:
         name: what the user called it.
         columns: column name -> tensor; all with the same number of rows.
-        fingerprint: changes when the pictures do.
+        fingerprint: changes when the images do.
         refused: files left out on the way here.
         info: what is known of it as a whole.
     """
@@ -119,9 +119,9 @@ class GrowingDataSet:
 
     Args:
         name: what the user called it.
-        length: number of pictures.
-        make: picture number -> its row, the same columns each time.
-        fingerprint: changes when the pictures do.
+        length: number of images.
+        make: image number -> its row, the same columns each time.
+        fingerprint: changes when the images do.
         info: what is known of it as a whole.
     """
 
@@ -159,7 +159,7 @@ class GrowingDataSet:
 
 @runtime_checkable
 class Maker(Protocol):
-    """Makes the row of one picture."""
+    """Makes the row of one image."""
 
     def __call__(self, index: int) -> Mapping[str, Tensor]:
         """Column name -> the row, without a batch dimension."""

@@ -1,4 +1,4 @@
-"""Picture files -> a data set: decoded into memory where they fit, else decoded when asked for."""
+"""Image files -> a data set: decoded into memory where they fit, else decoded when asked for."""
 
 import os
 import threading
@@ -31,17 +31,17 @@ ReportProgress = Callable[[int, int], None]
 """Called now and then with (files done, files in all)."""
 
 Row = tuple[Decoded, ...]
-"""The picture of a row, or the two of a pair."""
+"""The image of a row, or the two of a pair."""
 
-MEMORY_LIMIT = 4 * 2**30  # In bytes. Beyond this, or a third of what is free, pictures stay in their files.
-_HEADERS = 64  # Pictures looked at to answer questions about all.
+MEMORY_LIMIT = 4 * 2**30  # In bytes. Beyond this, or a third of what is free, images stay in their files.
+_HEADERS = 64  # Images looked at to answer questions about all.
 _CHUNK = 32  # Files in flight per thread; bounds the memory decoding needs besides the result.
-_RESIZED_AT_ONCE = 4096  # Pictures of an array, in float.
+_RESIZED_AT_ONCE = 4096  # Images of an array, in float.
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow computes it.
 
 
 def load(source: Source, config: DataConfig, *, progress: ReportProgress | None = None) -> DataSet:
-    """The pictures of a source at one size, with the labels and attributes the source knows.
+    """The images of a source at one size, with the labels and attributes the source knows.
 
     Rows follow ``source.names``. Files that cannot be used are left out (in memory) or replaced by the
     next good one (decoded when asked for), and listed in ``refused``.
@@ -54,7 +54,7 @@ def load(source: Source, config: DataConfig, *, progress: ReportProgress | None 
     Returns: a data set with ``images`` uint8 [n, channels, height, width].
 
     Raises:
-        DataError: there is no picture, or none can be used.
+        DataError: there is no image, or none can be used.
     """
     if not source.names:
         raise nothing_found(source)
@@ -67,13 +67,13 @@ def load(source: Source, config: DataConfig, *, progress: ReportProgress | None 
 
 
 def resolve_channels(source: Source) -> int:
-    """1 where all of up to 64 evenly spread pictures are grey by their headers, else 3."""
+    """1 where all of up to 64 evenly spread images are grey by their headers, else 3."""
     headers = some_headers(source)
     return 1 if headers and all(header.grey for header in headers) else 3
 
 
 def some_headers(source: Source) -> list[Header]:
-    """The headers of up to 64 evenly spread pictures; those that cannot be read are left out."""
+    """The headers of up to 64 evenly spread images; those that cannot be read are left out."""
     count = min(len(source.names), _HEADERS)
     headers: list[Header] = []
     for place in range(count):
@@ -85,7 +85,7 @@ def some_headers(source: Source) -> list[Header]:
 
 
 def from_array(name: str, pictures: BytePictures, labels: Labels, config: DataConfig) -> MemoryDataSet:
-    """A data set out of pictures that are one array already, brought to the form of ``config``."""
+    """A data set out of images that are one array already, brought to the form of ``config``."""
     pictures = with_channels(pictures, config.channels or pictures.shape[1])
     images = torch.cat(
         [fitted(part, config.size, config.fit) for part in torch.split(pictures, _RESIZED_AT_ONCE)]
@@ -104,7 +104,7 @@ def with_channels(pictures: BytePictures, channels: int) -> UInt8[Tensor, "batch
 
 
 def fitted(pictures: BytePictures, size: Size, fit: Fit) -> UInt8[Tensor, "batch channels _ _"]:
-    """Many pictures of one shape brought to one size by the rules of `gansmith.data.decode.resize`."""
+    """Many images of one shape brought to one size by the rules of `gansmith.data.decode.resize`."""
     height, width = pictures.shape[2:]
     if (height, width) == (size.height, size.width):
         return pictures.contiguous()
@@ -124,10 +124,10 @@ def fitted(pictures: BytePictures, size: Size, fit: Fit) -> UInt8[Tensor, "batch
 
 
 class LazyDataSet:
-    """A data set that decodes pictures when they are asked for, for sets larger than the memory.
+    """A data set that decodes images when they are asked for, for sets larger than the memory.
 
     A file that turns out bad is replaced by the next good one in order, the same each time, and listed
-    in ``refused``. Its row keeps the facts of the picture that stands in.
+    in ``refused``. Its row keeps the facts of the image that stands in.
 
     Args:
         source: where the files are.
@@ -169,7 +169,7 @@ class LazyDataSet:
         return whole if columns is None else {name: whole[name] for name in columns}
 
     def _decoded(self, rows: Sequence[int]) -> tuple[dict[int, Row], list[int]]:
-        """Pictures by file number, and the file number that serves each row."""
+        """Images by file number, and the file number that serves each row."""
         pictures: dict[int, Row] = {}
         while True:
             chosen = [self._next_good(row) for row in rows]
@@ -213,12 +213,12 @@ def _load_all(source: Source, config: DataConfig, progress: ReportProgress | Non
 
 
 def _fingerprint(source: Source) -> str:
-    """Of the pictures and of what is known of them."""
+    """Of the images and of what is known of them."""
     return f"{source.fingerprint}:{source.facts.digest()}"
 
 
 class _Columns:
-    """Columns that grow by one picture at a time, up to ``capacity``."""
+    """Columns that grow by one image at a time, up to ``capacity``."""
 
     def __init__(self, source: Source, config: DataConfig, capacity: int) -> None:
         self.rows: list[int] = []
@@ -240,7 +240,7 @@ class _Columns:
             self._landmarks.append(row[0].placement.points(self._facts.landmarks[index]))
 
     def columns(self) -> dict[str, Tensor]:
-        """All columns, one row for every picture added."""
+        """All columns, one row for every image added."""
         pictures = {name: images[: len(self.rows)] for name, images in self._images.items()}
         columns = {**pictures, **facts_columns(self._facts.take(self.rows))}
         if self._landmarks:
@@ -249,20 +249,20 @@ class _Columns:
 
     @property
     def info(self) -> DatasetInfo:
-        """What is known of the pictures added as a whole."""
+        """What is known of the images added as a whole."""
         return DatasetInfo.of(self._facts.take(self.rows))
 
 
 def _in_threads(
     pool: Executor, source: Source, config: DataConfig, indices: Sequence[int]
 ) -> Iterator[Row | Refused]:
-    """The picture, or why there is none, for each file number, in the order given."""
+    """The image, or why there is none, for each file number, in the order given."""
     form = Form(size=config.size, channels=config.channels or 3, fit=config.fit, box=config.box)
     return pool.map(lambda index: decoded_or_refused(source, index, form), indices)
 
 
 def decoded_or_refused(source: Source, index: int, form: Form) -> Row | Refused:
-    """The picture (or pair) of row ``index`` of a source in one form, or why it cannot be had."""
+    """The image (or pair) of row ``index`` of a source in one form, or why it cannot be had."""
     try:
         return tuple(fit(photo, form) for photo in photos(source.reader, source.key(index), form)[1])
     except DataError as error:
@@ -274,7 +274,7 @@ def decoded_or_refused(source: Source, index: int, form: Form) -> Row | Refused:
 
 
 def facts_columns(facts: Facts) -> dict[str, Tensor]:
-    """What is known of pictures as columns of a data set; captions as `metadata.captions` has them."""
+    """What is known of images as columns of a data set; captions as `metadata.captions` has them."""
     columns: dict[str, Tensor] = {}
     for name in ("labels", "attributes", "landmarks"):
         values = getattr(facts, name)

@@ -17,11 +17,11 @@ from gansmith.data.metadata.fact_types import Refused, is_repeated
 from gansmith.data.prepare.format import PICTURE_COLUMNS, PreparedFolder
 from gansmith.data.prepare.shard_set import is_sharded
 
-_AT_ONCE = 1024  # Pictures brought to another size in one go.
+_AT_ONCE = 1024  # Images brought to another size in one go.
 
 
 class MappedDataSet:
-    """The columns of a prepared set, in the form asked for; pictures already in that form are only copied.
+    """The columns of a prepared set, in the form asked for; images already in that form are only copied.
 
     Args:
         folder: the set.

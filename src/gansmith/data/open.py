@@ -1,4 +1,4 @@
-"""DATA on the command line -> a data set: a built-in name, a prepared set, or pictures at a path."""
+"""DATA on the command line -> a data set: a built-in name, a prepared set, or images at a path."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,12 +20,12 @@ from gansmith.data.sources.open import open_source
 from gansmith.data.sources.pairs import PAIR, PairSource, guess
 from gansmith.errors import DataError
 
-_WIDE = 1.9  # Pictures at least so many times as wide as high may be two side by side.
+_WIDE = 1.9  # Images at least so many times as wide as high may be two side by side.
 
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What can be said about pictures before any is decoded; sizes in pixels."""
+    """What can be said about images before any is decoded; sizes in pixels."""
 
     count: int
     median_width: int
@@ -46,14 +46,14 @@ def open_data(
 
     Args:
         data: ``demo-faces``, ``digits``, ``mnist``, ..., or a path.
-        config: how pictures are brought into form.
-        fields: what the method trains on; ``source`` and ``target`` make pairs of the pictures.
+        config: how images are brought into form.
+        fields: what the method trains on; ``source`` and ``target`` make pairs of the images.
         progress: told (files done, files in all) while files are decoded.
 
-    Returns: a data set whose pictures are uint8 [n, channels, height, width].
+    Returns: a data set whose images are uint8 [n, channels, height, width].
 
     Raises:
-        DataError: there is nothing of that name, or no picture in it.
+        DataError: there is nothing of that name, or no image in it.
         MissingPackageError: the built-in set needs an optional package.
     """
     check_unused(config, fields)
@@ -70,7 +70,7 @@ def open_data(
 
 
 def _domains(first: str, second: str, config: DataConfig, progress: ReportProgress | None) -> DataSet:
-    """Two sets of pictures in one form, with the first's channels where none are asked for."""
+    """Two sets of images in one form, with the first's channels where none are asked for."""
     opened = open_data(first, config, progress=progress)
     if config.channels is None:
         images = opened.fetch(torch.zeros(1, dtype=torch.int64), ("images",))["images"]
@@ -118,7 +118,7 @@ def check_unused(config: DataConfig, fields: Sequence[str]) -> None:
 
 
 def all_wide(source: Source) -> bool:
-    """Whether every picture looked at is about twice as wide as high, or more."""
+    """Whether every image looked at is about twice as wide as high, or more."""
     headers = some_headers(source)
     return bool(headers) and all(header.width >= _WIDE * header.height for header in headers)
 
@@ -127,7 +127,7 @@ def describe_source(data: str) -> SourceFacts:
     """Count, median size and greyness from up to 64 headers; built-in sets from what is known of them.
 
     Raises:
-        DataError: there is nothing of that name, or no readable picture in it.
+        DataError: there is nothing of that name, or no readable image in it.
     """
     if is_builtin(data):
         count, size, channels = builtin_facts(data)

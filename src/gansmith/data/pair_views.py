@@ -1,4 +1,4 @@
-"""Views of a data set as pairs or domains: sources made of its pictures when they are asked for, no copy."""
+"""Views of a data set as pairs or domains: sources made of its images when they are asked for, no copy."""
 
 from collections.abc import Mapping, Sequence
 
@@ -40,14 +40,14 @@ class _View:
 
 
 class MadePairs(_View):
-    """Any set of pictures as pairs: the picture is the target, and the source is made of it.
+    """Any set of images as pairs: the image is the target, and the source is made of it.
 
     Columns are ``source`` and ``target``, ``mask`` where the source has a hole, and the facts of the set.
 
     Args:
         data: has ``images``; ``landmarks``, too, where these are drawn.
         kind: what the source is made by.
-        source_channels: of the source; None: as many as the pictures have.
+        source_channels: of the source; None: as many as the images have.
         swap: sources become targets and targets sources.
 
     Raises:
@@ -160,8 +160,8 @@ class TwoSets:
     """Two sets as one whose labels say which: two domains without pairs.
 
     Args:
-        first: its pictures have the label 0, ``a``.
-        second: label 1, ``b``; pictures of the same size and channels.
+        first: its images have the label 0, ``a``.
+        second: label 1, ``b``; images of the same size and channels.
     """
 
     def __init__(self, first: DataSet, second: DataSet) -> None:

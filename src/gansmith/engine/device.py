@@ -89,7 +89,7 @@ class Choices:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """The order of a picture's numbers in memory."""
+        """The order of an image's numbers in memory."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The moving average of weights that pictures are made with."""
+"""The moving average of weights that images are made with."""
 
 import copy
 from collections.abc import Sequence

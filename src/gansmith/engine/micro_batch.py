@@ -1,4 +1,4 @@
-"""A batch in equal parts, as many pictures at a time as memory holds."""
+"""A batch in equal parts, as many images at a time as memory holds."""
 
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ B = TypeVar("B", bound=Batch)
 
 
 def micro_batch(batch: int, processes: int, max_size: int | None = None) -> int:
-    """Pictures a process works on at a time: as many up to ``max_size`` as fill its part of the batch evenly.
+    """Images a process works on at a time: as many up to ``max_size`` as fill its part of the batch evenly.
 
     Raises:
         SettingError: the batch is not a multiple of the processes.

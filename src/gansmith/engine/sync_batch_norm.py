@@ -15,7 +15,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
 
     It takes over the weights and running statistics of a ``BatchNorm2d``, names included, so that a
     checkpoint is the same for any number of processes; in eval mode and alone it is one. Every process must
-    have equally many pictures. (torch's SyncBatchNorm runs on GPUs only, and knows no second derivative.)
+    have equally many images. (torch's SyncBatchNorm runs on GPUs only, and knows no second derivative.)
 
     Args:
         plain: what it replaces.
@@ -61,7 +61,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
 
 
 class _Normalize(torch.autograd.Function):
-    """Batch norm with given statistics of all processes, and a gradient that knows they follow the pictures.
+    """Batch norm with given statistics of all processes, and a gradient that knows they follow the images.
 
     Every pass is one of torch's own fused ones: written out, it took a third of a DCGAN's step. Where the
     gradient is itself to be differentiated, it is taken of the equation written out.

@@ -60,7 +60,7 @@ class Trainer(Generic[N, B, P]):
         world: the processes that train together.
 
     Attributes:
-        micro_batch: pictures worked on at a time; gradients add up until the batch is complete.
+        micro_batch: images worked on at a time; gradients add up until the batch is complete.
         rate: all learning rates are multiplied by it.
 
     Raises:
@@ -187,10 +187,10 @@ class Trainer(Generic[N, B, P]):
         return True
 
     def shrink_micro_batch(self) -> None:
-        """Work on half as many pictures at a time, or a little fewer, so that they fill the batch evenly.
+        """Work on half as many images at a time, or a little fewer, so that they fill the batch evenly.
 
         Raises:
-            SettingError: it is one picture already.
+            SettingError: it is one image already.
         """
         if self.micro_batch == 1:
             raise SettingError(
@@ -284,7 +284,7 @@ class Trainer(Generic[N, B, P]):
             yield batch
 
     def _resize(self, batch: B, progress: Progress) -> B:
-        """Smaller pictures while a method grows; area averaging, as ProGAN does (Karras 2017)."""
+        """Smaller images while a method grows; area averaging, as ProGAN does (Karras 2017)."""
         height, width = self.method.size_at(self.spec, progress)
         if (height, width) != (self.spec.height, self.spec.width):
             smaller = (
@@ -375,7 +375,7 @@ class Trainer(Generic[N, B, P]):
         return loss
 
     def _largest(self) -> Progress:
-        """The end of the run, where pictures that grow are as large as they become."""
+        """The end of the run, where images that grow are as large as they become."""
         end = max(self.images, self.recipe.train.images - self.recipe.train.batch)
         return self.recipe.progress(end, len(self._loader.training))
 
@@ -426,7 +426,7 @@ class Trainer(Generic[N, B, P]):
 def pictures_of(
     method: Method[Any, Any, Any], networks: Networks, prompt: Any, noise: Noise, spec: DataSpec
 ) -> Images:
-    """Pictures in [-1, 1] from a bundle made by ``networks_for_pictures``."""
+    """Images in [-1, 1] from a bundle made by ``networks_for_pictures``."""
     with torch.inference_mode():
         images: Images = method.generate(networks, prompt, noise)
         return spec.to_pictures(images)

@@ -1,4 +1,4 @@
-"""Walks through latent space: how one picture turns into another, and what one number of the latent does."""
+"""Walks through latent space: how one image turns into another, and what one number of the latent does."""
 
 import itertools
 import math
@@ -121,7 +121,7 @@ class VideoOptions:
 
     fps: int = 12
     last_hold_s: float = 0.0
-    columns: int | None = None  # Of pictures side by side; None: nearly square.
+    columns: int | None = None  # Of images side by side; None: nearly square.
 
 
 @dataclass(frozen=True, kw_only=True)

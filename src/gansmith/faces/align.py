@@ -1,6 +1,6 @@
-"""Turn, scale and shift a picture so that the points of its face land where a template wants them.
+"""Turn, scale and shift an image so that the points of its face land where a template wants them.
 
-Everywhere a place in a picture is (x, y) in pixels from its top left corner, x to the right and y
+Everywhere a place in an image is (x, y) in pixels from its top left corner, x to the right and y
 down, so the middle of the first pixel is (0.5, 0.5). Left is the viewer's left.
 """
 
@@ -17,8 +17,8 @@ from gansmith.faces.warp import covered, warped
 Points = NDArray[np.float32] | NDArray[np.float64]
 
 _CLOSEST = 1e-3  # Pixels. Points nearer to each other than this say nothing about an angle.
-_FARTHEST = 1e7  # Pixels. No picture is that wide.
-_OUTSIDE = 10  # Longer sides of the picture. A landmark that far outside it is a mistake.
+_FARTHEST = 1e7  # Pixels. No image is that wide.
+_OUTSIDE = 10  # Longer sides of the image. A landmark that far outside it is a mistake.
 
 # The mean face, in eye distances from the middle between the eyes. Eyes, nose tip and mouth corners
 # are the means of aligned CelebA (Liu 2015), in whole pixels (69, 111), (108, 111), (88, 136),
@@ -41,7 +41,7 @@ class Template:
     Args:
         points: (name, x, y), at least two; x and y are shares of the frame's width and height.
         shape: width : height of the frame the shares belong to. In a result of another shape the whole
-            frame is kept, in the middle, and more of the picture is shown beside it.
+            frame is kept, in the middle, and more of the image is shown beside it.
         margin: zooms out: more hair and background all round. 0.2 adds a fifth of the frame's width on the
             left and right, and of its height above and below. Below zero zooms in. Above -0.4, at most 3.
 
@@ -90,9 +90,9 @@ TEMPLATES = {
     # Karras 2019: the frame is four eye distances wide, and its middle lies below the eyes by a tenth of
     # the way to the mouth.
     "ffhq": _mean_face(0.25, 0.5 - 0.1 * 1.05 * 0.25),
-    # Liu 2015: the mean of the aligned pictures of 178 x 218; half a pixel makes whole pixels places.
+    # Liu 2015: the mean of the aligned images of 178 x 218; half a pixel makes whole pixels places.
     "celeba": _mean_face(39 / 178, 111.5 / 218, (178.0, 218.0)),
-    # From the forehead to the chin: for small pictures, where every pixel should be face.
+    # From the forehead to the chin: for small images, where every pixel should be face.
     "close": _mean_face(0.32, 0.38),
 }
 """Templates by name; ``ffhq`` shows the whole head and is the usual choice."""
@@ -111,12 +111,12 @@ def named_template(name: str = "ffhq", margin: float = 0.0) -> Template:
 
 @dataclass(frozen=True)
 class Aligned:
-    """A picture with its face in place.
+    """An image with its face in place.
 
     pixels: [height, width, 3], uint8.
     landmarks: every landmark given, [n, 2], in the result's pixels.
-    matrix: [2, 3], float64; a place (x, y) of the picture lands at ``matrix @ (x, y, 1)``.
-    covered: share of the result, 0..1, that lies inside the picture; the rest is its mirror image.
+    matrix: [2, 3], float64; a place (x, y) of the image lands at ``matrix @ (x, y, 1)``.
+    covered: share of the result, 0..1, that lies inside the image; the rest is its mirror image.
 
     Example:
         >>> landmarks = np.array([[40.0, 50.0], [60.0, 50.0]])
@@ -184,17 +184,17 @@ def align(
     size: tuple[int, int],
     template: Template,
 ) -> Aligned:
-    """Bring a face to its template. What lies beyond the picture's border is its mirror image.
+    """Bring a face to its template. What lies beyond the image's border is its mirror image.
 
     Args:
-        picture: [height, width, 3], RGB.
+        image: [height, width, 3], RGB.
         landmarks: [n, 2], x and y in pixels.
         names: what the n landmarks are; those that the template names too decide, at least two.
         size: (width, height) of the result, in pixels.
         template: where the points go.
 
     Raises:
-        DataError: the picture or the landmarks cannot be used.
+        DataError: the image or the landmarks cannot be used.
         SettingError: the size is not positive.
     """
     check_picture(picture)

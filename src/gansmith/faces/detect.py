@@ -25,7 +25,7 @@ LEAST_SCORE = 0.0
 LEAST_FACE = 40
 """Pixels. A smaller face holds too little to learn from."""
 
-_SMALLEST = 20  # Pixels. Below this enlarging a picture shows the detector nothing.
+_SMALLEST = 20  # Pixels. Below this enlarging an image shows the detector nothing.
 _WINDOW = 80  # Pixels. dlib looks for faces of this size and larger.
 _QUICK_SIDE = 480  # Pixels: a face a quarter as high is half as large again as the window.
 _MOST_PIXELS = 32_000_000  # Of the copy looked at: about 3 s.
@@ -36,9 +36,9 @@ _POINTS_FILE = "models/shape_predictor_5_face_landmarks.dat"
 
 @dataclass(frozen=True)
 class FoundFace:
-    """A face in a picture.
+    """A face in an image.
 
-    box: left, top, right, bottom in pixels; it may reach beyond the picture.
+    box: left, top, right, bottom in pixels; it may reach beyond the image.
     score: the detector's confidence; larger is surer.
     landmarks: [n, 2], x and y in pixels, in the order of the detector's ``points``; the middle of the first
         pixel is (0.5, 0.5).
@@ -73,17 +73,17 @@ class Detector(Protocol):
         ...
 
     def find(self, picture: NDArray[np.uint8]) -> list[FoundFace]:
-        """The faces of an RGB picture [height, width, 3], largest first."""
+        """The faces of an RGB image [height, width, 3], largest first."""
         ...
 
 
 Look = Callable[[NDArray[np.uint8]], list[FoundFace]]
-"""A picture as it is -> the faces in it, of ``window`` pixels or more, in any order."""
+"""An image as it is -> the faces in it, of ``window`` pixels or more, in any order."""
 
 
 @dataclass(frozen=True)
 class ScaledDetector:
-    """Shows each picture at several scales to a detector that only finds faces from some size on.
+    """Shows each image at several scales to a detector that only finds faces from some size on.
 
     Args:
         points: names of the landmarks.
@@ -91,7 +91,7 @@ class ScaledDetector:
         window: pixels.
         min_score: fainter faces are dropped.
         min_face: faces whose box is narrower or lower than this many pixels are dropped.
-        every_face: whether all faces are wanted. If not, small copies of the picture are looked at first, and
+        every_face: whether all faces are wanted. If not, small copies of the image are looked at first, and
             the search ends where a face is found.
 
     Example:
@@ -108,10 +108,10 @@ class ScaledDetector:
     every_face: bool
 
     def find(self, picture: NDArray[np.uint8]) -> list[FoundFace]:
-        """The faces of an RGB picture [height, width, 3], largest first.
+        """The faces of an RGB image [height, width, 3], largest first.
 
         Raises:
-            DataError: it is not such a picture.
+            DataError: it is not such an image.
         """
         check_picture(picture)
         for scale in self._scales(*picture.shape[:2]):
@@ -145,7 +145,7 @@ def _resized(picture: NDArray[np.uint8], scale: float) -> tuple[NDArray[np.uint8
 
 
 def _mapped_back(face: FoundFace, ratio: tuple[float, float]) -> FoundFace:
-    """The face in the pixels of the picture, from those of a copy of ``ratio`` times its size."""
+    """The face in the pixels of the image, from those of a copy of ``ratio`` times its size."""
     left, top, right, bottom = face.box
     x, y = ratio
     box = (left / x, top / y, right / x, bottom / y)
@@ -165,9 +165,9 @@ def open_detector(
         name: ``dlib``.
         min_score: the least confidence; dlib's lies between -1 and 4, and 0 is its own threshold.
         min_face: the least size of a face, in pixels of the shorter side of its box, 20 or more. The
-            smaller it is, the longer a large picture takes. The copy that is looked at has 32 million pixels
+            smaller it is, the longer a large image takes. The copy that is looked at has 32 million pixels
             at most, so that in one of 12 million, faces below 49 pixels may be missed.
-        every_face: False where only the largest face is wanted: far quicker in large pictures.
+        every_face: False where only the largest face is wanted: far quicker in large images.
 
     Raises:
         SettingError: the name is not known or a number is out of its range.

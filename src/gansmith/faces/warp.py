@@ -1,9 +1,9 @@
-"""A picture turned, scaled and shifted, without moire or blur, and mirrored beyond its borders.
+"""An image turned, scaled and shifted, without moire or blur, and mirrored beyond its borders.
 
-Taking points out of a picture does not average, so shrinking in that way alone gives moire. When shrinking,
-the picture is therefore first reduced to about twice the result's resolution (Lanczos), turned there (Keys's
+Taking points out of an image does not average, so shrinking in that way alone gives moire. When shrinking,
+the image is therefore first reduced to about twice the result's resolution (Lanczos), turned there (Keys's
 cubic, never shrinking), and reduced again (Lanczos). The turning is not left to Pillow's transform: its
-cubic overshoots (its slope is twice the picture's) and moves edges by up to a tenth of a pixel.
+cubic overshoots (its slope is twice the image's) and moves edges by up to a tenth of a pixel.
 """
 
 import math
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _SAME_SCALE = 1.01  # Shrinking by less than this needs no anti-aliasing.
-_FINE = 2  # When shrinking, the picture is turned at this many times the result's resolution.
-_CONTEXT = 8  # Pixels of a reduced picture that the kernels look at beyond what is shown, and to spare.
+_FINE = 2  # When shrinking, the image is turned at this many times the result's resolution.
+_CONTEXT = 8  # Pixels of a reduced image that the kernels look at beyond what is shown, and to spare.
 
 
 def warped(
     picture: NDArray[np.uint8], matrix: NDArray[np.float64], size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """The picture [h, w, 3] seen through a similarity.
+    """The image [h, w, 3] seen through a similarity.
 
     Args:
-        picture: uint8 [height, width, 3].
-        matrix: [2, 3], from places of the picture to places of the result, in pixels; of full rank.
+        image: uint8 [height, width, 3].
+        matrix: [2, 3], from places of the image to places of the result, in pixels; of full rank.
         size: (width, height) of the result.
     """
     shrinks = 1 / math.hypot(matrix[0, 0], matrix[1, 0])
@@ -44,7 +44,7 @@ def warped(
 
 
 def covered(picture: NDArray[np.uint8], matrix: NDArray[np.float64], size: tuple[int, int]) -> float:
-    """The share of the result's pixels, 0..1, whose middle lies inside the picture."""
+    """The share of the result's pixels, 0..1, whose middle lies inside the image."""
     inside = np.ones((size[1], size[0]), dtype=bool)
     for place, side in zip(_places(inverse(matrix), size), picture.shape[1::-1], strict=True):
         inside &= (place >= 0) & (place <= side)
@@ -52,13 +52,13 @@ def covered(picture: NDArray[np.uint8], matrix: NDArray[np.float64], size: tuple
 
 
 def inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The way back: [2, 3] from the result's places to the picture's."""
+    """The way back: [2, 3] from the result's places to the image's."""
     turn = np.linalg.inv(matrix[:, :2])
     return np.column_stack((turn, -turn @ matrix[:, 2]))
 
 
 def _places(back: NDArray[np.float64], size: tuple[int, int]) -> list[NDArray[np.float64]]:
-    """Where in the picture the middle of each pixel of the result is: x [h, w] and y [h, w]."""
+    """Where in the image the middle of each pixel of the result is: x [h, w] and y [h, w]."""
     across, down = np.arange(size[0]) + 0.5, np.arange(size[1])[:, None] + 0.5
     return [row[0] * across + row[1] * down + row[2] for row in back]
 
@@ -66,7 +66,7 @@ def _places(back: NDArray[np.float64], size: tuple[int, int]) -> list[NDArray[np
 def _reduced(
     picture: NDArray[np.uint8], back: NDArray[np.float64], grid: tuple[int, int], scale: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """What the result shows of the picture, made smaller, and the way back to that."""
+    """What the result shows of the image, made smaller, and the way back to that."""
     corners = np.array([(0, 0), (grid[0], 0), (0, grid[1]), grid]) @ back[:, :2].T + back[:, 2]
     reach = _CONTEXT / scale
     height, width = picture.shape[:2]
@@ -92,7 +92,7 @@ def _span(first: float, last: float, side: int) -> tuple[int, int]:
 def _turned(
     picture: NDArray[np.uint8], back: NDArray[np.float64], size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """The picture resampled by Keys's cubic (1981), [h, w, 3], 0..255 and a little beyond."""
+    """The image resampled by Keys's cubic (1981), [h, w, 3], 0..255 and a little beyond."""
     x, y = (place - 0.5 for place in _places(back, size))
     left, top = np.floor(x).astype(int) - 1, np.floor(y).astype(int) - 1
     first = np.array([left.min(), top.min()])
@@ -122,7 +122,7 @@ def _cubic(t: NDArray[np.float64]) -> NDArray[np.float32]:
 def _mirrored(
     picture: NDArray[np.uint8], first: NDArray[np.int_], last: NDArray[np.int_]
 ) -> NDArray[np.uint8]:
-    """Columns and rows ``first`` to before ``last`` of a picture mirrored at its borders, for ever."""
+    """Columns and rows ``first`` to before ``last`` of an image mirrored at its borders, for ever."""
     pick = []
     for begin, end, side in zip(first, last, picture.shape[1::-1], strict=True):
         index = np.arange(begin, end) % (2 * side)

@@ -35,7 +35,7 @@ def animate(
     An mp4 is written as the frames come, in constant memory. Pillow holds all frames of the two
     others until the file ends, and joins equal neighbours in a gif or webp into one longer frame.
 
-    Frames are Pillow pictures of one size, shown ``fps`` a second; the last stays ``last_hold_s`` seconds
+    Frames are Pillow images of one size, shown ``fps`` a second; the last stays ``last_hold_s`` seconds
     longer. A gif or mp4 keeps the words of ``comment`` in the file, a webp the XMP packet ``xmp``.
 
     Raises:

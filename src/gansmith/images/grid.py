@@ -1,4 +1,4 @@
-"""Tensors become something to look at: pictures, grids, real-versus-generated sheets."""
+"""Tensors become something to look at: images, grids, real-versus-generated sheets."""
 
 import math
 import textwrap
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 Picture = UInt8[Tensor, "channels height width"]
-"""One picture as a file holds it, 0..255; channels is 1 (grey) or 3 (red, green, blue)."""
+"""One image as a file holds it, 0..255; channels is 1 (grey) or 3 (red, green, blue)."""
 
 _WHITE = 255
 
 
 def to_bytes(images: Images) -> BytePictures:
-    """Pictures from networks, float in [-1, 1], as bytes 0..255 on the CPU, rounded to the nearest level.
+    """Images from networks, float in [-1, 1], as bytes 0..255 on the CPU, rounded to the nearest level.
 
     Values outside the range are clamped; what is not a number becomes 0.
     """
@@ -33,12 +33,12 @@ def to_bytes(images: Images) -> BytePictures:
 
 
 class Canvas:
-    """A grid that is filled one picture at a time, so that the pictures need not be in memory together.
+    """A grid that is filled one image at a time, so that the images need not be in memory together.
 
     Args:
-        count: how many pictures it will hold.
+        count: how many images it will hold.
         shape: (channels, height, width) of each.
-        columns: pictures in a row; None for a nearly square grid.
+        columns: images in a row; None for a nearly square grid.
         gap: white pixels between neighbours.
 
     Example:
@@ -64,7 +64,7 @@ class Canvas:
         self.picture = torch.full(size, _WHITE, dtype=torch.uint8)
 
     def put(self, place: int, picture: Picture) -> None:
-        """Draw a picture at a place, counted from 0, row by row."""
+        """Draw an image at a place, counted from 0, row by row."""
         top, left = place // self._columns * self._down, place % self._columns * self._across
         height, width = picture.shape[1:]
         self.picture[:, top : top + height, left : left + width] = picture
@@ -73,9 +73,9 @@ class Canvas:
 def grid(
     pictures: BytePictures, columns: int | None = None, gap: int = 2
 ) -> UInt8[Tensor, "channels grid_height grid_width"]:
-    """All pictures in one, row by row, with ``gap`` white pixels between neighbours and none around.
+    """All images in one, row by row, with ``gap`` white pixels between neighbours and none around.
 
-    ``columns=None`` makes it nearly square. Raises SettingError for no pictures, or numbers out of range.
+    ``columns=None`` makes it nearly square. Raises SettingError for no images, or numbers out of range.
     """
     channels, height, width = pictures.shape[1:]
     canvas = Canvas(len(pictures), (channels, height, width), columns, gap)
@@ -85,7 +85,7 @@ def grid(
 
 
 def to_pil(picture: Picture) -> Image.Image:
-    """A Pillow picture, "L" for one channel and "RGB" for three; SettingError for another number."""
+    """A Pillow image, "L" for one channel and "RGB" for three; SettingError for another number."""
     channels = picture.shape[0]
     if channels not in (1, 3):
         raise SettingError(f"A picture has 1 channel (grey) or 3 (colour). Received: {channels} channels.")
@@ -94,7 +94,7 @@ def to_pil(picture: Picture) -> Image.Image:
 
 
 def with_caption(picture: Picture, text: str | None) -> UInt8[Tensor, "channels page_height width"]:
-    """The picture with a line or more of small text below it, as wide as it is; as it is for no text."""
+    """The image with a line or more of small text below it, as wide as it is; as it is for no text."""
     if not text:
         return picture
     image = to_pil(picture)
@@ -116,7 +116,7 @@ def sheet(
     made: UInt8[Tensor, "made channels height width"],
     headings: tuple[str, str] = ("real", "generated"),
 ) -> Image.Image:
-    """Real pictures on the left, generated ones on the right, a heading over each half."""
+    """Real images on the left, generated ones on the right, a heading over each half."""
     halves = [to_pil(grid(half)).convert("RGB") for half in (real, made)]
     # The largest text size that never needs more than a third of a small half's width.
     size = max(10, min(28, min(half.width for half in halves) // 12))

@@ -1,4 +1,4 @@
-"""Every picture a generator made says so: who made it, from which seed, in a form machines can read."""
+"""Every image a generator made says so: who made it, from which seed, in a form machines can read."""
 
 import functools
 import io
@@ -42,7 +42,7 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="r"?>"""
 
 
-@functools.cache  # Asked for once a picture.
+@functools.cache  # Asked for once an image.
 def software_version() -> str:
     """The installed version of gansmith; ``"unknown"`` where it runs from its source alone."""
     try:
@@ -53,9 +53,9 @@ def software_version() -> str:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a picture came from.
+    """Where an image came from.
 
-    ``seed`` is None for a picture of several seeds, ``images_seen`` where the length of the training
+    ``seed`` is None for an image of several seeds, ``images_seen`` where the length of the training
     is not known. ``version`` is that of gansmith. ``note`` is what else it was made of, such as its label.
 
     Example:
@@ -112,7 +112,7 @@ def png_info(provenance: Provenance) -> PngInfo:
 
 
 def png_bytes(picture: Picture, provenance: Provenance) -> bytes:
-    """A marked PNG in memory; equal pictures, uint8 [channels, height, width], give equal bytes."""
+    """A marked PNG in memory; equal images, uint8 [channels, height, width], give equal bytes."""
     file = io.BytesIO()
     # "Almost as fast as Huffman coding alone, with better compression of PNG data" is what zlib's manual says
     # of run lengths. benchmarks/png_compression.py: 3.6 times as fast at 128 px, for 6 % more room.
@@ -134,10 +134,10 @@ def write_png(picture: Picture, path_or_file: Path | io.BufferedIOBase, provenan
 
 
 def read_provenance(path: Path) -> Provenance | None:
-    """Where a picture came from, by the ``gansmith`` chunk of a PNG; None if it has no such mark.
+    """Where an image came from, by the ``gansmith`` chunk of a PNG; None if it has no such mark.
 
     Raises:
-        DataError: the file is no picture.
+        DataError: the file is no image.
         StorageError: the file cannot be read.
     """
     try:

@@ -1,4 +1,4 @@
-"""Contact sheets of pictures of any size, and of look-alikes side by side. Needs no torch."""
+"""Contact sheets of images of any size, and of look-alikes side by side. Needs no torch."""
 
 import math
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Picture = NDArray[np.uint8]
-_GAP = 2  # White pixels between pictures of a sheet.
+_GAP = 2  # White pixels between images of a sheet.
 _ACROSS, _DOWN = 8, 16  # Look-alikes in a row of their sheet, and rows.
 
 
 def contact_sheet(pictures: Sequence[Picture], columns: int | None = None) -> Image.Image:
-    """All pictures on one white sheet, row by row; smaller ones stand in the middle of their cell.
+    """All images on one white sheet, row by row; smaller ones stand in the middle of their cell.
 
     Args:
-        pictures: [C, H, W] each, C 1 or 3; sizes and channels may differ. At least one.
-        columns: pictures in a row; None for a nearly square grid.
+        images: [C, H, W] each, C 1 or 3; sizes and channels may differ. At least one.
+        columns: images in a row; None for a nearly square grid.
     """
     if not pictures or (columns is not None and columns < 1):
         rule = "A contact sheet needs at least one picture and one column."
@@ -30,7 +30,7 @@ def duplicate_sheet(groups: Sequence[Sequence[Picture]]) -> Image.Image:
     """Look-alikes side by side, a row to a group: the first 8 of each of the first 16 groups.
 
     Args:
-        groups: pictures as ``contact_sheet`` takes them, at least one.
+        groups: images as ``contact_sheet`` takes them, at least one.
     """
     return _sheet([group[:_ACROSS] for group in groups[:_DOWN]])
 

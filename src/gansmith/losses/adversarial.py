@@ -176,5 +176,5 @@ def relativistic(ahead: Scores, behind: Scores) -> Scalar:
 
 
 def accuracy(scores: Scores, real: bool) -> Scalar:
-    """Share of the pictures a discriminator puts on the right side of 0."""
+    """Share of the images a discriminator puts on the right side of 0."""
     return ((scores > 0) if real else (scores <= 0)).float().mean()

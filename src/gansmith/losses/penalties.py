@@ -1,4 +1,4 @@
-"""Regularisers of a critic: plain functions of a critic and pictures, so any critic fits.
+"""Regularisers of a critic: plain functions of a critic and images, so any critic fits.
 
 A closure carries what else a critic needs (labels, growth, the other half of a pair). Penalties that
 differentiate the critic do so in float32: squares of gradients lose too much in bfloat16.
@@ -17,11 +17,11 @@ from gansmith.core.tensors import Images, Scalar, Scores, full
 from gansmith.errors import at_least
 
 Critic = Callable[[Tensor], Tensor]
-"""Pictures [batch, channels, height, width] -> scores [batch]."""
+"""Images [batch, channels, height, width] -> scores [batch]."""
 
 
 def _gradients(critic: Critic, images: Images) -> Float[Tensor, "batch features"]:
-    """Gradient of each score with respect to its own picture; part of the graph, for a second backward."""
+    """Gradient of each score with respect to its own image; part of the graph, for a second backward."""
     with torch.autocast(images.device.type, enabled=False):
         images = full(images.detach()).requires_grad_(True)
         scores = critic(images)
@@ -30,7 +30,7 @@ def _gradients(critic: Critic, images: Images) -> Float[Tensor, "batch features"
 
 
 def zero_centred(critic: Critic, images: Images) -> Scalar:
-    """E[|grad D|^2] / 2: R1 on real pictures, R2 on generated ones (Mescheder 2018, equations 9 and 10)."""
+    """E[|grad D|^2] / 2: R1 on real images, R2 on generated ones (Mescheder 2018, equations 9 and 10)."""
     return 0.5 * _gradients(critic, images).square().sum(dim=1).mean()
 
 
@@ -42,10 +42,10 @@ def slope_one(critic: Critic, images: Images) -> Scalar:
 
 
 def lipschitz(critic: Critic, real: Images, fake: Images, share: Float[Tensor, " batch"]) -> Scalar:
-    """E[(|grad D| - 1)^2] on lines between real and generated pictures (Gulrajani 2017, equation 3).
+    """E[(|grad D| - 1)^2] on lines between real and generated images (Gulrajani 2017, equation 3).
 
     Args:
-        share: where on its line each point lies, in [0, 1]: 1 is the real picture.
+        share: where on its line each point lies, in [0, 1]: 1 is the real image.
     """
     share = share.view(-1, 1, 1, 1)
     return slope_one(critic, share * full(real) + (1.0 - share) * full(fake))
@@ -61,8 +61,8 @@ def directional(moved: Scores, scores: Scores, distance: float) -> Scalar:
 
     Args:
         moved: D(x + s e).
-        scores: D(x) of the same pictures.
-        distance: s, in units of pictures in [-1, 1].
+        scores: D(x) of the same images.
+        distance: s, in units of images in [-1, 1].
     """
     return 0.5 * ((full(moved) - full(scores)) / distance).square().mean()
 

@@ -85,7 +85,7 @@ class DCGAN(PairMethod[ImageBatch, None]):
         )
 
     def discriminator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
-        """Real and generated pictures are judged as two batches, each with its own batch statistics."""
+        """Real and generated images are judged as two batches, each with its own batch statistics."""
         real = networks.discriminator(batch.images)
         fake = networks.discriminator(self.fakes(networks, noise).detach())
         return Loss(
@@ -104,7 +104,7 @@ class DCGAN(PairMethod[ImageBatch, None]):
         return Loss(self.adversarial.generator(fake), {"D(G(z))": fake.sigmoid().mean()})
 
     def fakes(self, networks: Pair, noise: Noise) -> Images:
-        """The same pictures for both players, as the authors' code has it."""
+        """The same images for both players, as the authors' code has it."""
         return noise.cached("fakes", lambda: networks.generator(self.latents(noise)))
 
     def validation_metrics(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:

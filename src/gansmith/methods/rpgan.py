@@ -47,8 +47,8 @@ class RpGAN(PairMethod[ImageBatch, None]):
     max_channels: int = 512
     gamma: float = 0.03  # Weight of the penalties at the start ...
     gamma_schedule: Schedule = Cosine(end=0.1)  # ... and how it falls: early calm, late sharpness.
-    penalized: float = 0.25  # Share of each batch that the penalties are taken on: every fourth picture.
-    distance: float = 0.05  # s of the finite difference, in units of pictures in [-1, 1].
+    penalized: float = 0.25  # Share of each batch that the penalties are taken on: every fourth image.
+    distance: float = 0.05  # s of the finite difference, in units of images in [-1, 1].
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent", "generator_width", "discriminator_width", "max_channels")
@@ -85,7 +85,7 @@ class RpGAN(PairMethod[ImageBatch, None]):
         )
 
     def discriminator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
-        """Relativistic pairs, with R1 and R2 by finite differences on some pictures of the batch."""
+        """Relativistic pairs, with R1 and R2 by finite differences on some images of the batch."""
         fakes = networks.generator(self.latents(noise))
         real, fake, penalty = self.judge(networks.discriminator, batch.images, fakes, noise)
         game = relativistic(real, fake)
@@ -103,8 +103,8 @@ class RpGAN(PairMethod[ImageBatch, None]):
     def judge(
         self, critic: nn.Module, real: Images, fakes: Images, noise: Noise
     ) -> tuple[Scores, Scores, Tensor]:
-        """Scores of real and generated pictures, and R1 + R2, in one pass through the critic."""
-        # Every n-th picture and not the first ones, so that parts of a batch choose the same as the whole.
+        """Scores of real and generated images, and R1 + R2, in one pass through the critic."""
+        # Every n-th image and not the first ones, so that parts of a batch choose the same as the whole.
         step = max(1, round(1 / self.penalized))
         both = torch.cat([real[::step], fakes[::step]])
         # Random signs serve as well as normal numbers here (their products average to the identity,
@@ -118,7 +118,7 @@ class RpGAN(PairMethod[ImageBatch, None]):
         return on_real, on_fake, 2.0 * directional(on_moved, still, self.distance)
 
     def generator_loss(self, networks: Pair, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
-        """The made picture of each pair should score above the real one, which is new to the critic."""
+        """The generated image of each pair should score above the real one, which is new to the critic."""
         fake = networks.discriminator(networks.generator(self.latents(noise)))
         with torch.no_grad():
             real = networks.discriminator(batch.images)

@@ -1,4 +1,4 @@
-"""SRResNet: small pictures enlarged by a residual network that learns the mean (Ledig et al. 2016)."""
+"""SRResNet: small images enlarged by a residual network that learns the mean (Ledig et al. 2016)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -64,13 +64,13 @@ class SuperResolution(Method[Enlarger, PairBatch, SourcePrompt]):
         return images
 
     def validation_metrics(self, networks: Enlarger, batch: PairBatch, noise: Noise) -> Mapping[str, Tensor]:
-        """PSNR of held-out pictures in decibels (of all channels and pixels), beside that of bicubic."""
+        """PSNR of held-out images in decibels (of all channels and pixels), beside that of bicubic."""
         made = self.generate(networks, self.prompt(batch), noise)
         plain = F.interpolate(batch.source, batch.target.shape[2:], mode="bicubic").clamp(-1.0, 1.0)
         return {"psnr": _psnr(made, batch.target), "bicubic": _psnr(plain, batch.target)}
 
 
 def _psnr(made: Tensor, wanted: Tensor) -> Tensor:
-    """10 log10(2^2 / mean squared error) of each picture, on average."""
+    """10 log10(2^2 / mean squared error) of each image, on average."""
     errors = (made - wanted).square().mean(dim=(1, 2, 3)).clamp(min=1e-10)
     return (10.0 * (4.0 / errors).log10()).mean()

@@ -32,9 +32,7 @@ class WGANGP(PairMethod[ImageBatch, None]):
     latent: int = 128
     width: int = 64  # Channels at full size.
     max_channels: int = 512
-    norm: Literal["none", "layer"] = (
-        "layer"  # Of the critic; the penalty is per picture, so never batch norm.
-    )
+    norm: Literal["none", "layer"] = "layer"  # Of the critic; the penalty is per image, so never batch norm.
     penalty: float = 10.0  # lambda.
     critic_moves: int = 5
 

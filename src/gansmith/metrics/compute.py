@@ -1,4 +1,4 @@
-"""All numbers about two sets of pictures from one pass over each."""
+"""All numbers about two sets of images from one pass over each."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,12 +22,12 @@ from gansmith.metrics.scores.mnist_classifier import ModeCounter, mode_counter
 from gansmith.metrics.scores.swd import PatchCollector
 from gansmith.metrics.statistics import EvaluationOptions, Statistics, Watcher, contribute_statistics, gather
 
-_DIVERSITY = 2000  # Made pictures that ms_ssim looks at.
+_DIVERSITY = 2000  # Made images that ms_ssim looks at.
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The metrics of two sets of pictures, with everything that they depend on.
+    """The metrics of two sets of images, with everything that they depend on.
 
     Example:
         >>> found = evaluate("runs/one", "my_pictures", Question(metrics="swd", samples=1000))
@@ -39,7 +39,7 @@ class Evaluation:
     curves: Mapping[str, list[tuple[float, float]]]
     fake: Statistics
     real: Statistics
-    pairs: Sequence[tuple[NDArray[np.uint8], ...]] = ()  # Made pictures and the nearest training pictures.
+    pairs: Sequence[tuple[NDArray[np.uint8], ...]] = ()  # Made images and the nearest training images.
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -89,18 +89,18 @@ def compute(
     extra: ExtraInputs | None = None,
     options: EvaluationOptions | None = None,
 ) -> Evaluation:
-    """The metrics of ``fake`` pictures against ``real`` ones.
+    """The metrics of ``fake`` images against ``real`` ones.
 
     Args:
-        fake: pictures, or saved statistics of them.
+        fake: images, or saved statistics of them.
         real: likewise.
-        network: turns pictures into features.
+        network: turns images into features.
         metrics: names from `METRICS`.
         extra: what some metrics need besides.
         options: batch, progress and cache.
 
     Raises:
-        DataError: too few pictures, pictures of which modes cannot be counted, or statistics of another
+        DataError: too few images, images of which modes cannot be counted, or statistics of another
             feature network.
     """
     keep = any(METRICS[name].features for name in metrics)
@@ -158,7 +158,7 @@ def contribute(
     """The share of another process than the first in what that one computes.
 
     Args:
-        sides: generated and real pictures, and behind them, where memorization is asked for, the
+        sides: generated and real images, and behind them, where memorization is asked for, the
             ``ExtraInputs.parts``.
         network: as there.
         options: as there.
@@ -174,7 +174,7 @@ def contribute(
 def _pairs(
     fake: PictureSet | Statistics, training: PictureSet, found: Sequence[Memorization]
 ) -> list[tuple[NDArray[np.uint8], ...]]:
-    """The most suspicious generated pictures, each beside the training picture nearest to it."""
+    """The most suspicious generated images, each beside the training image nearest to it."""
     if not found or isinstance(fake, Statistics):
         return []
     worst = found[0].worst
@@ -184,7 +184,7 @@ def _pairs(
 
 
 def _picked(pictures: PictureSet, rows: Sequence[int]) -> dict[int, NDArray[np.uint8]]:
-    """Some pictures of a set by number, from one pass."""
+    """Some images of a set by number, from one pass."""
     wanted, start, picked = set(rows), 0, dict[int, NDArray[np.uint8]]()
     for part in pictures.batches(64):
         for row in wanted & set(range(start, start + len(part))):
@@ -205,7 +205,7 @@ def _check_equal_sizes(fake: Statistics, real: Statistics) -> None:
 
 
 class _Watching:
-    """What looks at pictures themselves in the one pass over a set."""
+    """What looks at images themselves in the one pass over a set."""
 
     def __init__(
         self, side: PictureSet | Statistics, metrics: Sequence[str], counter: ModeCounter | None = None
@@ -224,7 +224,7 @@ class _Watching:
         return [*found, self._add] if self._keep else found
 
     def pictures(self) -> BytePictures | None:
-        """The first pictures, where they are kept."""
+        """The first images, where they are kept."""
         return torch.cat(self._kept) if self._kept else None
 
     def _add(self, part: BytePictures) -> None:

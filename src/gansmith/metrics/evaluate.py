@@ -1,4 +1,4 @@
-"""Numbers about a model or pictures against pictures, by the names a user gives them."""
+"""Numbers about a model or images against images, by the names a user gives them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,7 +44,7 @@ _AT_A_TIME = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """Settings of ``evaluate``: which metrics, by which features, of how many pictures.
+    """Settings of ``evaluate``: which metrics, by which features, of how many images.
 
     Example:
         >>> found = evaluate("runs/one", "my_pictures", Question(metrics="swd", samples=1000))
@@ -57,8 +57,8 @@ class Question:
     )
     weights: str | None = None  # A file with the weights of the feature network.
     resize: Literal["clean", "legacy"] = "clean"
-    samples: int = 50_000  # Pictures at most.
-    size: Size | None = None  # What pictures are compared at; None: the model's own size.
+    samples: int = 50_000  # Images at most.
+    size: Size | None = None  # What images are compared at; None: the model's own size.
     cache: bool = True  # Whether statistics are kept for next time.
     device: str = "auto"
 
@@ -77,7 +77,7 @@ def evaluate(
     images out of images is compared with the images that belong to them.
 
     Args:
-        fake: a run, a checkpoint, saved statistics, or pictures (a folder, zip, tar, prepared set or
+        fake: a run, a checkpoint, saved statistics, or images (a folder, zip, tar, prepared set or
             built-in name).
         real: likewise.
         question: metrics, features and samples; None for FID, KID, precision, recall, density and coverage.
@@ -161,7 +161,7 @@ class _Sides:
         data = open_data(self.names[1], recipe.data, fields=batch_type._fields)
         of_images = bool(IMAGE_COLUMNS & set(kind._fields))
         if not of_images and not set(batch_type._fields) <= set(data.columns):
-            return self  # Pictures without labels: prompts are drawn as the training data are.
+            return self  # Images without labels: prompts are drawn as the training data are.
         seed = recipe.train.seed
         loader: Loader[Any] = Loader(data, batch_type, recipe.data, seed, torch.device("cpu"))
         there = len(loader.held_out) or len(loader.training)
@@ -181,7 +181,7 @@ class _Sides:
         return replace(self, fake=fake, real=real)
 
     def parts(self) -> tuple[DataPictures, DataPictures] | None:
-        """The pictures a run was trained on, and those it held out."""
+        """The images a run was trained on, and those it held out."""
         if not _is_data(self.names[1]) or self.config is None:
             return None
         path = Path(self.names[0])
@@ -189,7 +189,7 @@ class _Sides:
         return training_and_held_out(self.names[1], self.config, seed)
 
     def extra(self, metrics: Sequence[str], device: str) -> ExtraInputs:
-        """What some of the metrics need besides two sets of pictures."""
+        """What some of the metrics need besides two sets of images."""
         model = self.fake if isinstance(self.fake, ModelPictures) else None
         parts = self.parts() if _WITH_PARTS & set(metrics) else None
         scores = None
@@ -204,7 +204,7 @@ class _Sides:
 
 
 def asked_of(model: ModelPictures) -> dict[str, Tensor]:
-    """Labels and attributes that the pictures of a model were asked to show, by column."""
+    """Labels and attributes that the images of a model were asked to show, by column."""
     kind = model.generator.method.prompt_type
     wanted = [name for name in ("labels", "attributes") if kind is not None and name in kind._fields]
     found: dict[str, list[Tensor]] = {name: [] for name in wanted}
@@ -244,7 +244,7 @@ def _is_data(place: str) -> bool:
 def _critic_scores(
     model: str, fake: ModelPictures, held_out: DataPictures, device: str
 ) -> tuple[Tensor, Tensor]:
-    """What the model's own critic says of its pictures and of held-out ones, each with its own prompt."""
+    """What the model's own critic says of its images and of held-out ones, each with its own prompt."""
     judge = open_judge(model, device)
     kind: Any = fake.generator.method.prompt_type
     columns = {} if kind is None else held_out.columns(kind._fields)

@@ -1,4 +1,4 @@
-"""Sets of pictures to be compared, wherever they come from: a model, files, or a prepared set."""
+"""Sets of images to be compared, wherever they come from: a model, files, or a prepared set."""
 
 import hashlib
 import re
@@ -41,7 +41,7 @@ _GENERATED = re.compile(r"(^|/)seed\d{6,}\.png$")
 
 @runtime_checkable
 class PictureSet(Protocol):
-    """Pictures of one size in a fixed order.
+    """Images of one size in a fixed order.
 
     Example:
         >>> pictures = open_rows("my_pictures", DataConfig())
@@ -56,17 +56,17 @@ class PictureSet(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the pictures do."""
+        """Changes when the images do."""
         ...
 
     def __len__(self) -> int: ...
 
     def batches(self, size: int) -> Iterator[BytePictures]:
-        """All pictures, ``size`` at a time, uint8 [n, 1 or 3, h, w]."""
+        """All images, ``size`` at a time, uint8 [n, 1 or 3, h, w]."""
         ...
 
     def some(self, start: int, stop: int) -> BytePictures:
-        """The pictures from ``start`` up to ``stop``, at least one."""
+        """The images from ``start`` up to ``stop``, at least one."""
         ...
 
 
@@ -90,12 +90,12 @@ class DataPictures:
         return len(self.rows)
 
     def batches(self, size: int) -> Iterator[BytePictures]:
-        """All pictures, in the order of the rows."""
+        """All images, in the order of the rows."""
         for rows in torch.split(self.rows, size):
             yield self.data.fetch(rows, (self.column,))[self.column]
 
     def some(self, start: int, stop: int) -> BytePictures:
-        """The pictures of some of the rows."""
+        """The images of some of the rows."""
         return self.data.fetch(self.rows[start:stop], (self.column,))[self.column]
 
     def columns(self, names: Sequence[str]) -> Mapping[str, torch.Tensor]:
@@ -125,7 +125,7 @@ class HeldOutPrompts:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutPictures:
-    """The held-out pictures that results of an image-to-image model are compared with, in prompt order.
+    """The held-out images that results of an image-to-image model are compared with, in prompt order.
 
     Example:
         >>> pictures = HeldOutPictures(loader, recipe.method, recipe.spec(), "edges", data.fingerprint, 4)
@@ -144,12 +144,12 @@ class HeldOutPictures:
         return self.count
 
     def batches(self, size: int) -> Iterator[BytePictures]:
-        """All pictures, in order."""
+        """All images, in order."""
         for start in range(0, self.count, size):
             yield self.some(start, min(start + size, self.count))
 
     def some(self, start: int, stop: int) -> BytePictures:
-        """The pictures at places ``start`` up to ``stop``."""
+        """The images at places ``start`` up to ``stop``."""
         columns = self.loader.held_out_rows(start, stop)
         batch = self.method.batch_type(*(columns[name] for name in self.method.batch_type._fields))
         return to_bytes(self.spec.to_pictures(self.method.real_images(batch))).cpu()
@@ -182,25 +182,25 @@ class ModelPictures:
         return self.count
 
     def batches(self, size: int) -> Iterator[BytePictures]:
-        """All pictures, in the order of their seeds."""
+        """All images, in the order of their seeds."""
         size += -size % RUN
         for start in range(0, self.count, size):
             yield self.some(start, min(start + size, self.count))
 
     def some(self, start: int, stop: int) -> BytePictures:
-        """The pictures of some seeds."""
+        """The images of some seeds."""
         images = self.generator.make(Noise.of(*range(start, stop)), self.prompt(start, stop))
         return to_bytes(images).cpu()
 
     def prompt(self, start: int, stop: int) -> Any:
-        """What the pictures of these seeds are made of besides noise; None for noise alone."""
+        """What the images of these seeds are made of besides noise; None for noise alone."""
         if self.prompts is not None:
             return self.prompts.some(start, stop)
         return self.generator.prompts(range(start, stop))
 
 
 def open_model(model: str, count: int, device: str = "auto") -> ModelPictures:
-    """The first ``count`` pictures of a MODEL.
+    """The first ``count`` images of a MODEL.
 
     Raises:
         CheckpointError, RunError: there is no such model.
@@ -217,19 +217,19 @@ def open_model(model: str, count: int, device: str = "auto") -> ModelPictures:
 
 
 def is_model(place: str) -> bool:
-    """Whether a name means a run or a checkpoint, and not pictures."""
+    """Whether a name means a run or a checkpoint, and not images."""
     path = Path(place)
     return Run.is_run(path) or path.suffix.lower() in (".safetensors", ".pt", ".pth")
 
 
 COMPARED = ("target", "images")
-"""Columns of a data set that generated pictures may be compared with, the first that is there."""
+"""Columns of a data set that generated images may be compared with, the first that is there."""
 
 SIDES = "A and B are a run, a checkpoint, pictures in any form, or saved statistics"
 
 
 def check_readable(place: str) -> None:
-    """Raise DataError where A or B is something that looks like a model or pictures, and is neither."""
+    """Raise DataError where A or B is something that looks like a model or images, and is neither."""
     path = Path(place)
     if path.suffix.lower() == ".safetensors" and path.is_file():
         try:
@@ -258,10 +258,10 @@ def _as_side() -> Iterator[None]:
 def open_rows(
     place: str, config: DataConfig, *, max_pictures: int | None = None, seed: int = 0
 ) -> DataPictures:
-    """Pictures of a DATA in one form; up to ``max_pictures``, a fair choice by ``seed``.
+    """Images of a DATA in one form; up to ``max_pictures``, a fair choice by ``seed``.
 
     Raises:
-        DataError: there is nothing of that name, or no picture in it.
+        DataError: there is nothing of that name, or no image in it.
     """
     data = _opened(place, config)
     column = next((name for name in COMPARED if name in data.columns), None)
@@ -281,7 +281,7 @@ def open_rows(
 
 
 def training_and_held_out(place: str, config: DataConfig, seed: int) -> tuple[DataPictures, DataPictures]:
-    """The pictures a run trained on and those it held out, as its loader parts them."""
+    """The images a run trained on and those it held out, as its loader parts them."""
     whole = open_rows(place, config)
     training, held_out = parted(whole.data, None, config, seed)
     if min(len(training), len(held_out)) < 2:
@@ -319,10 +319,10 @@ def _opened(place: str, config: DataConfig) -> DataSet:
 
 
 def common_config(places: Sequence[str], size: Size | None) -> DataConfig:
-    """The form in which pictures are compared: a model's own, else the smallest of the usual sizes.
+    """The form in which images are compared: a model's own, else the smallest of the usual sizes.
 
     Raises:
-        DataError: there is nothing of a name, or no picture in it.
+        DataError: there is nothing of a name, or no image in it.
         SettingError: a size is asked for, and a model has another.
     """
     for place in places:

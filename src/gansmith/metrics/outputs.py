@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: numbers as JSON, the precision-recall curve, the nearest pictures."""
+"""What an evaluation leaves behind: numbers as JSON, the precision-recall curve, the nearest images."""
 
 import hashlib
 import io
@@ -56,7 +56,7 @@ def write_outputs(found: Evaluation, folder: Path) -> list[Path]:
 def remember(run: Path, images: int, found: Evaluation) -> None:
     """Put the numbers into the run's history; numbers of the same position are replaced.
 
-    All numbers of a history are comparable: where features, pictures or counts change, the old one is set
+    All numbers of a history are comparable: where features, images or counts change, the old one is set
     aside under another name and a new one is begun.
 
     Raises:
@@ -129,6 +129,6 @@ def _draw(
 
 
 def _draw_pairs(pairs: Sequence[tuple[NDArray[np.uint8], ...]], path: Path) -> None:
-    """Rows of a generated picture and the training picture nearest to it, nearest first."""
+    """Rows of a generated image and the training image nearest to it, nearest first."""
     with whole_file(path) as part:
         duplicate_sheet(pairs).save(part, format="PNG")

@@ -1,4 +1,4 @@
-"""What can be asked of two sets of pictures: each metric by name, how it is computed and what it needs."""
+"""What can be asked of two sets of images: each metric by name, how it is computed and what it needs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ from gansmith.metrics.scores.swd import Patches, swd
 from gansmith.metrics.statistics import Statistics
 from gansmith.models.generator import Generator
 
-_PAIRS = 64  # Pictures compared at a time.
+_PAIRS = 64  # Images compared at a time.
 _PATHS = 2000  # That ppl walks along, at most.
 
 _WITHOUT_CLASSES = frozenset(("pixels", "face", "dino", "clip", "vgg"))
@@ -59,7 +59,7 @@ _NEEDS = {
 
 @dataclass(frozen=True, eq=False)
 class ExtraInputs:
-    """What some metrics need besides two sets of pictures.
+    """What some metrics need besides two sets of images.
 
     Example:
         >>> ExtraInputs(asked={"labels": torch.tensor([3, 7])}).generator is None
@@ -68,7 +68,7 @@ class ExtraInputs:
 
     parts: tuple[DataPictures, DataPictures] | None = None  # Training and held-out ones, for memorization.
     generator: Generator | None = None  # For ppl.
-    scores: tuple[Tensor, Tensor] | None = None  # Of made and of held-out pictures, for critic_auc.
+    scores: tuple[Tensor, Tensor] | None = None  # Of made and of held-out images, for critic_auc.
     asked: Mapping[str, Tensor] = field(default_factory=dict)  # Labels or attributes that A was asked for.
     known: Mapping[str, Tensor] = field(default_factory=dict)  # Labels or attributes of B.
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)  # What these are called.
@@ -101,15 +101,15 @@ class Inputs:
 
     fake: Statistics
     real: Statistics
-    patches: tuple[Patches, ...] = ()  # Of made and of real pictures.
-    pictures: BytePictures | None = None  # Some of the made ones.
+    patches: tuple[Patches, ...] = ()  # Of made and of real images.
+    pictures: BytePictures | None = None  # Some of the generated ones.
     pairs: tuple[PictureSet, PictureSet] | None = None  # Both sets, where neither is saved statistics.
     network: FeatureNetwork | None = None
     extra: ExtraInputs = field(default_factory=ExtraInputs)
-    parts: tuple[Statistics, ...] = ()  # Of training and held-out pictures.
+    parts: tuple[Statistics, ...] = ()  # Of training and held-out images.
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     found: list[Memorization] = field(default_factory=list)
-    classes: Tensor | None = None  # Of the generated pictures, as stacks of three digits.
+    classes: Tensor | None = None  # Of the generated images, as stacks of three digits.
 
     def rows(self) -> tuple[Tensor, Tensor]:
         """The features of both sets.
@@ -256,7 +256,7 @@ def _memorization(inputs: Inputs) -> Result:
 
 
 OF_PAIRS = ("l1", "psnr", "ssim", "psnr_y", "ssim_y", "lpips")
-"""Metrics that compare the first picture of one set with the first of the other, and so on."""
+"""Metrics that compare the first image of one set with the first of the other, and so on."""
 
 _FINISHED = "It is measured of a finished run: gansmith evaluate RUN DATA --metrics"
 
@@ -313,7 +313,7 @@ def check_classes(metrics: Sequence[str], network: FeatureNetwork) -> None:
 
 
 def check_possible(metrics: Sequence[str], network: FeatureNetwork, extra: ExtraInputs) -> None:
-    """Say at once what could only fail after all pictures were looked at.
+    """Say at once what could only fail after all images were looked at.
 
     Raises:
         DataError, SettingError: a metric lacks what it needs.

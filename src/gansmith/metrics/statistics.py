@@ -1,4 +1,4 @@
-"""What is kept of a set of pictures once it was looked at: features, their moments, a cache of both."""
+"""What is kept of a set of images once it was looked at: features, their moments, a cache of both."""
 
 import hashlib
 import json
@@ -27,16 +27,16 @@ FORMAT = "gansmith statistics 1"
 _CACHED = 2**30  # Bytes of features a cache file may have; beyond that only moments are cached.
 
 Watcher = Callable[[BytePictures], None]
-"""Something else that wants to see every picture in the same pass."""
+"""Something else that wants to see every image in the same pass."""
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What is kept of a set of pictures: its features, and their mean and covariance.
+    """What is kept of a set of images: its features, and their mean and covariance.
 
     Attributes:
         name: of the set.
-        fingerprint: of its pictures.
+        fingerprint: of its images.
         network: fingerprint of the feature network.
         moments: mean and covariance.
         features: [n, size] float32, or None where only moments were kept.
@@ -58,7 +58,7 @@ class Statistics:
 
     @property
     def count(self) -> int:
-        """Pictures."""
+        """Images."""
         return self.moments.count
 
 
@@ -71,7 +71,7 @@ class EvaluationOptions:
         >>> seen = gather(pictures, open_pixels(torch.device("cpu")), keep=True, options=options)
     """
 
-    batch: int = 64  # Pictures at a time.
+    batch: int = 64  # Images at a time.
     progress: Callable[[str], Callable[[int, int], None]] | None = None  # What is looked at -> (done, all).
     cache: Path | None = None  # A folder where statistics are kept.
     memory: dict[str, Statistics | None] = field(default_factory=dict)  # Filled for the fingerprints in it.
@@ -86,17 +86,17 @@ def gather(
     watchers: Sequence[Watcher] = (),
     options: EvaluationOptions | None = None,
 ) -> Statistics:
-    """Look at every picture once; what is in the cache already is not computed again.
+    """Look at every image once; what is in the cache already is not computed again.
 
     Args:
-        pictures: the set; at least two.
+        images: the set; at least two.
         network: turns them into features.
         keep: whether features are kept, and not their moments alone; without, memory does not grow.
         watchers: are shown every batch in the same pass, in order.
         options: batch, progress, cache, and the processes that share the work.
 
     Raises:
-        DataError: fewer than two pictures, or features that are not finite.
+        DataError: fewer than two images, or features that are not finite.
         TrainingError: another process has gone.
     """
     options = options or EvaluationOptions()
@@ -134,7 +134,7 @@ def _keep(found: Statistics, pictures: PictureSet, options: EvaluationOptions, p
 
 
 def contribute_statistics(pictures: PictureSet, network: FeatureNetwork, options: EvaluationOptions) -> None:
-    """Look at this process's share of the pictures that the first process has begun to ``gather``.
+    """Look at this process's share of the images that the first process has begun to ``gather``.
 
     Raises:
         TrainingError: another process has gone.
@@ -158,7 +158,7 @@ def _looks(
     world, count = options.world, len(pictures)
     for at in range(0, count, options.batch * world.size):
         start = at + options.batch * world.rank
-        # In the last round there may be no batch left: one picture then tells the shapes.
+        # In the last round there may be no batch left: one image then tells the shapes.
         left = start < count
         part = pictures.some(start, min(start + options.batch, count)) if left else pictures.some(0, 1)
         look = part if show else None, None if network is None else network(part)

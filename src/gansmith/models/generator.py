@@ -1,10 +1,10 @@
-"""A trained generator in use: one seed is one picture, to the last bit, and any number can be written.
+"""A trained generator in use: one seed is one image, to the last bit, and any number can be written.
 
 Exactness. Convolution kernels choose their algorithm by the size of the batch, and another algorithm
 rounds the last bit of a number another way; on an x86 CPU batches of 3 or 7 and, in some networks, of 1
 to 8 gave other bits than 16, 33 or 64, while the place in the batch never mattered. So networks always
-run on exactly ``RUN`` pictures: a shorter rest is filled up and the surplus thrown away. On one machine
-and device a seed then has one picture, bit for bit. Another machine may differ in the last bits.
+run on exactly ``RUN`` images: a shorter rest is filled up and the surplus thrown away. On one machine
+and device a seed then has one image, bit for bit. Another machine may differ in the last bits.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +28,8 @@ from gansmith.methods.latent import LatentMethod, Way
 from gansmith.models.prompts import Prompts, Wish, check_no_wish
 from gansmith.networks.bundle import Networks
 
-RUN = 16  # Larger: a single picture costs more. Smaller: a graphics card has too little to do.
-"""How many pictures networks make at a time, whatever was asked for."""
+RUN = 16  # Larger: a single image costs more. Smaller: a graphics card has too little to do.
+"""How many images networks make at a time, whatever was asked for."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,9 +1,9 @@
-"""DCGAN generators that were trained elsewhere, read from their weights alone and ready to make pictures.
+"""DCGAN generators that were trained elsewhere, read from their weights alone and ready to make images.
 
 A file of weights says nothing of what lies between the layers. What is assumed is DCGAN (Radford 2015,
 section 3): a ReLU after every layer, after its batch normalization where it has one, tanh after the
 last, and latents from N(0, 1). A network that was trained with something else, such as a leaky ReLU,
-loads without complaint and makes wrong pictures: look at them.
+loads without complaint and makes wrong images: look at them.
 """
 
 import errno
@@ -34,7 +34,7 @@ from gansmith.networks.bundle import Networks
 
 Weights = Mapping[str, Tensor]
 
-# Kernel -> (stride, padding, output padding) after the first layer: each doubles the picture, 3 keeps it.
+# Kernel -> (stride, padding, output padding) after the first layer: each doubles the image, 3 keeps it.
 _STEPS = {2: (2, 0, 0), 3: (1, 1, 0), 4: (2, 1, 0), 5: (2, 2, 1)}
 _GENERATOR_WORDS = {"g", "netg", "gen", "generator", "modelg"}
 _DISCRIMINATOR_WORDS = {"d", "netd", "disc", "discriminator", "modeld", "critic"}
@@ -67,7 +67,7 @@ def read_foreign(path: Path) -> ForeignDCGAN:
 
     No code of the file is ever run. The weights may lie under any key, with or without ``module.``, and
     the layers have any names; kernels, strides and sizes follow from the shapes: the first layer makes
-    k x k pixels of one, and then kernels of 4, 5 and 2 double the picture and kernels of 3 keep its size.
+    k x k pixels of one, and then kernels of 4, 5 and 2 double the image and kernels of 3 keep its size.
 
     Raises:
         CheckpointError: damaged, unsafe to read, or no DCGAN generator; it says what was found.
@@ -225,7 +225,7 @@ def _parts(name: str, weights: Weights) -> Iterator[tuple[str, Weights]]:
 def _preference(name: str) -> int:
     words = set(re.split(r"[._\W]+", name.lower()))
     generator = bool(words & _GENERATOR_WORDS) or "generator" in name.lower()
-    # The average of a generator's weights makes better pictures than its last step.
+    # The average of a generator's weights makes better images than its last step.
     return (
         4 * generator
         - 8 * bool(words & _DISCRIMINATOR_WORDS)
@@ -316,7 +316,7 @@ def _pair(layers: list[_Layer], norm: dict[str, Tensor], name: str, before: int)
 
 
 def _chained(layers: list[_Layer]) -> bool:
-    """Whether each layer takes what the one before it gives, and the last gives a picture."""
+    """Whether each layer takes what the one before it gives, and the last gives an image."""
     kernels = [layer.shape[2] for layer in layers if layer.shape[2] == layer.shape[3]]
     joined = all(one.shape[1] == other.shape[0] for one, other in itertools.pairwise(layers))
     return (

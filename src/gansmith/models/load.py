@@ -25,7 +25,7 @@ from gansmith.runs.run import Run
 
 
 def open_generator(model: str, device: str = "auto") -> Generator:
-    """The generator of a MODEL, ready to make pictures: averaged weights where the run has them.
+    """The generator of a MODEL, ready to make images: averaged weights where the run has them.
 
     Raises:
         CheckpointError: nothing there, or damaged.

@@ -1,4 +1,4 @@
-"""A large picture in overlapping tiles, and back into one, a row of tiles in memory at a time."""
+"""A large image in overlapping tiles, and back into one, a row of tiles in memory at a time."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -40,10 +40,10 @@ def blend(
     lefts: Sequence[int],
     row: Callable[[int], Sequence[Float[np.ndarray, "channels tile_height tile_width"]]],
 ) -> UInt8[np.ndarray, "channels height width"]:
-    """One picture of many tiles; where they overlap each counts the less the nearer its edge is.
+    """One image of many tiles; where they overlap each counts the less the nearer its edge is.
 
     Args:
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
         tile: of each tile.
         tops: where the rows of tiles begin, ascending, each overlapping or touching the next.
         lefts: where the tiles of a row begin.

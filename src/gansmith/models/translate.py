@@ -1,4 +1,4 @@
-"""Pictures from pictures by a trained model: one, a folder or an archive of them, in any size, resumable."""
+"""Images from images by a trained model: one, a folder or an archive of them, in any size, resumable."""
 
 import hashlib
 import io
@@ -32,22 +32,22 @@ from gansmith.models.tiles import blend, starts
 
 Pixels = UInt8[np.ndarray, "channels height width"]
 
-_GAP = 2  # White pixels between the two pictures of a strip.
+_GAP = 2  # White pixels between the two images of a strip.
 _DIRECTIONS = ("a_to_b", "b_to_a")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Translation:
-    """How pictures are translated.
+    """How images are translated.
 
     Example:
         >>> Translation(fit="crop", compare=True)
     """
 
     direction: str | None = None  # Of a model of two domains: a_to_b or b_to_a; None: as it was trained.
-    fit: Fit | None = None  # How pictures are brought to the model's size; None: larger ones in tiles.
+    fit: Fit | None = None  # How images are brought to the model's size; None: larger ones in tiles.
     compare: bool = False  # Write strips: the source on the left, the result on the right.
-    seed: int = 0  # Of the noise, the same for all pictures.
+    seed: int = 0  # Of the noise, the same for all images.
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Translated:
 
 @runtime_checkable
 class _Named(Protocol):
-    """Picture files with names, as sources have them."""
+    """Image files with names, as sources have them."""
 
     @property
     def name(self) -> str: ...
@@ -75,7 +75,7 @@ class _Named(Protocol):
 
 @dataclass(frozen=True)
 class _OneFile:
-    """A single picture as a source."""
+    """A single image as a source."""
 
     path: Path
 
@@ -99,23 +99,23 @@ def translate(
     *,
     progress: Callable[[int, int], object] | None = None,
 ) -> Translated:
-    """Make a picture of each picture of SRC with a MODEL that makes images out of images.
+    """Make an image of each image of SRC with a MODEL that makes images out of images.
 
-    Results are PNGs under the names of their sources, marked as made by a model. A picture larger than the
+    Results are PNGs under the names of their sources, marked as made by a model. An image larger than the
     model's is translated in overlapping tiles and keeps its size; a smaller one is continued at its edges and
     cut back. Transparency is kept. What is there and whole is not made again, unless the model, the source or
-    the way has changed. Pictures that cannot be read are left out and listed.
+    the way has changed. Images that cannot be read are left out and listed.
 
     Args:
         model: a run, a checkpoint, or an open generator.
-        src: a picture, a folder in any nesting, a zip or tar, a prepared set.
-        out: a folder; of a single picture a ``.png``, too.
+        src: an image, a folder in any nesting, a zip or tar, a prepared set.
+        out: a folder; of a single image a ``.png``, too.
         asked: direction, fit, strips.
-        progress: told (pictures done, pictures in all).
+        progress: told (images done, images in all).
 
     Raises:
         SettingError: the model makes images of something else, or OUT is SRC or holds other files.
-        DataError: there is no picture, or none can be read.
+        DataError: there is no image, or none can be read.
         CheckpointError, RunError: there is no such model.
         StorageError: the disk refuses; what was written is whole, and the same command goes on.
 
@@ -181,7 +181,7 @@ def _place(out: Path, source: _Named) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class _Picture:
-    """A picture to be translated, and what is known of it."""
+    """An image to be translated, and what is known of it."""
 
     to: Path
     mark: Provenance
@@ -290,7 +290,7 @@ class _Job:
         return _Picture(to, mark, pixels, _alpha(raw))
 
     def _together(self, pictures: Sequence[_Picture]) -> None:
-        """Pictures no larger than the model's, in one run."""
+        """Images no larger than the model's, in one run."""
         if not pictures:
             return
         results = self._make([_continued(picture.pixels, self.high, self.wide) for picture in pictures])
@@ -358,7 +358,7 @@ def _alpha(raw: bytes) -> NDArray[np.uint8] | None:
 
 
 def _continued(pixels: Pixels, height: int, width: int) -> NDArray[np.uint8]:
-    """The picture, mirrored outwards to the right and below where it is smaller than that."""
+    """The image, mirrored outwards to the right and below where it is smaller than that."""
     down, right = (max(side - have, 0) for side, have in zip((height, width), pixels.shape[1:], strict=True))
     return np.pad(pixels, ((0, 0), (0, down), (0, right)), mode="symmetric") if down or right else pixels
 

@@ -24,26 +24,26 @@ from gansmith.models.generator import RUN, Generator
 from gansmith.models.load import open_generator
 from gansmith.models.prompts import Wish
 
-# Pillow compresses outside the interpreter lock, but around it small pictures only wait for each other: of
-# 32 px a picture took 1.4 ms with one thread, 1.7 with two and 2.0 with four.
+# Pillow compresses outside the interpreter lock, but around it small images only wait for each other: of
+# 32 px an image took 1.4 ms with one thread, 1.7 with two and 2.0 with four.
 _THREADS = max(1, min(8, (os.cpu_count() or 1) - 1))
-_SMALL = 2**13  # Numbers of a picture, up to which one thread is fastest: 32 px yes, 64 px no longer.
-_GROUP = 8  # Pictures a thread takes at a time: handing them over costs as much as a small one.
-_AHEAD = 16  # Pictures that wait to be encoded.
+_SMALL = 2**13  # Numbers of an image, up to which one thread is fastest: 32 px yes, 64 px no longer.
+_GROUP = 8  # Images a thread takes at a time: handing them over costs as much as a small one.
+_AHEAD = 16  # Images that wait to be encoded.
 
 Out = TypeVar("Out")
 
 
 Named = tuple[str, Picture, Provenance]
-"""A picture to be written, under which name, and where it came from."""
+"""An image to be written, under which name, and where it came from."""
 
 
 def write_pngs(
     pictures: Iterable[Named], folder: Path, ahead: int = _AHEAD, beside: bool = True
 ) -> Iterator[Named]:
-    """Write marked PNGs under their names, in a few threads; yields each picture once its file is whole.
+    """Write marked PNGs under their names, in a few threads; yields each image once its file is whole.
 
-    ``ahead`` pictures are in memory besides those that ``pictures`` holds: as many as it makes at a time.
+    ``ahead`` images are in memory besides those that ``pictures`` holds: as many as it makes at a time.
     With ``beside`` these are written while it makes the next; without, which is faster where a processor
     makes them, in turn with that.
 
@@ -74,7 +74,7 @@ def encoded(
 def write_zip(files: Iterable[tuple[str, bytes]], path: Path, progress: Callable[[int], object]) -> None:
     """An archive of named PNGs, stored as they come: PNGs do not shrink again.
 
-    Equal pictures give an equal archive: all files bear the date 1980-01-01. Besides a file, only the table
+    Equal images give an equal archive: all files bear the date 1980-01-01. Besides a file, only the table
     of names is in memory, about half a kilobyte for each. ``progress`` is called with 1 for each.
 
     Raises:
@@ -121,8 +121,8 @@ def _in_threads(
 
 GRID_PICTURES = 4096
 GRID_PIXELS = 89_000_000  # Above 2**28 / 3 Pillow and others warn of a decompression bomb.
-FLAT_FOLDER = 10_000  # Pictures; more go into sub-folders of a thousand seeds.
-_PREVIEW = 64  # Pictures in the grid.png of a folder.
+FLAT_FOLDER = 10_000  # Images; more go into sub-folders of a thousand seeds.
+_PREVIEW = 64  # Images in the grid.png of a folder.
 
 
 @dataclass(frozen=True)
@@ -140,10 +140,10 @@ class Choice:
 def pictures(
     generator: Generator, seeds: Iterable[int], batch: int = 64, choice: Choice | None = None
 ) -> Iterator[tuple[list[int], BytePictures]]:
-    """The pictures of these seeds, in order, a few at a time, in constant memory.
+    """The images of these seeds, in order, a few at a time, in constant memory.
 
-    Seeds run from 0 to 2^63 - 1. ``batch`` pictures, rounded up to a multiple of ``RUN``, are held at a
-    time; it changes none. Yields some seeds and their pictures, uint8 on the CPU.
+    Seeds run from 0 to 2^63 - 1. ``batch`` images, rounded up to a multiple of ``RUN``, are held at a
+    time; it changes none. Yields some seeds and their images, uint8 on the CPU.
     """
     if batch < 1:
         raise SettingError(f"batch is a number of pictures, at least 1. Received: batch={batch}.")
@@ -155,7 +155,7 @@ def pictures(
 
 @dataclass(frozen=True)
 class Written:
-    """The result of ``generate``: how many pictures were written, and where they are.
+    """The result of ``generate``: how many images were written, and where they are.
 
     Example:
         >>> generate("runs/one", "grid.png", range(4)).count
@@ -197,7 +197,7 @@ class _Job:
 
     @property
     def beside(self) -> bool:
-        """Whether pictures are encoded while others are made: on a processor both want the same cores."""
+        """Whether images are encoded while others are made: on a processor both want the same cores."""
         return self.generator.device.type != "cpu"
 
     def rounds(self) -> Iterator[tuple[list[int], list[int]]]:
@@ -208,7 +208,7 @@ class _Job:
             yield seeds, seeds[start:stop]
 
     def stream(self) -> Iterator[Named]:
-        """The pictures of this process."""
+        """The images of this process."""
         mine = itertools.chain.from_iterable(mine for _, mine in self.rounds())
         for seeds, made in pictures(self.generator, mine, self.batch, self.choice):
             for seed, picture in zip(seeds, made, strict=True):
@@ -277,17 +277,17 @@ def write(
     world: World = SINGLE_PROCESS,
     choice: Choice | None = None,
 ) -> Written:
-    """Write the pictures of these seeds; the name ``out`` says in which form.
+    """Write the images of these seeds; the name ``out`` says in which form.
 
-    - ``faces.png``: one grid of them all, at most 4096 pictures and 89 million pixels.
+    - ``faces.png``: one grid of them all, at most 4096 images and 89 million pixels.
     - ``faces.zip``: a PNG for each, named by its seed.
     - ``faces`` or any folder that exists: a PNG for each, and ``grid.png`` with the first 64.
 
     A file is named ``seed000123.png``; where more than 10,000 are asked for it lies in a sub-folder of
     a thousand seeds. The same seeds give the same bytes again: there is no date in any file.
 
-    ``batch`` pictures are held at a time; it changes none of them. ``progress`` is called with the number
-    of further pictures that are done, as ``tqdm.update`` is. Where several processes make them together all
+    ``batch`` images are held at a time; it changes none of them. ``progress`` is called with the number
+    of further images that are done, as ``tqdm.update`` is. Where several processes make them together all
     must call this with the same seeds; what is written are the bytes that one would have written.
 
     Raises:

@@ -1,7 +1,7 @@
 """Convolutions that halve or double the size, project a latent or end in scores, fast on CPUs, too.
 
 Many channels on a small grid are where oneDNN's weight gradient falls behind: of 512 to 1024 channels at
-4 px to about a tenth of what a matrix product reaches. There the pictures are unfolded and multiplied
+4 px to about a tenth of what a matrix product reaches. There the images are unfolded and multiplied
 instead. Few channels at full size are where its transposed convolution does: a quarter of that product.
 There a sub-pixel (pixel-shuffle) convolution makes all four pixels of a block at once. And a kernel that
 covers the whole grid is a matrix. ``benchmarks/convolutions.py`` measures them all beside torch's.
@@ -20,7 +20,7 @@ _MATMUL_MAX_CELLS = {
     torch.bfloat16: 16,
     torch.float32: 4,
 }  # Cells of the smaller grid, up to which it is faster.
-_SUBPIXEL_MAX_CHANNELS = 4  # Channels of the larger pictures, up to which a sub-pixel convolution is faster.
+_SUBPIXEL_MAX_CHANNELS = 4  # Channels of the larger images, up to which a sub-pixel convolution is faster.
 _KERNEL_TAPS = [[3, 1, 4], [4, 2, 0]]
 """[even or odd pixel, cell before, at or after] -> index into a side of the kernel; 4 is zero padding."""
 

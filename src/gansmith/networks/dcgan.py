@@ -24,7 +24,7 @@ def initialize(network: nn.Module) -> nn.Module:
 
 
 class DCGANGenerator(nn.Module):
-    """Latents -> pictures: transposed 4x4 convolutions with batch norm and ReLU, tanh at the end.
+    """Latents -> images: transposed 4x4 convolutions with batch norm and ReLU, tanh at the end.
 
     Args:
         spec: the images to generate.
@@ -66,10 +66,10 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Pictures -> scores: 4x4 convolutions of stride 2 with LeakyReLU 0.2.
+    """Images -> scores: 4x4 convolutions of stride 2 with LeakyReLU 0.2.
 
     Args:
-        spec: the pictures judged.
+        spec: the images judged.
         width: channels of the first layer (ndf); doubled at each further one.
         max_channels: no layer has more.
         norm: in all layers but the first; without batch norm all convolutions have biases.

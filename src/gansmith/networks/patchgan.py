@@ -11,7 +11,7 @@ _LEAST = 3  # Places a side that the two last convolutions need.
 
 
 def fitting_layers(layers: int, height: int, width: int) -> int:
-    """As many halvings as wanted, or as the size allows: a patch is never larger than the picture."""
+    """As many halvings as wanted, or as the size allows: a patch is never larger than the image."""
     while layers > 0 and min(height, width) >> layers < _LEAST:
         layers -= 1
     return layers

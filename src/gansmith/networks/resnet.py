@@ -66,7 +66,7 @@ class DownBlock(nn.Module):
 
 
 class ResidualGenerator(nn.Module):
-    """Latents -> pictures by residual blocks that double the size (Gulrajani 2017, appendix F).
+    """Latents -> images by residual blocks that double the size (Gulrajani 2017, appendix F).
 
     Example:
         >>> generator = ResidualGenerator(DataSpec(height=32, width=32), 128, width=32, max_channels=256)
@@ -93,7 +93,7 @@ class ResidualGenerator(nn.Module):
 
 
 class ResidualCritic(nn.Module):
-    """Pictures -> scores by residual blocks that halve the size (Gulrajani 2017, appendix F).
+    """Images -> scores by residual blocks that halve the size (Gulrajani 2017, appendix F).
 
     Example:
         >>> critic = ResidualCritic(DataSpec(height=32, width=32), width=32, max_channels=256, norm="layer")

@@ -34,7 +34,7 @@ def named(name: str) -> Recipe:
 
 
 def default_for(side: int, on_gpu: bool) -> str:
-    """The recipe a beginner gets for pictures whose shorter side is ``side`` pixels.
+    """The recipe a beginner gets for images whose shorter side is ``side`` pixels.
 
     64 px is the largest size at which a processor makes good faces in minutes; a GPU gets 256.
     """

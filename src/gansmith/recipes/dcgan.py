@@ -1,4 +1,4 @@
-"""DCGAN as the textbook has it, at several sizes, with averaged weights for the pictures."""
+"""DCGAN as the textbook has it, at several sizes, with averaged weights for the images."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,7 +31,7 @@ def dcgan(name: str, about: str, size: int, *, width: int = 64, images: int = 20
 
 
 def _paper() -> Recipe:
-    """Uniform z, 1024 channels at 4 x 4, pictures from the weights of the last step, in float32."""
+    """Uniform z, 1024 channels at 4 x 4, images from the weights of the last step, in float32."""
     recipe = dcgan("dcgan64-paper", "The paper to the letter: uniform z, ngf 128, no average.", 64, width=128)
     return replace(
         recipe,

@@ -29,7 +29,7 @@ def pix2pix(size: int) -> Recipe:
 
 
 def _small() -> Recipe:
-    """A third of the width, four pictures a step, no checkerboard, averaged weights, a falling rate."""
+    """A third of the width, four images a step, no checkerboard, averaged weights, a falling rate."""
     recipe = pix2pix(64)
     adam = Adam(lr=4e-4, betas=(0.5, 0.999), schedule=Linear(start=0.5))
     return replace(

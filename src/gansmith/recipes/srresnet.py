@@ -13,7 +13,7 @@ from gansmith.methods.srresnet import SuperResolution
 
 
 def _paper() -> Recipe:
-    """16 blocks of 64 channels, 16 pictures of 96 px a step, Adam at 1e-4 (section 3.2)."""
+    """16 blocks of 64 channels, 16 images of 96 px a step, Adam at 1e-4 (section 3.2)."""
     return Recipe(
         name="srresnet-x4",
         about="SRResNet: pictures four times as large a side, by squared distance.",

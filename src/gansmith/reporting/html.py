@@ -144,7 +144,7 @@ def page(title: str, head: str, body: Sequence[str], data: Mapping[str, Any]) ->
 
 
 def _policy(template: str) -> str:
-    """What the browser may load and run: pictures in the page, and our own script and style by their hash."""
+    """What the browser may load and run: images in the page, and our own script and style by their hash."""
 
     def digest(tag: str) -> str:
         found = re.search(rf"<{tag}>(.*?)</{tag}>", template, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""Pictures of a run made small enough to travel inside a page."""
+"""Images of a run made small enough to travel inside a page."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ _MOST_MARK = 4096  # Bytes of an XMP packet that are carried over; ours have 1 K
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a data URI, with the size of its pixels.
+    """An image as a data URI, with the size of its pixels.
 
     Example:
         >>> embed(Path("grid.png"), side=256, max_bytes=100_000).tag("samples")
@@ -40,10 +40,10 @@ class Picture:
 
 
 def embed(file: Path, side: int, max_bytes: int) -> Picture | None:
-    """A picture file as WebP with its longer side at most ``side`` pixels, in at most about ``max_bytes``.
+    """An image file as WebP with its longer side at most ``side`` pixels, in at most about ``max_bytes``.
 
     Quality goes down first, then size. The mark that says a machine made it (XMP) is kept. None where the
-    file is no picture.
+    file is no image.
     """
     try:
         with Image.open(file) as opened:
@@ -95,7 +95,7 @@ def thinned(grids: Sequence[tuple[int, Path]], max_count: int = MOST_FRAMES) -> 
 
 
 def frames(grids: Sequence[tuple[int, Path]], side: int = 640) -> list[tuple[int, Picture]]:
-    """Grids over time, small; files that are no pictures are left out."""
+    """Grids over time, small; files that are no images are left out."""
     chosen = thinned(grids)
     made = [(images, embed(file, side, FRAMES_BYTES // max(len(chosen), 1))) for images, file in chosen]
     return [(images, picture) for images, picture in made if picture is not None]

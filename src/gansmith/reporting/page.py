@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file with its pictures, curves, settings and data, made to be looked at."""
+"""The report of a run: one HTML file with its images, curves, settings and data, made to be looked at."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,9 +13,9 @@ from gansmith.reporting.run_files import Log, Point, Record, number, read
 
 SAMPLES_SIDE, SAMPLES_BYTES = 1400, 400_000  # Of the newest grid.
 SHEET_SIDE, SHEET_BYTES = 1600, 350_000
-EVALUATION_SIDE, EVALUATION_BYTES = 1400, 700_000  # Bytes of all its pictures together.
+EVALUATION_SIDE, EVALUATION_BYTES = 1400, 700_000  # Bytes of all its images together.
 MOST_EVALUATION = 24
-MOST_REFUSED = 100  # Names of pictures that were left out.
+MOST_REFUSED = 100  # Names of images that were left out.
 MOST_ALARMS = 20
 
 _CAPTIONS = {
@@ -264,7 +264,7 @@ def _captioned(file: Path, picture: Picture) -> str:
 
 
 def _rest(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """What is not a number of the evaluation; curves are among its pictures."""
+    """What is not a number of the evaluation; curves are among its images."""
     return {key: item for key, item in tree.items() if key not in ("values", "curves")}
 
 

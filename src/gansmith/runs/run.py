@@ -281,7 +281,7 @@ class Run:
         return [row for row in rows if isinstance(row, dict) and isinstance(row.get("images"), int | float)]
 
     def forget_after(self, images: int) -> None:
-        """Drop rows and pictures from beyond ``images``: work that a kill lost and that comes again."""
+        """Drop rows and images from beyond ``images``: work that a kill lost and that comes again."""
         known = [*self.rows(), *self.alarms()]
         rows = [row for row in self._lines() if row in known and row["images"] <= images]
         write_text(self.stats, "".join(json.dumps(row) + "\n" for row in rows))

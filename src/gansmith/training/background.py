@@ -1,11 +1,11 @@
-"""Work done beside training: encoding pictures and writing checkpoints, so that no step waits for a disk."""
+"""Work done beside training: encoding images and writing checkpoints, so that no step waits for a disk."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from gansmith.errors import StorageError
 
-_MOST = 3  # Pieces that may wait: their pictures and weights are in memory meanwhile.
+_MOST = 3  # Pieces that may wait: their images and weights are in memory meanwhile.
 
 
 class Background:

@@ -1,4 +1,4 @@
-"""Evaluation while a run goes on: its pictures are measured now and then, and the best weights kept."""
+"""Evaluation while a run goes on: its images are measured now and then, and the best weights kept."""
 
 from dataclasses import replace
 from typing import Any
@@ -39,21 +39,21 @@ from gansmith.metrics.statistics import EvaluationOptions
 from gansmith.models.generator import Generator, from_method
 from gansmith.runs.run import Run
 
-_MOST_REAL = 50_000  # Training pictures that are compared with.
+_MOST_REAL = 50_000  # Training images that are compared with.
 _AT_A_TIME = 64  # Images the critic is asked about.
 
 
 class Examiner:
-    """Measures a run's pictures as `train.evaluate` asks for.
+    """Measures a run's images as `train.evaluate` asks for.
 
     Args:
         run: where numbers and the best weights are kept.
         data: what the run trains on.
-        loader: knows which pictures are for training.
-        world: the processes that train together; each has an examiner and looks at its share of the pictures.
+        loader: knows which images are for training.
+        world: the processes that train together; each has an examiner and looks at its share of the images.
 
     Raises:
-        SettingError: an unknown metric or feature network, or a method whose pictures need more than a seed.
+        SettingError: an unknown metric or feature network, or a method whose images need more than a seed.
         DataError: the feature network's weights are not there.
 
     Example:
@@ -109,7 +109,7 @@ class Examiner:
         return next((f"{name} {why}" for fine, why in rules.get(name, []) if not fine), "")
 
     def look(self, trainer: Trainer[Any, Any, Any]) -> Evaluation | None:
-        """Measure the pictures as they are now, and put the numbers into the run's history.
+        """Measure the images as they are now, and put the numbers into the run's history.
 
         The first process alone has the numbers; the others are given None.
 

@@ -34,7 +34,7 @@ from gansmith.training.setup import fit_memory, ready, repeats
 LONGEST = 3600.0  # Seconds; more is a slip, not a wish.
 _BLOCKS = 10  # Measurements of the speed that are aimed at.
 _WARM_STEPS = {"cuda": 3}  # Else one. Kernels are chosen and memory is asked for in these.
-_WAITING = 0.1  # Share of the time waited for pictures from which on it is remarked.
+_WAITING = 0.1  # Share of the time waited for images from which on it is remarked.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Speed:
     fastest: float
     measurements: int
     steps: int
-    data_wait: float  # Share of the time waited for pictures, 0..1.
+    data_wait: float  # Share of the time waited for images, 0..1.
 
     def seconds(self, images: int) -> tuple[float, float, float]:
         """(likely, least, most) seconds for so many images, what is drawn and saved left out."""
@@ -71,7 +71,7 @@ class Disk:
 
     checkpoint: int  # One.
     checkpoints: int  # How many at a time, the one being written among them.
-    grid: int  # One picture of 64.
+    grid: int  # One image of 64.
     grids: int
     numbers: int
     at_the_end: int  # Animation, sheet and curves.
@@ -85,7 +85,7 @@ class Disk:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What ``train`` would do with a recipe, pictures and a device: settings, memory, time and disk space.
+    """What ``train`` would do with a recipe, images and a device: settings, memory, time and disk space.
 
     Example:
         >>> found = plan(recipe, data, seconds=1.0)
@@ -156,7 +156,7 @@ def plan(
         why: this recipe was chosen; it is only passed on.
 
     Raises:
-        SettingError: the recipe does not fit together, or memory is too small for one picture.
+        SettingError: the recipe does not fit together, or memory is too small for one image.
         DataError: the data lack what the method trains on.
     """
     if not 0 <= seconds <= LONGEST:
@@ -203,7 +203,7 @@ def plan(
 
 
 def _at_full_size(trainer: Trainer[Any, Any, Any]) -> list[str]:
-    """Put a trainer whose pictures grow at its end, where a step takes most; what is to be said of it."""
+    """Put a trainer whose images grow at its end, where a step takes most; what is to be said of it."""
     method, spec, train = trainer.method, trainer.spec, trainer.recipe.train
     end = train.images // train.batch * train.batch
     if method.size_at(spec, trainer.progress) == method.size_at(spec, trainer.recipe.progress(end, 1)):
@@ -282,7 +282,7 @@ def _disk(trainer: Trainer[Any, Any, Any], loader: Loader[Any], held: Mapping[st
 
 
 def _grid_bytes(trainer: Trainer[Any, Any, Any], loader: Loader[Any]) -> tuple[int, int]:
-    """Bytes of a grid of real pictures, which good samples are like: as a PNG, and as a frame of a film."""
+    """Bytes of a grid of real images, which good samples are like: as a PNG, and as a frame of a film."""
     real = pictures.to_bytes(trainer.spec.to_pictures(loader.sample(GRID)[0]))
     mark = provenance.Provenance("run", trainer.recipe.name, None, 0, provenance.software_version())
     whole, film = pictures.grid(real), io.BytesIO()
@@ -342,7 +342,7 @@ def about_data(recipe: Recipe, data: DataSet, training: int, labels: Counts) -> 
 
 
 def _counted(data: DataSet, goal: Goal, labels: Counts) -> Findings:
-    """What is known of a data set in the form it is trained in, without a look at its pictures."""
+    """What is known of a data set in the form it is trained in, without a look at its images."""
     size = (goal.width, goal.height)
     count = len(data)
     shape = goal.width / goal.height
@@ -381,7 +381,7 @@ def _counted(data: DataSet, goal: Goal, labels: Counts) -> Findings:
 
 
 def label_counts(data: DataSet, recipe: Recipe) -> Counts:
-    """Pictures of each label, where the method trains on labels and they lie ready."""
+    """Images of each label, where the method trains on labels and they lie ready."""
     if "labels" not in recipe.method.batch_type._fields or not data.in_arrays:
         return ()
     names = data.info.label_names

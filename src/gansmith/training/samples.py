@@ -23,8 +23,8 @@ from gansmith.images.grid import Picture
 from gansmith.models.prompts import Prompts
 from gansmith.runs.run import Run
 
-GRID = 64  # Pictures in a sample grid, seeds 0 to 63.
-SHEET = 36  # Pictures on each side of the real-versus-generated sheet.
+GRID = 64  # Images in a sample grid, seeds 0 to 63.
+SHEET = 36  # Images on each side of the real-versus-generated sheet.
 MOST_FRAMES = 120  # Of the animation; a longer run is thinned out evenly.
 
 
@@ -50,7 +50,7 @@ class Samples:
 
     @property
     def grid(self) -> Picture:
-        """All fakes in one picture, with what they are sorted by."""
+        """All fakes in one image, with what they are sorted by."""
         return grid.with_caption(grid.grid(self.fake), self.note)
 
 

@@ -38,7 +38,7 @@ from gansmith.training.signals import Interruption, interruptible
 if TYPE_CHECKING:
     from gansmith.training.evaluation import Examiner
 
-HELD_OUT = 256  # Held-out pictures that are measured with each grid.
+HELD_OUT = 256  # Held-out images that are measured with each grid.
 RETRIES = 3  # How often a run may go back to its last checkpoint after NaN or infinity.
 SLOWER = 0.5  # What learning rates are multiplied by each time.
 _CAUSES = "Usual causes: a learning rate too high, or a penalty too weak."
@@ -282,7 +282,7 @@ class _Session:
         self._tell_troubles()
 
     def _examine(self) -> None:
-        """Measure the pictures, and keep the weights where they are the best so far."""
+        """Measure the images, and keep the weights where they are the best so far."""
         assert self.examiner is not None
         found = self.examiner.look(self.trainer)
         if found is None:
@@ -367,7 +367,7 @@ class _Session:
         self._tell_troubles()
 
     def _held_out(self) -> dict[str, float]:
-        """The method's numbers on held-out pictures, in batches of the size the networks know.
+        """The method's numbers on held-out images, in batches of the size the networks know.
 
         Every process measures all of them: shared batch norms need the others' company.
         """

@@ -97,7 +97,7 @@ def _loader(recipe: Recipe, data: DataSet, device: torch.device, world: World) -
 
 
 def check_batch_size(batch: int, there: int) -> None:
-    """Raise where a batch is beyond both reason and the pictures.
+    """Raise where a batch is beyond both reason and the images.
 
     Raises:
         SettingError: it is.
@@ -130,7 +130,7 @@ def check_even(recipe: Recipe, world: World) -> None:
 
 
 def repeats(batch: int, there: int) -> str | None:
-    """What is to be said of a batch larger than the training pictures; None where it is not."""
+    """What is to be said of a batch larger than the training images; None where it is not."""
     if batch <= there:
         return None
     return (
@@ -142,7 +142,7 @@ def repeats(batch: int, there: int) -> str | None:
 def fit_memory(
     trainer: Trainer[Any, Any, Any], say: Callable[[str], None], world: World = SINGLE_PROCESS
 ) -> None:
-    """Let a trainer work on fewer pictures at a time until a step fits; all processes on equally many.
+    """Let a trainer work on fewer images at a time until a step fits; all processes on equally many.
 
     Args:
         trainer: whose ``micro_batch`` is halved where need be.
@@ -150,7 +150,7 @@ def fit_memory(
         world: the processes that train together.
 
     Raises:
-        SettingError: not even one picture fits.
+        SettingError: not even one image fits.
     """
     while world.max(0 if trainer.dry_run() else 1):
         before = trainer.micro_batch

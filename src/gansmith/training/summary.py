@@ -57,7 +57,7 @@ class Description:
 
 
 def describe(recipe: Recipe) -> Description:
-    """Build the networks on the CPU and play each turn once on two made-up pictures.
+    """Build the networks on the CPU and play each turn once on two made-up images.
 
     The recipe's ``data.channels`` must be known. Activations are measured in float32 on a batch of two
     and scaled to the recipe's batch.
@@ -111,7 +111,7 @@ def _watch(networks: Networks) -> tuple[dict[str, list[Layer]], list[Any]]:
 
 
 def _saved_bytes(recipe: Recipe, networks: Networks, turn: Turn[Any, Any]) -> int:
-    """Bytes autograd keeps for a turn's backward pass on two pictures, weights left out."""
+    """Bytes autograd keeps for a turn's backward pass on two images, weights left out."""
     spec, weights = recipe.spec(), {p.data_ptr() for p in networks.parameters()}
     batch = example_batch(recipe.method.batch_type, spec, 2)
     owned = recipe.method.players()[turn.player]

@@ -96,7 +96,7 @@ class DemoFaces(GrowingDataSet):
 
 
 def native_size(name: str) -> Size | None:
-    """The size the set's pictures have before resizing; None where they are drawn at any size."""
+    """The size the set's images have before resizing; None where they are drawn at any size."""
     return _entry(name).size
 
 
@@ -106,7 +106,7 @@ def native_channels(name: str) -> int:
 
 
 def builtin_facts(name: str) -> tuple[int, Size, int]:
-    """(number of pictures, size, channels) without opening the set; faces, of any size, count as 64 x 64."""
+    """(number of images, size, channels) without opening the set; faces, of any size, count as 64 x 64."""
     entry = _entry(name)
     return _count(name), entry.size or _FACE_SIZE, entry.channels
 
@@ -236,11 +236,11 @@ def _open_files(name: str, config: DataConfig, progress: ReportProgress | None) 
         source = FolderSource(Path(published.root) / "celeba" / "img_align_celeba")
         row = {file: index for index, file in enumerate(published.filename)}
         rows = [row[file] for file in source.names if file in row]
-        if len(rows) == len(source.names):  # Somebody may have put pictures of their own there.
+        if len(rows) == len(source.names):  # Somebody may have put images of their own there.
             source.facts = Facts(attributes=published.attr[rows].to(torch.uint8).numpy())
     else:
         source = FolderSource(published.images_dir)
-        source.facts = Facts()  # Its folders are people, most with one picture: nothing to learn apart.
+        source.facts = Facts()  # Its folders are people, most with one image: nothing to learn apart.
     source.name = name
     return load(source, config, progress=progress)
 
@@ -305,7 +305,7 @@ def import_torchvision(name: str) -> ModuleType:
 
 
 def _declare_operators() -> None:
-    """Name the two operators torchvision describes at import; pictures are read without them."""
+    """Name the two operators torchvision describes at import; images are read without them."""
     library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for operator in ("nms", "qnms"):
         if not hasattr(torch.ops.torchvision, operator):

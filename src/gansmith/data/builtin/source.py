@@ -1,4 +1,4 @@
-"""A built-in data set as a source of pictures, so that it can be prepared and inspected like any other."""
+"""A built-in data set as a source of images, so that it can be prepared and inspected like any other."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,11 +17,11 @@ from gansmith.data.sources.base import Reader
 
 
 class BuiltinReader:
-    """Draws or copies pictures of a built-in set; a worker process opens the set for itself.
+    """Draws or copies images of a built-in set; a worker process opens the set for itself.
 
     Args:
         name: of the set, as on the command line.
-        size: pictures are made at this size.
+        size: images are made at this size.
     """
 
     format = "built-in"  # What users are told.
@@ -44,7 +44,7 @@ class BuiltinReader:
         return self._data
 
     def read(self, key: int) -> bytes:
-        """Picture ``key`` as a PGM or PPM file."""
+        """Image ``key`` as a PGM or PPM file."""
         picture = self.data.fetch(torch.tensor([key]), ("images",))["images"][0]
         return as_picture_file(picture.permute(1, 2, 0).numpy())
 
@@ -54,7 +54,7 @@ class BuiltinSource:
 
     Args:
         name: of the set, as on the command line.
-        size: pictures are made at this size.
+        size: images are made at this size.
 
     Raises:
         DataError: its files are neither here nor to be had.
@@ -77,7 +77,7 @@ class BuiltinSource:
         return index
 
     def read(self, index: int) -> bytes:
-        """Picture ``index`` as a PGM or PPM file."""
+        """Image ``index`` as a PGM or PPM file."""
         return self.reader.read(index)
 
 

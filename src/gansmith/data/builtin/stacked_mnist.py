@@ -1,4 +1,4 @@
-"""Stacked MNIST: pictures whose red, green and blue are three digits, which makes 1,000 kinds of them."""
+"""Stacked MNIST: images whose red, green and blue are three digits, which makes 1,000 kinds of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from gansmith.data.load import fitted, with_channels
 from gansmith.data.metadata.facts import Refused
 
 COUNT = 128_000
-"""Pictures of the set as Lin (2018, PacGAN) train on it; their published configuration says so, too."""
+"""Images of the set as Lin (2018, PacGAN) train on it; their published configuration says so, too."""
 
 _CHOICE = 28  # Tells the seeds of the choice of digits from those of other things.
 
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """Grey pictures of digits.
+    """Grey images of digits.
 
     images: uint8 [n, height, width].
     labels: what they show, int64 [n], 0 to 9.
@@ -32,17 +32,17 @@ class Digits:
 
 
 class StackedDigits:
-    """Three digits as the channels of a picture, put together when it is fetched (Metz 2017, section 3.3).
+    """Three digits as the channels of an image, put together when it is fetched (Metz 2017, section 3.3).
 
-    Which digits picture i shows is a function of (seed, i): the same whatever the count. Columns: ``images``
+    Which digits image i shows is a function of (seed, i): the same whatever the count. Columns: ``images``
     uint8 [n, channels, height, width] and ``labels`` int64 [n], 100 red + 10 green + blue.
 
     Args:
         name: what the user called it.
         digits: the digits that are chosen from; all that is kept in memory.
-        count: how many pictures.
+        count: how many images.
         config: size, channels and fit.
-        seed: another seed, other pictures.
+        seed: another seed, other images.
     """
 
     refused: tuple[Refused, ...] = ()

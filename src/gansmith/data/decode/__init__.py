@@ -1,1 +1,1 @@
-"""From the bytes of a file to a picture of the wanted form."""
+"""From the bytes of a file to an image of the wanted form."""

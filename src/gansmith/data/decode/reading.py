@@ -1,15 +1,15 @@
-"""Bytes of a picture file -> the picture a viewer would show: upright, opaque, eight bits, sRGB.
+"""Bytes of an image file -> the image a viewer would show: upright, opaque, eight bits, sRGB.
 
-What is done to every picture, in this order:
+What is done to every image, in this order:
 
-* The first frame is taken of animations (GIF, WebP, APNG), the largest picture of an icon.
+* The first frame is taken of animations (GIF, WebP, APNG), the largest image of an icon.
 * JPEGs are decoded at 1/2, 1/4 or 1/8 where that leaves at least twice the size wanted.
 * EXIF orientation is applied; damaged EXIF is ignored.
 * Transparency (RGBA, LA, palettes, a transparent colour) is laid on white.
 * 16-bit and 32-bit grey in 0..65535 is divided by 257; float is read as 0..1, else 0..255, else
   0..65535, by its range. Values outside all of these are stretched from least..greatest to 0..255.
 * CMYK (Adobe's inverted kind too) becomes RGB. A colour profile that is not sRGB is converted to it
-  (relative colorimetric), so that pictures from phones and cameras keep their colours.
+  (relative colorimetric), so that images from phones and cameras keep their colours.
 
 Reading is safe in threads, and Pillow leaves Python's lock free for most of it.
 """
@@ -32,10 +32,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 from gansmith.core.image_size import Form
 from gansmith.errors import DataError
 
-SHORTEST_SIDE = 4  # In pixels. Smaller files are tracking pixels and spacers, not training pictures.
+SHORTEST_SIDE = 4  # In pixels. Smaller files are tracking pixels and spacers, not training images.
 
 # Pixel formats only: Pillow also "reads" EPS by starting Ghostscript, and TGA or PCX have no signature
-# that would keep junk from being taken for a picture.
+# that would keep junk from being taken for an image.
 _FORMATS = frozenset(
     (
         "JPEG",
@@ -74,7 +74,7 @@ PICTURE_ERRORS = (
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its picture before it is decoded; width and height as a viewer shows them."""
+    """What a file says of its image before it is decoded; width and height as a viewer shows them."""
 
     width: int
     height: int
@@ -83,17 +83,17 @@ class Header:
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture as a viewer shows it; ``image`` is smaller than width x height where it was reduced."""
+    """An image as a viewer shows it; ``image`` is smaller than width x height where it was reduced."""
 
     image: Image.Image  # Mode L, RGB or CMYK (with a profile); opaque.
-    width: int  # Of the whole picture, upright, in pixels.
+    width: int  # Of the whole image, upright, in pixels.
     height: int
     format: str  # "JPEG", "PNG", ...: as Pillow names it.
     mode: str  # Pixel mode in the file: "RGB", "L", "P", "CMYK", ...
     profile: bytes  # The colour profile still to be converted, or nothing.
 
     def in_srgb(self, image: Image.Image) -> Image.Image:
-        """A picture cut or resized from ``image``, in sRGB; what has no usable profile is taken as it is."""
+        """An image cut or resized from ``image``, in sRGB; what has no usable profile is taken as it is."""
         transform = _to_srgb(self.profile, image.mode) if self.profile else None
         if transform is not None:
             try:
@@ -104,7 +104,7 @@ class Photo:
 
 
 def read(raw: bytes, form: Form | None = None) -> Photo:
-    """The picture of a file.
+    """The image of a file.
 
     Args:
         raw: the bytes of the file.
@@ -112,7 +112,7 @@ def read(raw: bytes, form: Form | None = None) -> Photo:
             the pixels a side. None: at full scale.
 
     Raises:
-        DataError: a reason of one line: truncated, not a picture, too small, too large.
+        DataError: a reason of one line: truncated, not an image, too small, too large.
     """
     _hush()
     try:
@@ -138,7 +138,7 @@ def probe(raw: bytes) -> Header:
     """Width, height and greyness from the header, without decoding.
 
     Raises:
-        DataError: it is not a picture.
+        DataError: it is not an image.
     """
     _hush()
     try:
@@ -166,7 +166,7 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name in _FORMATS)  # In Pillow's order of trying.
 
 
-# Pillow warns about damaged EXIF and large pictures. Here both are dealt with, so the warnings are noise.
+# Pillow warns about damaged EXIF and large images. Here both are dealt with, so the warnings are noise.
 # warnings.catch_warnings is not safe in threads; a filter for Pillow's own modules, put in front, is.
 _SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _silence_lock = threading.Lock()
@@ -232,12 +232,12 @@ def _orientation(picture: ImageFile.ImageFile) -> int:
 
 
 def in_mode(picture: Image.Image, mode: str) -> Image.Image:
-    """The picture in another mode; itself where it is in that mode (Pillow would copy it)."""
+    """The image in another mode; itself where it is in that mode (Pillow would copy it)."""
     return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _flattened(picture: Image.Image, profile: bytes) -> tuple[Image.Image, bytes]:
-    """The picture in mode L, RGB or CMYK, opaque, eight bits; and the profile it is to be read by."""
+    """The image in mode L, RGB or CMYK, opaque, eight bits; and the profile it is to be read by."""
     if picture.mode == "F" or picture.mode.startswith("I"):
         return _eight_bit(picture), b""
     if picture.has_transparency_data:

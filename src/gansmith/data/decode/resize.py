@@ -1,6 +1,6 @@
-"""A picture file -> uint8 pixels of one form, and where each point of the file went.
+"""An image file -> uint8 pixels of one form, and where each point of the file went.
 
-Another shape is made to fit: ``crop`` cuts the centre, ``pad`` keeps the whole picture and repeats its
+Another shape is made to fit: ``crop`` cuts the centre, ``pad`` keeps the whole image and repeats its
 edge pixels outwards, ``stretch`` ignores the proportions; a ``box`` is cut out before. Resizing is
 bicubic with anti-aliasing, which is what clean FID takes for the truth (Parmar 2022) and costs two thirds
 of Lanczos. Grey becomes RGB where 3 channels are wanted, and
@@ -24,13 +24,13 @@ Rectangle = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Placement:
-    """Which part of a picture is taken, and where it lies in the result; both in pixels."""
+    """Which part of an image is taken, and where it lies in the result; both in pixels."""
 
-    taken: Rectangle  # In the upright picture of the file.
-    at: Box  # In the result; smaller than the result where the picture is padded.
+    taken: Rectangle  # In the upright image of the file.
+    at: Box  # In the result; smaller than the result where the image is padded.
 
     def points(self, points: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
-        """x, y in the picture -> x, y in the result."""
+        """x, y in the image -> x, y in the result."""
         left, top, right, bottom = self.taken
         scale = np.array(
             [(self.at[2] - self.at[0]) / (right - left), (self.at[3] - self.at[1]) / (bottom - top)]
@@ -41,7 +41,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture in its new form, and what it was."""
+    """An image in its new form, and what it was."""
 
     pixels: UInt8[np.ndarray, "channels height width"]
     photo: Photo
@@ -49,19 +49,19 @@ class Decoded:
 
 
 def decode(raw: bytes, form: Form) -> Decoded:
-    """The picture of a file, brought to one form.
+    """The image of a file, brought to one form.
 
     Raises:
-        DataError: a reason of one line: truncated, not a picture, too small, too large, a box outside.
+        DataError: a reason of one line: truncated, not an image, too small, too large, a box outside.
     """
     return fit(read(raw, form), form)
 
 
 def fit(photo: Photo, form: Form) -> Decoded:
-    """A picture brought to one form: sRGB, the size, and the channels wanted.
+    """An image brought to one form: sRGB, the size, and the channels wanted.
 
     Raises:
-        DataError: the box lies outside the picture.
+        DataError: the box lies outside the image.
     """
     placement = place(photo.width, photo.height, form)
     try:
@@ -73,10 +73,10 @@ def fit(photo: Photo, form: Form) -> Decoded:
 
 
 def place(width: int, height: int, form: Form) -> Placement:
-    """What is taken of a picture of width x height pixels, and where it goes.
+    """What is taken of an image of width x height pixels, and where it goes.
 
     Raises:
-        DataError: the box lies outside the picture.
+        DataError: the box lies outside the image.
     """
     left, top, right, bottom = (0.0, 0.0, float(width), float(height))
     if form.box is not None:

@@ -1,1 +1,1 @@
-"""Looking at pictures before training."""
+"""Looking at images before training."""

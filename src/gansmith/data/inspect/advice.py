@@ -1,4 +1,4 @@
-"""Plain advice about a set of pictures: one sentence for each thing worth doing, none for a healthy set."""
+"""Plain advice about a set of images: one sentence for each thing worth doing, none for a healthy set."""
 
 from collections.abc import Callable
 
@@ -7,19 +7,19 @@ from gansmith.data.inspect.findings import Goal as Goal
 from gansmith.data.inspect.measure import ALPHA_MODES, GREY_MODES
 
 FEW_PICTURES = 1_000
-"""Below, a discriminator soon knows every picture (Karras 2020, figure 1, has the curves)."""
+"""Below, a discriminator soon knows every image (Karras 2020, figure 1, has the curves)."""
 
 SOME_PICTURES = 5_000
 """Below, what helps is augmentation: ADA (Karras 2020) made "a few thousand" suffice."""
 
 MANY_REPEATS = 100
-"""Showings of each picture from which on a few thousand are learnt by heart."""
+"""Showings of each image from which on a few thousand are learnt by heart."""
 
 REFUSED_SHARE = 0.05
 ENLARGED_SHARE = 0.1
 TINY_SHARE = 0.01
 CUT_SHARE = 0.1
-"""Mean share of a picture that a centre crop may cut off without a word; a square of 9:10 loses as much."""
+"""Mean share of an image that a centre crop may cut off without a word; a square of 9:10 loses as much."""
 
 GREY_SHARE = 0.01
 """Grey among colour, or colour among grey, from which a generator shows both."""
@@ -29,10 +29,10 @@ LOOK_ALIKES_SHARE = 0.05
 BLURRED_SHARE = 0.1
 FACES_SHARE = 0.1
 UNEVEN = 10.0
-"""Pictures of the commonest label for each one of the rarest."""
+"""Images of the commonest label for each one of the rarest."""
 
 RARE_LABEL = 100
-"""Pictures below which a label is too rare to be learnt from."""
+"""Images below which a label is too rare to be learnt from."""
 
 HEALTHY = "Nothing stands out: this set looks healthy."
 EMPTY = "No picture could be read, so there is nothing to train on: the reasons are under 'refused'."
@@ -116,7 +116,7 @@ def _enlarged(found: Findings, goal: Goal | None) -> str | None:
 def _tiny(found: Findings, goal: Goal | None) -> str | None:
     wanted = 64 if goal is None else min(goal.width, goal.height)
     share = _sizes(found).tiny
-    if share < TINY_SHARE or wanted < 64:  # For a small goal such pictures are no smaller than wanted.
+    if share < TINY_SHARE or wanted < 64:  # For a small goal such images are no smaller than wanted.
         return None
     return (
         f"{percent(share)} of the pictures are tiny, under 32 pixels on the shorter side: leave them out, or "

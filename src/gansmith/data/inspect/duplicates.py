@@ -1,4 +1,4 @@
-"""Which pictures are copies: equal files by their digests, look-alikes by a few bits between their hashes.
+"""Which images are copies: equal files by their digests, look-alikes by a few bits between their hashes.
 
 Look-alikes are found without comparing all pairs. Two hashes of 64 bits that differ in at most d bits agree
 in at least two of d + 2 blocks, so it is enough to sort the hashes once for each pair of blocks
@@ -21,7 +21,7 @@ DISTANCE = 3
 """Bits two hashes of look-alikes may differ in, chosen on 18,000 aligned real faces (docs/data.md)."""
 
 FARTHEST = 8
-"""Bits beyond which hashes of unrelated pictures meet too, and search is no faster than comparing all."""
+"""Bits beyond which hashes of unrelated images meet too, and search is no faster than comparing all."""
 
 _BITS = 64
 _AGREEING = 2  # Blocks in which a pair must agree: the more, the fewer comparisons and the more sorting.
@@ -37,7 +37,7 @@ def exact(digests: Hashes) -> Groups:
 def near(hashes: Hashes, distance: int = DISTANCE) -> Groups:
     """Groups of look-alikes: rows joined by steps of at most ``distance`` bits, equal hashes included.
 
-    Equal hashes count as one, so a hundred thousand blank pictures cost nothing. Where more than 128
+    Equal hashes count as one, so a hundred thousand blank images cost nothing. Where more than 128
     different hashes agree in two blocks, each is compared with its 128 nearest in sorted order only:
     time stays bounded on any input, a pair may then be missed, and no pair is made up. Takes memory
     for some ten numbers a hash.

@@ -1,4 +1,4 @@
-"""What was found in a set of pictures: the numbers of a data report, before anyone puts them into words."""
+"""What was found in a set of images: the numbers of a data report, before anyone puts them into words."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from gansmith.data.inspect.measure import FORMATS, MODES, SEEN
 from gansmith.data.metadata.facts import Facts, Refused, is_repeated
 
 BLURRED = 0.5
-"""Sharpness below which a picture is blurred at any size: faces after a Gaussian of a 64th of their side."""
+"""Sharpness below which an image is blurred at any size: faces after a Gaussian of a 64th of their side."""
 
 TINY_SIDE = 32
-"""Shorter side in pixels below which little can be learnt from a picture."""
+"""Shorter side in pixels below which little can be learnt from an image."""
 
 TINY_FACE = 32
 """Height of a face in pixels below which it is tiny, where the wanted size is not known."""
 
 _FREQUENT = 5  # Sizes named.
-_SOFTEST = 100  # Blurred pictures named.
+_SOFTEST = 100  # Blurred images named.
 
 Seen = NDArray[Any]
 """Rows of ``measure.SEEN``, [n]."""
@@ -47,11 +47,11 @@ class Goal:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The pictures that were looked at, one row each."""
+    """The images that were looked at, one row each."""
 
     names: Sequence[str]
     seen: Seen
-    facts: Facts  # n rows, or a row for every picture of the set where that is known without looking.
+    facts: Facts  # n rows, or a row for every image of the set where that is known without looking.
 
     def __post_init__(self) -> None:
         if self.seen.dtype != SEEN or len(self.names) != len(self.seen):
@@ -67,18 +67,18 @@ class Sizes:
     smallest: tuple[int, int]  # By area, as the next two.
     median: tuple[int, int]
     largest: tuple[int, int]
-    frequent: tuple[tuple[int, int, int], ...]  # (width, height, pictures), most frequent first.
+    frequent: tuple[tuple[int, int, int], ...]  # (width, height, images), most frequent first.
     different: int
     narrowest: float
     widest: float
-    tiny: float  # Share of pictures whose shorter side is under TINY_SIDE.
-    cut: float  # Mean share of a picture that a centre crop to the wanted shape (else a square) cuts off.
-    enlarged: float  # Share of pictures smaller than the wanted size; 0 where that is not known.
+    tiny: float  # Share of images whose shorter side is under TINY_SIDE.
+    cut: float  # Mean share of an image that a centre crop to the wanted shape (else a square) cuts off.
+    enlarged: float  # Share of images smaller than the wanted size; 0 where that is not known.
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Of the pictures in which a face was looked for."""
+    """Of the images in which a face was looked for."""
 
     looked_for: int
     tiny: int
@@ -87,17 +87,17 @@ class Faces:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """Everything measured. Shares are of the pictures looked at, 0..1."""
+    """Everything measured. Shares are of the images looked at, 0..1."""
 
     name: str
-    count: int  # Pictures listed, refused ones included.
-    looked_at: int  # Pictures measured; a sample where this and the refused are fewer than ``count``.
+    count: int  # Images listed, refused ones included.
+    looked_at: int  # Images measured; a sample where this and the refused are fewer than ``count``.
     refused: tuple[Refused, ...]
-    notes: tuple[Refused, ...] = ()  # What was left out besides pictures: tables, folders, archives.
-    others: Counts = ()  # Files that are no pictures, by their ending.
+    notes: tuple[Refused, ...] = ()  # What was left out besides images: tables, folders, archives.
+    others: Counts = ()  # Files that are no images, by their ending.
     repeated: tuple[Refused, ...] = ()  # Frames left out of videos, nearly the same as another one.
     bytes: int  # Of the files looked at.
-    sizes: Sizes | None  # None where no picture was looked at, as are faces where none was looked for.
+    sizes: Sizes | None  # None where no image was looked at, as are faces where none was looked for.
     formats: Counts  # Most frequent first, as are modes.
     modes: Counts
     exact: tuple[Names, ...]  # Groups of equal files.
@@ -106,20 +106,20 @@ class Findings:
     softest: Names  # The blurred ones, the worst first; at most 100.
     faces: Faces | None
     labels: Counts  # In the order of their numbers.
-    attributes: tuple[tuple[str, float], ...]  # Name -> share of pictures that have it.
-    captions: tuple[int, int] | None  # Pictures with a caption, of how many; None where there are none.
+    attributes: tuple[tuple[str, float], ...]  # Name -> share of images that have it.
+    captions: tuple[int, int] | None  # Images with a caption, of how many; None where there are none.
     landmarks: bool
     split: tuple[int, int, int] | None  # Training, held out, seed; a seed under 0: parted by the owner.
     licence: str | None = None  # In words; None where nobody said.
 
     @property
     def sampled(self) -> bool:
-        """Whether only a part of the pictures was looked at."""
+        """Whether only a part of the images was looked at."""
         return self._tried < self.count
 
     @property
     def usable(self) -> int:
-        """Pictures that can be trained on, estimated from the sample where there is one."""
+        """Images that can be trained on, estimated from the sample where there is one."""
         return round(self.count * self.looked_at / self._tried) if self._tried else 0
 
     @property
@@ -133,7 +133,7 @@ class Findings:
 
     @property
     def look_alikes(self) -> int:
-        """Pictures that look like another one, the first of each group and equal files not counted."""
+        """Images that look like another one, the first of each group and equal files not counted."""
         return sum(len(group) - 1 for group in self.near)
 
 
@@ -228,7 +228,7 @@ def _faces(seen: Seen, goal: Goal | None) -> Faces | None:
     heights = seen["face"][~np.isnan(seen["face"])]
     if not len(heights):
         return None
-    # In an aligned picture the face takes about half of the height; a smaller one would be enlarged.
+    # In an aligned image the face takes about half of the height; a smaller one would be enlarged.
     limit = TINY_FACE if goal is None else goal.height // 2
     return Faces(len(heights), int((heights < limit).sum()), limit)
 

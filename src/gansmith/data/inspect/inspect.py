@@ -1,4 +1,4 @@
-"""What can be said of pictures before anyone trains on them, in seconds: a fair sample is looked at."""
+"""What can be said of images before anyone trains on them, in seconds: a fair sample is looked at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from gansmith.data.sources.named import named_source
 from gansmith.errors import SettingError
 from gansmith.images.sheet import contact_sheet
 
-_SIDE = 64  # In pixels: pictures are measured at this size.
-_SHOWN = 64  # Pictures on the contact sheet.
-_POOL = 300  # Pictures from which on starting worker processes pays.
+_SIDE = 64  # In pixels: images are measured at this size.
+_SHOWN = 64  # Images on the contact sheet.
+_POOL = 300  # Images from which on starting worker processes pays.
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """A report, and some of the pictures it is about: uint8 [channels, height, width]."""
+    """A report, and some of the images it is about: uint8 [channels, height, width]."""
 
     report: Report
     pictures: tuple[NDArray[np.uint8], ...]
@@ -57,27 +57,27 @@ class SampleSource:
         return self._source.fingerprint
 
     def key(self, index: int) -> Any:
-        """What the reader calls picture ``index``."""
+        """What the reader calls image ``index``."""
         return self._source.key(self._rows[index])
 
     def read(self, index: int) -> bytes:
-        """The bytes of picture ``index``."""
+        """The bytes of image ``index``."""
         return self._source.read(self._rows[index])
 
 
 def inspect(
     source: Source | str, goal: Goal | None = None, *, max_pictures: int = 2000, workers: int | None = None
 ) -> Inspected:
-    """Look at up to ``max_pictures`` pictures, evenly spread, and report.
+    """Look at up to ``max_pictures`` images, evenly spread, and report.
 
     Args:
         source: what to look at, or its name: a folder, an archive, a built-in set.
-        goal: what the pictures are for, for advice; None for none.
+        goal: what the images are for, for advice; None for none.
         max_pictures: of those there are.
         workers: processes; None: one for each core where that pays.
 
     Raises:
-        DataError: there is no picture at all.
+        DataError: there is no image at all.
 
     Example:
         >>> inspect("my_photos").report
@@ -121,7 +121,7 @@ def write_sheet(found: Inspected, path: Path) -> None:
     """The contact sheet of what was inspected.
 
     Raises:
-        SettingError: the name does not end in .png, or there is no picture to show.
+        SettingError: the name does not end in .png, or there is no image to show.
         StorageError: the disk refuses.
     """
     if path.suffix.lower() != ".png" or not found.pictures:

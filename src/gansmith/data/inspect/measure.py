@@ -1,6 +1,6 @@
-"""What is measured of one picture: its file, its size, a hash that look-alikes share, and how sharp it is.
+"""What is measured of one image: its file, its size, a hash that look-alikes share, and how sharp it is.
 
-No torch and no scipy here: processes that decode pictures import this and must start at once. (The
+No torch and no scipy here: processes that decode images import this and must start at once. (The
 package imagehash has such hashes too, but brings scipy and PyWavelets for what takes twenty lines.)
 """
 
@@ -23,18 +23,18 @@ SEEN = np.dtype(
         ("format", "u1"),  # An index into FORMATS.
         ("mode", "u1"),  # An index into MODES.
         ("digest", "<u8"),  # Equal for equal files.
-        ("phash", "<u8"),  # A few bits apart for pictures that look alike.
+        ("phash", "<u8"),  # A few bits apart for images that look alike.
         ("sharpness", "<f4"),  # 0 (flat) to 8, see `sharpness`.
         ("face", "<f4"),  # Height of the face in pixels of the original; nan where none was looked for.
     ]
 )
-"""One row per picture."""
+"""One row per image."""
 
 FORMATS: tuple[str, ...] = (
     "other", "JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "DIB", "TIFF", "MPO", "PPM", "ICO", "JPEG2000",
     "QOI", "SGI", "built-in", "pixels", "prepared", "video",
 )  # fmt: skip
-"""Index -> Pillow's name of a file format; the last four are what readers say that read no picture files."""
+"""Index -> Pillow's name of a file format; the last four are what readers say that read no image files."""
 
 MODES: tuple[str, ...] = (
     "other", "RGB", "L", "RGBA", "LA", "P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "I;16",
@@ -59,11 +59,11 @@ def seen(
     mode: str,
     face: float = math.nan,
 ) -> np.void:
-    """All that is measured of one picture, as one row of ``SEEN``.
+    """All that is measured of one image, as one row of ``SEEN``.
 
     Args:
         raw: the bytes of the file.
-        picture: [C, H, W], what was decoded from it; C is 1 or 3, and any size will do.
+        image: [C, H, W], what was decoded from it; C is 1 or 3, and any size will do.
         width: of the original, in pixels.
         height: of the original, in pixels.
         format: Pillow's name of the format; what ``FORMATS`` does not know becomes "other".
@@ -85,29 +85,29 @@ def phash(picture: Bytes) -> int:
     Each bit is the sign of one coefficient of the two-dimensional cosine transform of the brightness. The
     64 coefficients form a quarter ring: neither the lowest 20, in which all centred faces agree, nor
     fine detail, which recompression changes. Shrinking, recompression and a change of brightness or
-    contrast flip a few bits. A flat picture has hash 0.
+    contrast flip a few bits. A flat image has hash 0.
 
     Cosine-transform hashes are usually cut at the median of an 8x8 square of the lowest coefficients
     (Zauner 2010, Implementation and Benchmarking of Perceptual Image Hash Functions). On 18,000 aligned
     faces that square gave 169 false pairs at four bits, this ring 23, at equal recall.
 
     Args:
-        picture: [C, H, W], C 1 or 3.
+        image: [C, H, W], C 1 or 3.
     """
     return _phash(_small_luma(picture))
 
 
 def sharpness(picture: Bytes) -> float:
-    """How fine the detail is that the contrast of a picture is made of, 0 (flat) to 8 (a checkerboard).
+    """How fine the detail is that the contrast of an image is made of, 0 (flat) to 8 (a checkerboard).
 
     It is the energy of the Laplacian over the energy of the gradient, both of the brightness at 64 pixels
-    along the longer side (smaller pictures stay as they are). A wave of w radians a pixel has 2 - 2 cos w,
-    whatever its brightness and contrast, so dark and pale pictures compare with bright ones; the one
-    small scale makes pictures of all sizes comparable and keeps grain and JPEG's blocks out of it. The plain
+    along the longer side (smaller images stay as they are). A wave of w radians a pixel has 2 - 2 cos w,
+    whatever its brightness and contrast, so dark and pale images compare with bright ones; the one
+    small scale makes images of all sizes comparable and keeps grain and JPEG's blocks out of it. The plain
     variance of the Laplacian (Pech-Pacheco 2000) has neither property.
 
     Args:
-        picture: [C, H, W], C 1 or 3.
+        image: [C, H, W], C 1 or 3.
     """
     return _sharpness(_small_luma(picture))
 

@@ -1,4 +1,4 @@
-"""The data report: what was found in a set of pictures as text, as JSON and as sheets to look at."""
+"""The data report: what was found in a set of images as text, as JSON and as sheets to look at."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -33,16 +33,16 @@ def build(
     goal: Goal | None = None,
     others: Sequence[str] = (),
 ) -> Report:
-    """The report of a set of pictures, of some or all of which the measurements are at hand.
+    """The report of a set of images, of some or all of which the measurements are at hand.
 
     Args:
         name: what the user calls the set.
-        measured: the pictures looked at.
-        count: pictures listed; None for those looked at and those refused.
+        measured: the images looked at.
+        count: images listed; None for those looked at and those refused.
         refused: what was left out, and why.
-        split: pictures for training, pictures held out, and the seed that parted them (-1: the owner did).
+        split: images for training, images held out, and the seed that parted them (-1: the owner did).
         goal: what is to be trained, where that is known.
-        others: names of files that are no pictures.
+        others: names of files that are no images.
     """
     found = find(name, measured, count=count, refused=refused, split=split, goal=goal, others=others)
     parts: dict[str, Any] = {item.name: getattr(found, item.name) for item in fields(Findings)}

@@ -1,10 +1,10 @@
-"""Chance changes to training pictures: flips, cuts, turns and colour, a whole batch at a time on its device.
+"""Chance changes to training images: flips, cuts, turns and colour, a whole batch at a time on its device.
 
-What a picture meets is a function of its own noise stream and of nothing else: not of the batch around
-it, nor of which other changes are asked for. Pictures of one row (a source and its target) move and are
+What an image meets is a function of its own noise stream and of nothing else: not of the batch around
+it, nor of which other changes are asked for. Images of one row (a source and its target) move and are
 coloured alike, and landmarks move with them.
 
-A generator learns to make what it is shown. Turned training pictures give turned pictures, odd colours
+A generator learns to make what it is shown. Turned training images give turned images, odd colours
 odd colours: ask for what could have been in the data.
 """
 
@@ -22,19 +22,19 @@ from gansmith.core.tensors import Images
 from gansmith.errors import SettingError
 
 Column = Float[Tensor, "batch _ _ _"]
-"""Pictures of a batch, float32 in [-1, 1]; the columns of a batch may differ in size and channels."""
+"""Images of a batch, float32 in [-1, 1]; the columns of a batch may differ in size and channels."""
 
 Landmarks = Float[Tensor, "batch points 2"]
-"""Points of each picture, x and y in pixels; the middle of the first pixel is at (0.5, 0.5)."""
+"""Points of each image, x and y in pixels; the middle of the first pixel is at (0.5, 0.5)."""
 
 PerPicture = Float[Tensor, " batch"]
-"""One number for each picture."""
+"""One number for each image."""
 
 Affine = Float[Tensor, "batch 2 3"]
-"""Where in the old picture a point of the new one is taken from: ``old = affine @ (x, y, 1)``, in pixels."""
+"""Where in the old image a point of the new one is taken from: ``old = affine @ (x, y, 1)``, in pixels."""
 
 _FACE = (1, 0, 2, 4, 3)  # Left eye, right eye, nose, left and right corner of the mouth.
-_DRAWS = 10  # Numbers a picture takes from its stream, whatever is asked for; the first is the mirror's.
+_DRAWS = 10  # Numbers an image takes from its stream, whatever is asked for; the first is the mirror's.
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114  # Luma (ITU-R BT.601).
 _CHROMA = (0.436 / (1.0 - _BLUE)) / (0.615 / (1.0 - _RED))  # The scale of U = B - Y over that of V = R - Y.
 
@@ -50,19 +50,19 @@ _RANGES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """What chance does to training pictures besides mirroring; by default nothing.
+    """What chance does to training images besides mirroring; by default nothing.
 
-    Each number is drawn evenly for each picture. Grey pictures have no saturation and no hue to change.
+    Each number is drawn evenly for each image. Grey images have no saturation and no hue to change.
     """
 
-    flip: bool = False  # Half of the pictures upside down.
+    flip: bool = False  # Half of the images upside down.
     crop: float = 1.0  # Cut to a share of both sides from `crop` to 1, then enlarged to the full size.
     rotate: float = 0.0  # Degrees, from -rotate to rotate; what lies beyond the edge is the mirrored inside.
     brightness: float = 0.0  # Lighter or darker by up to this share of the way from black to white.
-    contrast: float = 0.0  # Differences from the picture's mean grey times 1 - contrast to 1 + contrast.
+    contrast: float = 0.0  # Differences from the image's mean grey times 1 - contrast to 1 + contrast.
     saturation: float = 0.0  # Differences from grey times 1 - saturation to 1 + saturation.
     hue: float = 0.0  # Degrees, from -hue to hue, around the colour circle of YIQ at equal luma.
-    swap: tuple[int, ...] | None = None  # Landmark i of a mirrored picture was landmark swap[i].
+    swap: tuple[int, ...] | None = None  # Landmark i of a mirrored image was landmark swap[i].
 
     def __post_init__(self) -> None:
         for name, (least, most, meaning) in _RANGES.items():
@@ -97,7 +97,7 @@ class Augment:
 
 
 class Geometry(NamedTuple):
-    """Where the points of each picture go: cut out at an angle, enlarged, then mirrored and flipped."""
+    """Where the points of each image go: cut out at an angle, enlarged, then mirrored and flipped."""
 
     mirror: Bool[Tensor, " batch"]  # Left to right.
     flip: Bool[Tensor, " batch"]  # Upside down.
@@ -108,10 +108,10 @@ class Geometry(NamedTuple):
 
 
 class Colour(NamedTuple):
-    """How the colours of each picture change."""
+    """How the colours of each image change."""
 
     brightness: PerPicture  # Share of the way from black to white that is added.
-    contrast: PerPicture  # Factor of the differences from the picture's mean luma.
+    contrast: PerPicture  # Factor of the differences from the image's mean luma.
     saturation: PerPicture  # Factor of the differences from grey.
     hue: PerPicture  # Degrees around the colour circle, from red towards yellow.
 
@@ -123,19 +123,19 @@ def augment(
     landmarks: Landmarks | None,
     noise: Noise,
 ) -> tuple[dict[str, Column], Landmarks | None]:
-    """Change the pictures of a batch as chance has it.
+    """Change the images of a batch as chance has it.
 
     Nothing waits for the device. Flips alone are exact; everything else that moves points is composed
     and sampled once, bicubic (on MPS, which lacks it, bilinear). Memory formats are kept.
 
     Args:
         config: what may happen.
-        mirror: whether half of the pictures are mirrored, left to right.
-        images: the columns that hold pictures, by name; all move and are coloured alike.
+        mirror: whether half of the images are mirrored, left to right.
+        images: the columns that hold images, by name; all move and are coloured alike.
         landmarks: points of the column ``images``, or of the first where none has that name; they may
-            leave the picture. In a picture that was mirrored or flipped, not both, left and right points
+            leave the image. In an image that was mirrored or flipped, not both, left and right points
             trade places: as ``config.swap`` has it, else those of five-point faces.
-        noise: a fresh stream for each picture; ten numbers are taken.
+        noise: a fresh stream for each image; ten numbers are taken.
 
     Returns: columns and landmarks of the same shapes; the same tensors where nothing is asked for.
 
@@ -154,7 +154,7 @@ def augment(
 
 
 def draw(config: Augment, mirror: bool, noise: Noise) -> tuple[Geometry, Colour]:
-    """What happens to each picture. A change that is not asked for takes its number all the same."""
+    """What happens to each image. A change that is not asked for takes its number all the same."""
     numbers = noise.uniform(_DRAWS)
     mirrored, flipped, angle, side, x, y, *light = numbers.unbind(1)
     geometry = Geometry(
@@ -176,20 +176,20 @@ def draw(config: Augment, mirror: bool, noise: Noise) -> tuple[Geometry, Colour]
 
 
 def affine(geometry: Geometry, width: int, height: int) -> Affine:
-    """The map from points of the new picture to points of the old one, in pixels."""
+    """The map from points of the new image to points of the old one, in pixels."""
     angle = torch.deg2rad(geometry.angle)
     cos, sin = geometry.side * torch.cos(angle), geometry.side * torch.sin(angle)
     across, down = 1.0 - 2.0 * geometry.mirror.float(), 1.0 - 2.0 * geometry.flip.float()
     a, b, c, d = cos * across, -sin * down, sin * across, cos * down
     spare = 1.0 - geometry.side
-    # The middle of the new picture comes from the middle of the cut.
+    # The middle of the new image comes from the middle of the cut.
     x = width / 2 + spare * (geometry.x - 0.5) * width - a * (width / 2) - b * (height / 2)
     y = height / 2 + spare * (geometry.y - 0.5) * height - c * (width / 2) - d * (height / 2)
     return torch.stack([a, b, x, c, d, y], dim=1).view(-1, 2, 3)
 
 
 def resample(images: Images, taken_from: Affine) -> Images:
-    """Pictures whose points are taken from where the map says; beyond the edge lies the mirrored inside."""
+    """Images whose points are taken from where the map says; beyond the edge lies the mirrored inside."""
     height, width = images.shape[2:]
     # Not affine_grid: it multiplies matrices, which some settings round to ten bits, a pixel in a thousand.
     entries = taken_from[:, :, :, None, None]
@@ -210,9 +210,9 @@ def move(
     height: int,
     swap: tuple[int, ...] | None = None,
 ) -> Landmarks:
-    """Landmarks of pictures ``width`` x ``height`` where the picture's points went.
+    """Landmarks of images ``width`` x ``height`` where the image's points went.
 
-    Names such as "left eye" are those of an upright face. A picture both mirrored and flipped is a face
+    Names such as "left eye" are those of an upright face. An image both mirrored and flipped is a face
     turned by half a circle, so its names stay.
 
     Raises:
@@ -236,7 +236,7 @@ def move(
 
 
 def relight(images: Images, colour: Colour) -> Images:
-    """Brightness and contrast, the latter about the mean luma of each picture; not clamped."""
+    """Brightness and contrast, the latter about the mean luma of each image; not clamped."""
     # Summed in double precision, the mean does not show in what order a larger or smaller batch is summed.
     precision = torch.float32 if images.device.type == "mps" else torch.float64
     mean = _luma(images).mean(dim=(1, 2, 3), dtype=precision).float()
@@ -249,7 +249,7 @@ def tint(images: Images, colour: Colour) -> Images:
     """Saturation and hue: the chroma of each pixel scaled and turned, its luma kept; not clamped.
 
     The colour plane is that of YIQ, or of YUV, which is the same plane turned by 33 degrees. Grey
-    pictures are returned as they are.
+    images are returned as they are.
     """
     if images.shape[1] == 1:
         return images

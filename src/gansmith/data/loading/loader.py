@@ -1,4 +1,4 @@
-"""A data set and a position in the run -> batches on the device, pictures in [-1, 1] or standardized."""
+"""A data set and a position in the run -> batches on the device, images in [-1, 1] or standardized."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from gansmith.data.loading.streams import Stream, streams
 
 B = TypeVar("B", bound=Batch)
 _CHANCE = 3  # Keeps the stream of augmentation apart from others of the same seed.
-_MEASURED = 20_000  # Pictures a scale is measured on, at most.
+_MEASURED = 20_000  # Images a scale is measured on, at most.
 
 
 def to_float(pictures: BytePictures) -> Images:
@@ -29,7 +29,7 @@ def to_float(pictures: BytePictures) -> Images:
 
 
 class Loader(Generic[B]):
-    """Training batches by position, and the held-out pictures.
+    """Training batches by position, and the held-out images.
 
     The next batch is fetched by a thread while the step runs, so a data set may decode lazily. A set that
     is small beside the memory of a GPU is kept there whole, as bytes.
@@ -130,7 +130,7 @@ class Loader(Generic[B]):
         return {name: column.cpu() for name, column in stream.fetch(rows, names).items()}
 
     def measure_scale(self) -> Scale:
-        """Mean and standard deviation of each channel over the training pictures, up to 20,000 of them."""
+        """Mean and standard deviation of each channel over the training images, up to 20,000 of them."""
         stream = self._streams[0]
         rows = stream.training[:: max(1, -(-len(stream.training) // _MEASURED))]
         return measure_scale(
@@ -151,7 +151,7 @@ class Loader(Generic[B]):
         return self._batch(self._to_device(columns))
 
     def _span(self, position: int, count: int) -> tuple[int, int]:
-        """(first position, number of pictures) of this process's part of a batch."""
+        """(first position, number of images) of this process's part of a batch."""
         rank, processes = self._part
         start, stop = rank * count // processes, (rank + 1) * count // processes
         return position + start, stop - start
@@ -175,7 +175,7 @@ class Loader(Generic[B]):
         }
 
     def _changed(self, columns: dict[str, Tensor], position: int, count: int) -> dict[str, Tensor]:
-        """With what chance does to training pictures; a function of (seed, position) and nothing else."""
+        """With what chance does to training images; a function of (seed, position) and nothing else."""
         positions = torch.arange(position, position + count, device=self._device)
         noise = Noise(positions + mix_seeds(self._seed, _CHANCE) // 2)
         shown = {name: column for name, column in columns.items() if column.dim() == 4}

@@ -1,4 +1,4 @@
-"""The endless order of pictures: a function of seed and position, so it can start anywhere."""
+"""The endless order of images: a function of seed and position, so it can start anywhere."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ _SHUFFLE, _SPLIT = 1, 2  # Keeps the streams of one seed apart.
 def split(length: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """Rows for training, sorted, and rows held out, shuffled; a function of (length, share, seed).
 
-    At least one picture is held out where ``share`` is positive and there are two or more.
+    At least one image is held out where ``share`` is positive and there are two or more.
     """
     held = min(max(round(length * share), 1), length - 1) if share > 0 else 0
     order = _permutation(length, mix_seeds(seed, _SPLIT))

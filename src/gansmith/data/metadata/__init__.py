@@ -1,1 +1,1 @@
-"""What is known of pictures: labels, attributes, captions, landmarks, licences, splits."""
+"""What is known of images: labels, attributes, captions, landmarks, licences, splits."""

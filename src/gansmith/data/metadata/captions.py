@@ -1,4 +1,4 @@
-"""Sentences as a column of numbers, so that captions travel with pictures like every other fact."""
+"""Sentences as a column of numbers, so that captions travel with images like every other fact."""
 
 from collections.abc import Sequence
 

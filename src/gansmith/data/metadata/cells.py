@@ -1,4 +1,4 @@
-"""Columns and tables in memory: what every way of writing facts about pictures is read into.
+"""Columns and tables in memory: what every way of writing facts about images is read into.
 
 Columns keep every distinct text once and a number per row, so that 200,000 rows of 40 attributes take
 32 MB, and whatever is asked of a column is asked of a few texts.
@@ -22,7 +22,7 @@ FILE_COLUMNS = (
     *("file", "filename", "file_name", "image", "image_id", "name", "path"),
     *("file_path", "filepath", "image_path", "image_name"),
 )
-"""What the column with the pictures' names may be called, the surest first."""
+"""What the column with the images' names may be called, the surest first."""
 
 STEMS = ("labels", "captions", "attributes", "landmarks", "metadata")
 """What a table can be called so that it is missed where it cannot be used."""
@@ -44,14 +44,14 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows that say something about pictures."""
+    """Rows that say something about images."""
 
     columns: tuple[Column, ...]
-    files: tuple[Column, ...]  # Those that may hold the pictures' names, the likeliest first.
+    files: tuple[Column, ...]  # Those that may hold the images' names, the likeliest first.
     lines: NDArray[np.int64]  # [rows]: where in its file each row ends, from 1; 0 where unknown.
     points: Mapping[int, Points] = field(default_factory=dict)  # By row.
     notes: tuple[str, ...] = ()
-    sure: bool = True  # Whether it is about pictures for certain: names without a picture are worth telling.
+    sure: bool = True  # Whether it is about images for certain: names without an image are worth telling.
 
 
 def open_text(raw: bytes) -> io.TextIOWrapper:
@@ -108,7 +108,7 @@ def foreign(stem: str, reason: str) -> Table | None:
 
     Args:
         stem: the first word of the file's name.
-        reason: why it is no table about pictures.
+        reason: why it is no table about images.
 
     Returns: None.
 
@@ -121,5 +121,5 @@ def foreign(stem: str, reason: str) -> Table | None:
 
 
 def is_file_column(name: str) -> bool:
-    """Whether a column's name, in any case, says that it holds the pictures' names."""
+    """Whether a column's name, in any case, says that it holds the images' names."""
     return name.strip().lower() in FILE_COLUMNS

@@ -28,7 +28,7 @@ _CELEBA = (
     "list_eval_partition",
 )
 _FFHQ_FACTS = "ffhq-dataset-v2.json"
-_FFHQ_SIDE = 1024  # Pixels of the pictures to which its landmarks belong.
+_FFHQ_SIDE = 1024  # Pixels of the images to which its landmarks belong.
 _FFHQ_FOLDERS = {"images1024x1024": 1024, "thumbnails128x128": 128}  # Both hold the same faces.
 
 
@@ -37,9 +37,9 @@ def open_published(path: Path, *, label: str | None = None, held_out: bool = Fal
 
     Args:
         path: a folder, as unpacked from what the owner publishes, or as torchvision keeps it.
-        label: the column of a table beside the pictures that is the class, such as identity for CelebA.
-        held_out: of MNIST and CIFAR-10 take the test pictures, too, marked as held out. Without it their
-            training pictures only, as the built-in names do.
+        label: the column of a table beside the images that is the class, such as identity for CelebA.
+        held_out: of MNIST and CIFAR-10 take the test images, too, marked as held out. Without it their
+            training images only, as the built-in names do.
 
     Raises:
         DataError: it is known, and damaged beyond use; or it holds several.
@@ -62,7 +62,7 @@ def owners_facts(source: _F) -> _F:
     """Facts that follow from how the owner named folders, for a folder, zip or tar.
 
     * FFHQ's ``00000`` to ``69000`` are thousands, not classes.
-    * LFW's folders are people, most with one picture: there is nothing to learn about each. Classes whose
+    * LFW's folders are people, most with one image: there is nothing to learn about each. Classes whose
       files are named in the same way (``daisy/daisy_0001.jpg``) have more.
 
     Labels out of a file stay as they are.
@@ -91,7 +91,7 @@ def _arrays(path: Path) -> list[tuple[Path, _Opener]]:
         if idx_file(path / below, "train", "images-idx3") is not None:
             found.append((path / below, open_idx))
     batches = [path / below for below in ("", "cifar-10-batches-bin", "cifar-10-batches-py")]
-    cifar = next((folder for folder in batches if cifar_files(folder)), None)  # The same pictures in both.
+    cifar = next((folder for folder in batches if cifar_files(folder)), None)  # The same images in both.
     return found if cifar is None else [*found, (cifar, open_cifar)]
 
 
@@ -99,7 +99,7 @@ def _arrays(path: Path) -> list[tuple[Path, _Opener]]:
 
 
 def _celeba(path: Path, label: str | None) -> Source | None:
-    """Aligned pictures with the owner's text files: beside them, above them, or in Anno and Eval."""
+    """Aligned images with the owner's text files: beside them, above them, or in Anno and Eval."""
     pictures = _celeba_pictures(path)
     if pictures is None:
         return None
@@ -125,7 +125,7 @@ def _celeba_pictures(path: Path) -> Path | None:
 
 
 def _celeba_files(path: Path) -> dict[str, Path]:
-    """The owner's files of facts by name; those nearest to the pictures count."""
+    """The owner's files of facts by name; those nearest to the images count."""
     found: dict[str, Path] = {}
     for folder in (path.resolve().parent, path):
         for place in (folder, folder / "Anno", folder / "Eval"):
@@ -172,7 +172,7 @@ def _is_ffhq(name: str) -> bool:
 def _ffhq_facts(text: str, names: Sequence[str], side: int) -> Facts:
     """68 landmarks of every face and the owner's split, out of 255 MB that are read entry by entry.
 
-    Pictures it does not name have NaN. The owner's points count from the middle of the first pixel, ours
+    Images it does not name have NaN. The owner's points count from the middle of the first pixel, ours
     from its corner.
     """
     wanted = {int(name.partition("/")[2].partition(".")[0]): row for row, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""What is known of pictures besides their pixels, and what files could not be used."""
+"""What is known of images besides their pixels, and what files could not be used."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ class Refused:
     name: str
     reason: str
     picture: bool = True
-    """Whether it counts among the pictures; not for tables, folders, archives and remarks about them."""
+    """Whether it counts among the images; not for tables, folders, archives and remarks about them."""
 
 
 REPEATED = "nearly the same as another frame of its video"
@@ -29,24 +29,24 @@ def is_repeated(item: Refused) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """What is known of n pictures, one row each; None where nothing is known."""
+    """What is known of n images, one row each; None where nothing is known."""
 
     labels: NDArray[np.int64] | None = None  # [n], from 0.
     label_names: tuple[str, ...] = ()  # What label 0, 1, ... is called.
     attributes: NDArray[np.uint8] | None = None  # [n, attributes], 0 or 1.
     attribute_names: tuple[str, ...] = ()
-    captions: tuple[str, ...] | None = None  # Empty where a picture has none.
+    captions: tuple[str, ...] | None = None  # Empty where an image has none.
     landmarks: NDArray[np.float32] | None = None
-    """[n, points, 2]: x, y in pixels of the upright picture; the first pixel's middle is (0.5, 0.5).
+    """[n, points, 2]: x, y in pixels of the upright image; the first pixel's middle is (0.5, 0.5).
 
-    NaN where a picture has none.
+    NaN where an image has none.
     """
     landmark_names: tuple[str, ...] = ()  # What point 0, 1, ... is called; empty where nobody said.
     held_out: NDArray[np.bool_] | None = None  # [n]: the owner's own split, where there is one.
-    licence: str | None = None  # Of the pictures as a whole, in words; None where nobody said.
+    licence: str | None = None  # Of the images as a whole, in words; None where nobody said.
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> "Facts":
-        """The facts of some pictures, in the order asked for."""
+        """The facts of some images, in the order asked for."""
         chosen = np.asarray(rows, dtype=np.int64)
         taken: dict[str, object] = {}
         for item in fields(self):
@@ -59,10 +59,10 @@ class Facts:
         return Facts(**taken)  # type: ignore[arg-type]
 
     def digest(self) -> str:
-        """Changes when anything known of the pictures does, but for words about their licence."""
+        """Changes when anything known of the images does, but for words about their licence."""
         digest = hashlib.blake2b(digest_size=16)
         for item in fields(self):
-            if item.name == "licence":  # May be added later; the pictures are the same.
+            if item.name == "licence":  # May be added later; the images are the same.
                 continue
             value = getattr(self, item.name)
             digest.update(

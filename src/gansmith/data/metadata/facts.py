@@ -1,4 +1,4 @@
-"""Finds what is known of pictures besides pixels: labels, attributes, captions, landmarks, the owner's split.
+"""Finds what is known of images besides pixels: labels, attributes, captions, landmarks, the owner's split.
 
 Tables are read in a fixed order (see ``docs/labels.md``). What an earlier one says stands; a later one
 adds what is missing, and where both speak and differ the later one is listed.
@@ -27,11 +27,11 @@ def find_facts(
     *,
     label: str | None = None,
 ) -> tuple[Facts, list[Refused]]:
-    """Facts of the pictures, and what could not be used: from tables, files beside them, and class folders.
+    """Facts of the images, and what could not be used: from tables, files beside them, and class folders.
 
     Args:
-        names: of the pictures, relative, with forward slashes.
-        others: files that are not pictures; those that may be tables are read.
+        names: of the images, relative, with forward slashes.
+        others: files that are not images; those that may be tables are read.
         read: name of a file -> its bytes.
         label: the column that is the class; else one called label, class or target.
 
@@ -62,7 +62,7 @@ _THEN = tuple(
 
 def _in_order(names: Sequence[str], others: Sequence[str], label: str | None) -> list[str]:
     """The files that may be tables, the most trusted first."""
-    beside = {name.rpartition(".")[0] for name in names}  # Their JSON says something about one picture.
+    beside = {name.rpartition(".")[0] for name in names}  # Their JSON says something about one image.
     ranked = []
     for file in others:
         folder, _, name = file.lower().rpartition("/")

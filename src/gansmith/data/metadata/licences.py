@@ -1,4 +1,4 @@
-"""What is known of the licence of pictures: from a file of their owner, the command line, or the set itself.
+"""What is known of the licence of images: from a file of their owner, the command line, or the set itself.
 
 It is words for people, shown wherever data and models are reported on; nothing is decided by it.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from gansmith.errors import DataError, SettingError
 
 LONGEST = 300
-"""Characters of what is recorded; a licence's whole text belongs into a file beside the pictures."""
+"""Characters of what is recorded; a licence's whole text belongs into a file beside the images."""
 
 UNKNOWN = "not known; gansmith prepare --license TEXT records it"
 
@@ -63,12 +63,12 @@ def recorded(value: object) -> str | None:
 
 
 def found_in(names: Iterable[str], read: Callable[[str], bytes]) -> str | None:
-    """What a LICENSE, COPYING or SOURCE file at the top of the pictures says, and which file that is.
+    """What a LICENSE, COPYING or SOURCE file at the top of the images says, and which file that is.
 
     That is its line "Licence: ...", or else its first line.
 
     Args:
-        names: of the files that are not pictures, relative, with forward slashes.
+        names: of the files that are not images, relative, with forward slashes.
         read: name of a file -> its bytes.
 
     Returns: None where there is no such file, or that line is no plain text of a sensible length.

@@ -1,4 +1,4 @@
-"""Finds the picture that a table means by a name, however loosely the name is written."""
+"""Finds the image that a table means by a name, however loosely the name is written."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
@@ -11,14 +11,14 @@ from gansmith.data.decode.reading import suffixes
 
 
 class Pictures:
-    """Finds pictures by what tables call them.
+    """Finds images by what tables call them.
 
-    A name is a picture's where it is equal, but for back-slashes, Unicode forms and a leading ``./``. Else
-    it may lack the ending or have another picture ending, have fewer or more folders in front, or other upper
-    and lower case, as long as no other picture fits as well, and no other name fits that picture as well.
+    A name is an image's where it is equal, but for back-slashes, Unicode forms and a leading ``./``. Else
+    it may lack the ending or have another image ending, have fewer or more folders in front, or other upper
+    and lower case, as long as no other image fits as well, and no other name fits that image as well.
 
     Args:
-        names: of the pictures, relative, with forward slashes.
+        names: of the images, relative, with forward slashes.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -29,13 +29,13 @@ class Pictures:
         self._last: tuple[Sequence[str], NDArray[np.int64]] = ((), np.zeros(0, dtype=np.int64))
 
     def find(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """The number of the picture each text means, [texts]; -1 where there is none, -2 for several."""
-        if self._last[0] == texts:  # CelebA's tables name the same pictures four times.
+        """The number of the image each text means, [texts]; -1 where there is none, -2 for several."""
+        if self._last[0] == texts:  # CelebA's tables name the same images four times.
             return self._last[1]
         plain = [plain_name(text) for text in texts]
         found = np.array([self._exact.get(name, -1) for name in plain], dtype=np.int64)
         taken = set(found.tolist())
-        claims: dict[int, list[tuple[int, str, int]]] = {}  # By picture: (how far, the name, its place).
+        claims: dict[int, list[tuple[int, str, int]]] = {}  # By image: (how far, the name, its place).
         for place in np.flatnonzero(found == -1).tolist():
             how_far, index = self._nearest(plain[place])
             found[place] = min(index, -1)
@@ -51,7 +51,7 @@ class Pictures:
         return found
 
     def _nearest(self, name: str) -> tuple[int, int]:
-        """How unlike ``name`` the likest picture's name is, and its number; -1 for none, -2 for several."""
+        """How unlike ``name`` the likest image's name is, and its number; -1 for none, -2 for several."""
         stem = _without_ending(name)
         parts = folded(stem).split("/")
         near = self._wholes.get("/".join(parts))

@@ -1,4 +1,4 @@
-"""JSON files, and small files beside each picture, read as tables with a row for each picture they name."""
+"""JSON files, and small files beside each image, read as tables with a row for each image they name."""
 
 from array import array
 from collections import Counter
@@ -65,7 +65,7 @@ class _Records:
         return self._rows == 0
 
     def table(self, file: str | None = None, sure: bool = True) -> Table:
-        """What was gathered; ``file`` is the column with the pictures' names, where that is certain."""
+        """What was gathered; ``file`` is the column with the images' names, where that is certain."""
         made = make_table(
             [self._as_column(name) for name in self._cells], np.array(self._lines, dtype=np.int64)
         )
@@ -89,7 +89,7 @@ def _few(names: Sequence[str], max_count: int = 8) -> str:
 def _as_text(value: object) -> str | None:
     """What a csv would say for a JSON value; None for lists and objects."""
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-        return str(value[0])  # Several captions of one picture, as in COCO.
+        return str(value[0])  # Several captions of one image, as in COCO.
     if isinstance(value, bool):
         return str(value).lower()
     if value is None:
@@ -175,7 +175,7 @@ def _label(value: object) -> int | str:
 
 
 def read_ffhq(value: object) -> Table:
-    """``ffhq-dataset-v2.json`` (Karras et al. 2019): 68 landmarks of each picture, aligned and as found."""
+    """``ffhq-dataset-v2.json`` (Karras et al. 2019): 68 landmarks of each image, aligned and as found."""
     if not isinstance(value, dict):
         raise ValueError("it is not written as FFHQ's is")
     records = _Records()
@@ -226,15 +226,15 @@ def _facts(stem: str, facts: object) -> dict[str, object] | None:
 def read_sidecars(
     names: Sequence[str], others: Sequence[str], ending: str, read: Callable[[str], bytes]
 ) -> Table | None:
-    """Files beside the pictures with their names and another ending: a caption, a class or JSON each.
+    """Files beside the images with their names and another ending: a caption, a class or JSON each.
 
     Args:
-        names: of the pictures.
-        others: files that are not pictures.
+        names: of the images.
+        others: files that are not images.
         ending: one of `SIDECAR_ENDINGS`.
         read: name of a file -> its bytes.
 
-    Returns: None where no picture has one; a table without rows where fewer than half have.
+    Returns: None where no image has one; a table without rows where fewer than half have.
     """
     there = {other[: -len(ending)]: other for other in others if other.lower().endswith(ending)}
     alike = Counter(map(folded, there))

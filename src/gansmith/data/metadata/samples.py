@@ -1,4 +1,4 @@
-"""Facts told picture by picture, or column by column, -> one table of facts."""
+"""Facts told image by image, or column by column, -> one table of facts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,19 +14,19 @@ _CLASSES_AT_MOST = 100_000
 
 
 def assembled(samples: Sequence[Mapping[str, Any]], label: str | None = None) -> tuple[Facts, list[Refused]]:
-    """One table out of what is known of each picture.
+    """One table out of what is known of each image.
 
     Args:
-        samples: one for each picture, with any of ``label`` or ``class`` (integer or string),
+        samples: one for each image, with any of ``label`` or ``class`` (integer or string),
             ``label_name``, ``caption`` or ``text``, ``attributes`` ({name: 0 or 1}), ``landmarks``
             ([[x, y], ...] in pixels) and ``held_out`` (bool). Other keys do not count.
         label: another key that is the class.
 
-    Returns: the facts, and what could not be used. Labels and attributes are used where every picture has
-        them; without caption or landmarks a picture has "" or NaN.
+    Returns: the facts, and what could not be used. Labels and attributes are used where every image has
+        them; without caption or landmarks an image has "" or NaN.
 
     Raises:
-        DataError: no picture has the key ``label``.
+        DataError: no image has the key ``label``.
     """
     if label is not None:
         samples = _with_label(samples, label)
@@ -71,13 +71,13 @@ def numbered(
     """Labels as numbers from 0, and what each is called; integers stay, strings count in sorted order.
 
     Args:
-        values: integers or strings, or true and false; None or -1 where a picture has none.
+        values: integers or strings, or true and false; None or -1 where an image has none.
         names: of the numbers, where they are known.
 
-    Returns: (int64 [n], names); (None, ()) where no picture has a label.
+    Returns: (int64 [n], names); (None, ()) where no image has a label.
 
     Raises:
-        ValueError: some pictures have none, or a label is neither, or far too large.
+        ValueError: some images have none, or a label is neither, or far too large.
     """
     values = [_whole(value) for value in values]
     missing = sum(value is None or (type(value) is int and value == -1) for value in values)
@@ -141,7 +141,7 @@ def _landmarks(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {}
     count = next(len(points) for points in given if points is not None)
     none = [[np.nan, np.nan]] * count
-    # Raises ValueError where pictures have different numbers of points.
+    # Raises ValueError where images have different numbers of points.
     points = np.array([none if points is None else points for points in given], dtype=np.float32)
     if points.ndim != 3 or points.shape[1:] != (count, 2) or not count:
         raise ValueError("landmarks must be pairs of numbers, equally many for every picture")

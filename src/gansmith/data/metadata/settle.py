@@ -138,7 +138,7 @@ def _landmarks(merged: MergedTables) -> tuple[NDArray[np.float32] | None, tuple[
 
 
 def _paired(merged: MergedTables) -> tuple[str, NDArray[np.float32], tuple[str, ...]] | None:
-    """Landmarks from pairs of columns: the file, [pictures, points, 2], and the points' names."""
+    """Landmarks from pairs of columns: the file, [images, points, 2], and the points' names."""
     pairs = _pairs(merged.columns)
     if not pairs:
         return None
@@ -156,7 +156,7 @@ def _paired(merged: MergedTables) -> tuple[str, NDArray[np.float32], tuple[str, 
 
 
 def _stacked(merged: MergedTables) -> NDArray[np.float32]:
-    """Landmarks given as lists: [pictures, points, 2]. Only lists of the commonest length count."""
+    """Landmarks given as lists: [images, points, 2]. Only lists of the commonest length count."""
     lengths = Counter(map(len, merged.points.values()))
     length = max(lengths, key=lambda each: (lengths[each], each))
     made = np.full((merged.count, length, 2), np.nan, dtype=np.float32)
@@ -204,7 +204,7 @@ def _class_numbers(known: MergedColumn) -> tuple[NDArray[np.int64], tuple[str, .
 
 
 def _ranked(known: MergedColumn) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """For any other column: the values that pictures have, in order."""
+    """For any other column: the values that images have, in order."""
     return _numbered(known.kinds, [known.kinds[code] for code in np.unique(known.codes)])
 
 

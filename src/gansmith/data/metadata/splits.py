@@ -1,4 +1,4 @@
-"""The owner's own split into training and held-out pictures, where names of files or folders tell it."""
+"""The owner's own split into training and held-out images, where names of files or folders tell it."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Reads the tables that users write beside their pictures: csv, tsv, jsonl, json and CelebA's text files."""
+"""Reads the tables that users write beside their images: csv, tsv, jsonl, json and CelebA's text files."""
 
 import csv
 import re
@@ -81,7 +81,7 @@ def read_table(file: str, raw: bytes) -> Table | None:
 
 
 def known_stem(file: str) -> bool:
-    """Whether a file's name says that it is meant as a table about pictures."""
+    """Whether a file's name says that it is meant as a table about images."""
     return _stem(file) in STEMS
 
 

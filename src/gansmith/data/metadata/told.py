@@ -1,4 +1,4 @@
-"""Puts together what several tables say of the same pictures, and notes where they differ."""
+"""Puts together what several tables say of the same images, and notes where they differ."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ _NAMES_AT_MOST = 20  # Told one by one; CelebA's tables name 202,599.
 
 @dataclass(frozen=True, eq=False)
 class MergedColumn:
-    """One column for all pictures, merged from every table that has it."""
+    """One column for all images, merged from every table that has it."""
 
     name: str
     file: str  # The first that has it.
@@ -33,7 +33,7 @@ class MergedColumn:
 
     @property
     def missing(self) -> int:
-        """For how many pictures nothing is said."""
+        """For how many images nothing is said."""
         return int((self.codes < 0).sum())
 
     def numbers(self) -> NDArray[np.float32] | None:
@@ -47,10 +47,10 @@ class MergedColumn:
 
 
 class MergedTables:
-    """The columns of all tables merged by picture, and what of them cannot be used.
+    """The columns of all tables merged by image, and what of them cannot be used.
 
     Args:
-        names: of the pictures.
+        names: of the images.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -63,7 +63,7 @@ class MergedTables:
         self.points: dict[int, Points] = {}
         self.points_file = ""
         self.files: list[str] = []  # In the order of trust.
-        self._absent: set[str] = set()  # Names without a picture, told one by one.
+        self._absent: set[str] = set()  # Names without an image, told one by one.
 
     def note(self, file: str, reason: str) -> None:
         """List what of a file is not used, and why."""
@@ -114,7 +114,7 @@ class MergedTables:
             )
 
     def _file_column(self, file: str, table: Table, under: str) -> tuple[Column, NDArray[np.int64]] | None:
-        """The column that names pictures, and the picture each of its texts means."""
+        """The column that names images, and the image each of its texts means."""
         for column in table.files:
             found = self._pictures.find(tuple(under + kind for kind in column.kinds))
             if (found >= 0).any():
@@ -182,7 +182,7 @@ class MergedTables:
 
 
 def pictures_have(count: int) -> str:
-    """How a sentence about so many pictures begins."""
+    """How a sentence about so many images begins."""
     return "1 picture has" if count == 1 else f"{count:,} pictures have"
 
 
@@ -198,7 +198,7 @@ def _keys(names: Sequence[str]) -> dict[str, str]:
 def _by_picture(
     codes: NDArray[np.int32], where: NDArray[np.int64], count: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The first cell of each picture that is not blank, and the rows that differ from it."""
+    """The first cell of each image that is not blank, and the rows that differ from it."""
     rows = np.flatnonzero((where >= 0) & (codes >= 0))
     made = np.full(count, -1, dtype=np.int32)
     made[where[rows[::-1]]] = codes[rows[::-1]]  # Of several assignments to one place the last stands.

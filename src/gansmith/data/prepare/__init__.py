@@ -1,1 +1,1 @@
-"""Prepared sets: pictures brought into one form, once."""
+"""Prepared sets: images brought into one form, once."""

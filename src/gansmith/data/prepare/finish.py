@@ -1,4 +1,4 @@
-"""The last step of preparing: facts beside the pictures, the report, and the description that makes a set."""
+"""The last step of preparing: facts beside the images, the report, and the description that makes a set."""
 
 import hashlib
 import json
@@ -28,14 +28,14 @@ from gansmith.data.sources.base import Source
 from gansmith.images.sheet import contact_sheet, duplicate_sheet
 
 CONTACT_SHEET, DUPLICATES = "contact.png", "duplicates.png"
-_SHOWN = 64  # Pictures on the contact sheet.
+_SHOWN = 64  # Images on the contact sheet.
 _GROUPS = 16  # Groups of look-alikes on theirs.
-_SIDE, _LEAST = 96, 48  # In pixels: larger pictures are shown smaller, small ones larger.
+_SIDE, _LEAST = 96, 48  # In pixels: larger images are shown smaller, small ones larger.
 _SHARE, _SEED = 0.05, 0  # What training holds out unless it is told otherwise.
 
 
 def finish(source: Source, dest: Path, state: State, form: Form, landmark_names: Sequence[str]) -> Report:
-    """Complete the set in ``dest``, whose pictures are all there.
+    """Complete the set in ``dest``, whose images are all there.
 
     Returns: the report, which is also written as JSON and text, with a contact sheet.
     """
@@ -80,7 +80,7 @@ def report_of(source: Source, form: Form, measured: Measured, refused: Sequence[
         refused=refused,
         others=source.others,
         split=split_of(measured.facts, len(measured.names)),
-        # What an aligned face loses is decided by its template, not by the shape of its picture.
+        # What an aligned face loses is decided by its template, not by the shape of its image.
         goal=Goal(None, form.size.width, form.size.height, 0, form.channels, "pad" if aligned else form.fit),
     )
 
@@ -103,7 +103,7 @@ def write_report(folder: Path, report: Report) -> None:
 
 
 def sheets(dest: Path, report: Report, names: Sequence[str]) -> None:
-    """Pictures of the pictures: some of all, and those that look alike."""
+    """Images of the images: some of all, and those that look alike."""
     columns = picture_arrays(dest).values()
     shown = min(len(names), _SHOWN)
     rows = [place * len(names) // shown for place in range(shown)]
@@ -118,7 +118,7 @@ def sheets(dest: Path, report: Report, names: Sequence[str]) -> None:
 
 
 def _row(columns: Iterable[Any], row: int) -> NDArray[np.uint8]:
-    """The picture of a row for a sheet; a pair side by side."""
+    """The image of a row for a sheet; a pair side by side."""
     return np.concatenate([small(column[row]) for column in columns], axis=2)
 
 
@@ -150,7 +150,7 @@ def _write_facts(dest: Path, facts: Facts) -> None:
 
 
 def _fingerprint(state: State, names: Sequence[str], seen: NDArray[Any]) -> str:
-    """Of the pictures, what was done to them and what is known of them; not of where they lie."""
+    """Of the images, what was done to them and what is known of them; not of where they lie."""
     digest = hashlib.blake2b(digest_size=32)
     digest.update(json.dumps(state.plan, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(seen["digest"]).tobytes())

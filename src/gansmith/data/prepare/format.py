@@ -1,6 +1,6 @@
 """A prepared set: a folder of NumPy columns that opens at once and is read at random without decoding.
 
-``set.json`` says what is there; ``images.npy`` holds the pictures, uint8 [n, height, width, channels];
+``set.json`` says what is there; ``images.npy`` holds the images, uint8 [n, height, width, channels];
 ``labels.npy``, ``attributes.npy``, ``landmarks.npy`` and ``held_out.npy`` are there where they are known;
 ``names`` and ``captions`` are text columns (see `gansmith.data.prepare.columns`); ``seen.npy`` is what was
 measured of each file. docs/prepared-sets.md has the format in full, and why it is this one.
@@ -32,7 +32,7 @@ VERSION = 1
 DESCRIPTION = "set.json"
 REPORT = "report.json"
 PICTURE_COLUMNS = ("images", "source", "target")
-"""Columns that hold pictures: ``images``, or ``source`` and ``target`` in a set of pairs."""
+"""Columns that hold images: ``images``, or ``source`` and ``target`` in a set of pairs."""
 
 
 def is_prepared(path: Path | str) -> bool:
@@ -42,14 +42,14 @@ def is_prepared(path: Path | str) -> bool:
 
 @dataclass(frozen=True)
 class PreparedReader:
-    """Pictures of a prepared set as files, for those who want files: PGM and PPM hold pixels as they are."""
+    """Images of a prepared set as files, for those who want files: PGM and PPM hold pixels as they are."""
 
     folder: Path
     column: str = "images"
     format: ClassVar[str] = "prepared"  # What users are told.
 
     def read(self, key: int) -> bytes:
-        """Picture ``key`` as the bytes of a PGM or PPM file."""
+        """Image ``key`` as the bytes of a PGM or PPM file."""
         return as_picture_file(picture_array(self.folder, self.column)[key])
 
 
@@ -96,12 +96,12 @@ class PreparedFolder:
 
     @property
     def picture_column(self) -> str:
-        """The first column that holds pictures."""
+        """The first column that holds images."""
         return next(name for name in PICTURE_COLUMNS if name in self.arrays)
 
     @property
     def seen(self) -> NDArray[Any]:
-        """What was measured of the file each picture comes from, [n] of `gansmith.data.inspect.measure.SEEN`.
+        """What was measured of the file each image comes from, [n] of `gansmith.data.inspect.measure.SEEN`.
 
         Raises:
             DataError: that is damaged.
@@ -113,7 +113,7 @@ class PreparedFolder:
 
     @property
     def size(self) -> Size:
-        """Of every picture."""
+        """Of every image."""
         _, height, width, _ = self.arrays[self.picture_column].shape
         return Size(width, height)
 
@@ -124,17 +124,17 @@ class PreparedFolder:
 
     @property
     def captions(self) -> Sequence[str] | None:
-        """One for each picture, read when asked for."""
+        """One for each image, read when asked for."""
         return Texts(self.path, "captions") if "captions" in self.description["texts"] else None
 
     @property
     def licence(self) -> str | None:
-        """Of the pictures, in words; None where nobody said."""
+        """Of the images, in words; None where nobody said."""
         return recorded(self.description.get("licence"))
 
     @cached_property
     def facts(self) -> Facts:
-        """What is known of every picture; read in full, unlike everything else here."""
+        """What is known of every image; read in full, unlike everything else here."""
         told = self.description
         known = {name: np.array(self.arrays[name]) for name in _FACTS if name in self.arrays}
         captions = self.captions
@@ -157,7 +157,7 @@ class PreparedFolder:
                 Refused(str(note["name"]), str(note["reason"]), False) for note in report.get("notes", [])
             ]
             return (*refused, *notes, *(Refused(str(name), REPEATED) for name in report.get("repeated", [])))
-        except (ValueError, TypeError, LookupError):  # Somebody's edits; the pictures are none the worse.
+        except (ValueError, TypeError, LookupError):  # Somebody's edits; the images are none the worse.
             return ()
 
     def report(self) -> dict[str, Any]:
@@ -169,11 +169,11 @@ class PreparedFolder:
         return report if isinstance(report, dict) else {}
 
     def key(self, index: int) -> int:
-        """The number of the picture itself."""
+        """The number of the image itself."""
         return index
 
     def read(self, index: int) -> bytes:
-        """Picture ``index`` as a file."""
+        """Image ``index`` as a file."""
         return self.reader.read(index)
 
     def _array(self, name: str) -> Any:
@@ -217,7 +217,7 @@ class PreparedFolder:
         return DataError(f"{self.path} is damaged: {why}. Prepare the set again.")
 
     def _check(self) -> None:
-        """Pictures are pictures, and all columns are of one length."""
+        """Images are images, and all columns are of one length."""
         lengths = {"names": len(self.names), **{name: len(array) for name, array in self.arrays.items()}}
         if (captions := self.captions) is not None:
             lengths["captions"] = len(captions)
@@ -260,7 +260,7 @@ def write_description(folder: Path, told: Mapping[str, Any]) -> str:
 
 
 def picture_arrays(folder: Path) -> dict[str, Any]:
-    """The picture columns that are there, by name; see `gansmith.data.prepare.shard_set.picture_array`."""
+    """The image columns that are there, by name; see `gansmith.data.prepare.shard_set.picture_array`."""
     if is_sharded(folder):
         return {PICTURE_COLUMNS[0]: ShardedPictures(folder)}
     return {

@@ -1,6 +1,6 @@
-"""Any pictures -> a prepared set: every core works, a kill loses nothing, the bytes depend on neither.
+"""Any images -> a prepared set: every core works, a kill loses nothing, the bytes depend on neither.
 
-SRC is only ever read. Workers turn runs of pictures into blocks; this process writes the blocks in the
+SRC is only ever read. Workers turn runs of images into blocks; this process writes the blocks in the
 order of the source and notes each in a journal, so that the same command after a kill goes on from there.
 """
 
@@ -30,21 +30,21 @@ from gansmith.data.sources.pairs import PAIR, headers, picture_columns
 from gansmith.errors import DataError
 
 LOCK = ".lock"
-_HEADERS = 256  # Pictures looked at to choose a size and the number of channels.
+_HEADERS = 256  # Images looked at to choose a size and the number of channels.
 _SIZES = (8, 16, 28, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a prepared set is to be; None is chosen from the pictures."""
+    """What a prepared set is to be; None is chosen from the images."""
 
     size: Size | None = None
     channels: int | None = None
     fit: Fit = "crop"
     box: Box | None = None
     faces: Faces | None = None
-    shards: int | None = None  # Pictures of a WebDataset shard; None: pictures lie there as pixels.
-    licence: str | None = None  # Of the pictures, in words; None: what the source says.
+    shards: int | None = None  # Images of a WebDataset shard; None: images lie there as pixels.
+    licence: str | None = None  # Of the images, in words; None: what the source says.
 
     def __post_init__(self) -> None:
         check_box(self.box)
@@ -57,7 +57,7 @@ class Prepared:
     path: Path
     report: Report
     pictures: int
-    before: int  # Pictures of the source that an earlier, interrupted command had done already.
+    before: int  # Images of the source that an earlier, interrupted command had done already.
 
 
 def prepare(
@@ -68,17 +68,17 @@ def prepare(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
-    """Prepare the pictures of a source in the folder ``dest``, or go on where an earlier command stopped.
+    """Prepare the images of a source in the folder ``dest``, or go on where an earlier command stopped.
 
     Args:
         source: what to read, or its name: a folder, an archive, a built-in set.
         dest: new or empty; or an unfinished set of the same source and options.
-        options: what the set is to be; None: size and channels are chosen from the pictures.
+        options: what the set is to be; None: size and channels are chosen from the images.
         workers: processes; None: one for each core, 1: this process alone.
-        progress: told (pictures done, pictures in all).
+        progress: told (images done, images in all).
 
     Raises:
-        DataError: no picture can be used; ``dest`` holds something else, or lies inside the source.
+        DataError: no image can be used; ``dest`` holds something else, or lies inside the source.
         StorageError: the disk is full or refuses; what is done so far is kept.
         MissingPackageError: faces are wanted and no detector is installed.
 
@@ -188,7 +188,7 @@ def check_outside(source: Source, dest: Path) -> None:
 
 
 def _check_kind(source: Source, dest: Path) -> None:
-    """Raise where DEST is a file, or SRC is of a kind of which a picture in two would be lost."""
+    """Raise where DEST is a file, or SRC is of a kind of which an image in two would be lost."""
     if dest.exists() and not dest.is_dir():
         raise DataError(f"DEST is a folder, new or empty. Received: {dest}, a file. Choose another.")
     if isinstance(source, PreparedFolder) and set(PAIR) <= set(source.arrays):
@@ -217,7 +217,7 @@ def _headers(source: Source) -> list[Header]:
 
 
 def _usual_size(found: Sequence[Header], options: Options) -> Size:
-    """The pictures' own size where all have one; else the largest usual square that does not enlarge most."""
+    """The images' own size where all have one; else the largest usual square that does not enlarge most."""
     if options.box is not None:
         left, top, right, bottom = options.box
         return Size(right - left, bottom - top)
@@ -227,12 +227,12 @@ def _usual_size(found: Sequence[Header], options: Options) -> Size:
         if 4 <= min(width, height) <= max(width, height) <= 8192:
             return Size(width, height)
     side = median_low([min(header.width, header.height) for header in found]) if found else 64
-    side = side // 2 if options.faces is not None else side  # A face is seldom more than half of its picture.
+    side = side // 2 if options.faces is not None else side  # A face is seldom more than half of its image.
     return Size(*(2 * (max((usual for usual in _SIZES if usual <= side), default=8),)))
 
 
 def _points(source: Source, options: Options) -> tuple[str, ...]:
-    """Names of the landmarks every picture of the set will have."""
+    """Names of the landmarks every image of the set will have."""
     if options.faces is not None:  # Opened here, too, so that a missing package is told before any work.
         return options.faces.open().points
     facts = source.facts
@@ -277,7 +277,7 @@ def _state(dest: Path, plan: dict[str, Any]) -> State:
     """How far DEST is: new, unfinished, or finished already.
 
     Raises:
-        DataError: it holds something else, or was begun from other pictures or with other options.
+        DataError: it holds something else, or was begun from other images or with other options.
     """
     there = sorted(entry.name for entry in dest.iterdir() if entry.name != LOCK and not _is_part(entry.name))
     if is_prepared(dest):

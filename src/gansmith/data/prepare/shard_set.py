@@ -1,6 +1,6 @@
-"""A prepared set whose pictures lie in WebDataset shards: for sets that are too large to lie there as pixels.
+"""A prepared set whose images lie in WebDataset shards: for sets that are too large to lie there as pixels.
 
-Everything else is as in any prepared set; ``places.npy``, int64 [n, 3], says where the file of each picture
+Everything else is as in any prepared set; ``places.npy``, int64 [n, 3], says where the file of each image
 is: the number of its shard, the offset in it and the size, in bytes.
 """
 
@@ -30,7 +30,7 @@ PLACES = "places"
 
 
 def picture_array(folder: Path, column: str) -> "NDArray[np.uint8] | ShardedPictures":
-    """The pictures of a prepared set, [n, height, width, channels]: pixels as they lie, or files in shards.
+    """The images of a prepared set, [n, height, width, channels]: pixels as they lie, or files in shards.
 
     Raises:
         DataError: they are not there, or damaged.
@@ -39,12 +39,12 @@ def picture_array(folder: Path, column: str) -> "NDArray[np.uint8] | ShardedPict
 
 
 def is_sharded(folder: Path) -> bool:
-    """Whether the pictures of a prepared set lie in shards."""
+    """Whether the images of a prepared set lie in shards."""
     return (folder / f"{PLACES}.npy").is_file()
 
 
 class ShardedPictures:
-    """The pictures in the shards of a set; read like an array, decoded when they are asked for.
+    """The images in the shards of a set; read like an array, decoded when they are asked for.
 
     Args:
         folder: of the set.
@@ -66,7 +66,7 @@ class ShardedPictures:
         return (len(self), *self._one(0).shape)
 
     def __getitem__(self, rows: Any) -> NDArray[np.uint8]:
-        """One picture, or those of an array of rows."""
+        """One image, or those of an array of rows."""
         if np.ndim(rows) == 0:
             return self._one(int(rows))
         chosen = [int(row) for row in rows]
@@ -87,16 +87,16 @@ class ShardedPictures:
 
 
 class ShardSetWriter(SetWriter):
-    """Writes the pictures of a set into shards; what is noted in the journal ends with a shard.
+    """Writes the images of a set into shards; what is noted in the journal ends with a shard.
 
     Args:
         dest: the folder.
-        form: of every picture.
-        points: landmarks of every picture.
+        form: of every image.
+        points: landmarks of every image.
         state: where it goes on from; kept up to date.
         groups: see `SetWriter`.
         facts: of the whole source, for the samples.
-        size: pictures of a shard at least; its last block may bring some more.
+        size: images of a shard at least; its last block may bring some more.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class ShardSetWriter(SetWriter):
         super().release()
 
     def _sample(self, block: Block, row: int) -> dict[str, Any]:
-        """What is known of a picture, in the words that `gansmith.data.metadata.samples` reads."""
+        """What is known of an image, in the words that `gansmith.data.metadata.samples` reads."""
         known, index = self._facts, block.index[row]
         told: dict[str, Any] = {"name": block.names[row].encode("utf-8", "replace").decode()}
         if known.labels is not None:

@@ -1,4 +1,4 @@
-"""What one worker does when pictures are prepared: files in, pixels and measurements out, nothing else.
+"""What one worker does when images are prepared: files in, pixels and measurements out, nothing else.
 
 Worker processes import this module, so it must not import torch: they would start in seconds, not at once.
 """
@@ -36,7 +36,7 @@ class Faces:
 
     template: Template
     detector: str = "dlib"
-    every: bool = False  # All faces of a picture, largest first; else the largest alone.
+    every: bool = False  # All faces of an image, largest first; else the largest alone.
     min_score: float = LEAST_SCORE  # The detector's confidence.
     min_face: int = LEAST_FACE  # The shorter side of a face's box, in pixels of the file.
 
@@ -54,7 +54,7 @@ class Faces:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is done to every picture; small, for it is sent to each worker."""
+    """What is done to every image; small, for it is sent to each worker."""
 
     reader: Reader
     form: Form
@@ -63,7 +63,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Task:
-    """One picture of the source; ``landmarks`` [points, 2] in its pixels where the source knows them."""
+    """One image of the source; ``landmarks`` [points, 2] in its pixels where the source knows them."""
 
     index: int
     name: str
@@ -78,7 +78,7 @@ class Block:
     index: list[int] = field(default_factory=list)  # Of the task each row comes from.
     names: list[str] = field(default_factory=list)
     pixels: list[tuple[NDArray[np.uint8], ...]] = field(default_factory=list)
-    """For each row its picture, or the two of a pair: [height, width, channels]."""
+    """For each row its image, or the two of a pair: [height, width, channels]."""
     landmarks: list[NDArray[np.float32]] = field(default_factory=list)  # [points, 2], or empty altogether.
     seen: list[Any] = field(default_factory=list)  # Rows of `SEEN`.
     refused: list[Refused] = field(default_factory=list)
@@ -105,10 +105,10 @@ class Block:
 
 
 class Maker:
-    """Makes pictures; holds what is dear to open, such as a face detector.
+    """Makes images; holds what is dear to open, such as a face detector.
 
     Args:
-        job: what is done to every picture.
+        job: what is done to every image.
     """
 
     def __init__(self, job: Job) -> None:
@@ -117,10 +117,10 @@ class Maker:
         self._detector: Detector | None = None
 
     def block(self, tasks: Sequence[Task]) -> Block:
-        """Do some tasks; a picture that cannot be used is refused with its reason.
+        """Do some tasks; an image that cannot be used is refused with its reason.
 
         Raises:
-            GansmithError: something that is wrong for all pictures, such as a missing package.
+            GansmithError: something that is wrong for all images, such as a missing package.
         """
         block = Block()
         for task in tasks:
@@ -152,7 +152,7 @@ class Maker:
         block.add(task.index, task.name, pictures, measured, points)
 
     def _told(self, photo: Photo) -> Photo:
-        """The picture with the name of the format that users are told."""
+        """The image with the name of the format that users are told."""
         return photo if self._format is None else replace(photo, format=self._format)
 
     def _faces(self, task: Task, raw: bytes, block: Block, wanted: Faces) -> None:
@@ -225,7 +225,7 @@ def start_worker(job: Job) -> None:
 
 
 def work(tasks: Sequence[Task]) -> Block | GansmithError:
-    """Do some tasks in a worker process; an error that is wrong for all pictures is returned, not raised."""
+    """Do some tasks in a worker process; an error that is wrong for all images is returned, not raised."""
     assert _maker is not None
     try:
         return _maker.block(tasks)
@@ -233,9 +233,9 @@ def work(tasks: Sequence[Task]) -> Block | GansmithError:
         return GansmithError(str(error))
 
 
-_CHUNK = 32  # Pictures a worker is given at a time, at most;
+_CHUNK = 32  # Images a worker is given at a time, at most;
 _CHUNK_BYTES = 2**21  # fewer where they are large, so that they stay in the processor's cache.
-_AHEAD = 4  # Chunks under way per worker; bounds the memory whatever the number of pictures.
+_AHEAD = 4  # Chunks under way per worker; bounds the memory whatever the number of images.
 
 
 def cores() -> int:
@@ -244,10 +244,10 @@ def cores() -> int:
 
 
 def blocks(source: Source, job: Job, start: int, workers: int) -> Iterator[tuple[int, Block]]:
-    """(pictures of the source done, what became of the last few), in order, from picture ``start`` on.
+    """(images of the source done, what became of the last few), in order, from image ``start`` on.
 
     Raises:
-        GansmithError: something that is wrong for all pictures, or a worker that was killed.
+        GansmithError: something that is wrong for all images, or a worker that was killed.
     """
     size = job.form.size.width * job.form.size.height * job.form.channels
     chunk_size = max(1, min(_CHUNK, _CHUNK_BYTES // size))

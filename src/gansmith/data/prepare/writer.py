@@ -1,4 +1,4 @@
-"""Blocks of generated pictures -> the files of a prepared set, with a journal of what is safely there."""
+"""Blocks of generated images -> the files of a prepared set, with a journal of what is safely there."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +16,7 @@ from gansmith.data.prepare.columns import ArrayWriter, Journal, TextWriter, mapp
 from gansmith.data.prepare.worker import Block
 
 JOURNAL = "unfinished.jsonl"
-_ALIKE = 5  # Bits: frames of one video whose hashes differ in no more count as one picture.
+_ALIKE = 5  # Bits: frames of one video whose hashes differ in no more count as one image.
 
 
 @dataclass
@@ -24,9 +24,9 @@ class State:
     """How far a set is prepared."""
 
     plan: dict[str, Any]  # Everything its bytes depend on.
-    done: int = 0  # Pictures of the source.
-    rows: int = 0  # Pictures in the set.
-    shards: int = 0  # Shards of the set that are whole, where its pictures lie in shards.
+    done: int = 0  # Images of the source.
+    rows: int = 0  # Images in the set.
+    shards: int = 0  # Shards of the set that are whole, where its images lie in shards.
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -35,10 +35,10 @@ class SetWriter:
 
     Args:
         dest: the folder.
-        form: of every picture.
-        shape: (names of the picture columns, landmarks of every picture).
+        form: of every image.
+        shape: (names of the image columns, landmarks of every image).
         state: where it goes on from; kept up to date.
-        groups: the video each picture of the source is a frame of: frames of one video that look alike are
+        groups: the video each image of the source is a frame of: frames of one video that look alike are
             left out. None: nothing is left out.
 
     Raises:
@@ -81,7 +81,7 @@ class SetWriter:
         return column
 
     def write(self, block: Block, done: int) -> None:
-        """Append a block; with it the source is done up to picture ``done``."""
+        """Append a block; with it the source is done up to image ``done``."""
         measured = block.measured()
         new = [True] * len(block.index)
         if self._frames is not None:

@@ -1,1 +1,1 @@
-"""Where pictures are read from."""
+"""Where images are read from."""

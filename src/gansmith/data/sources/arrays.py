@@ -1,4 +1,4 @@
-"""Pictures that lie in a file as bare pixels, one after another, handed out as uncompressed picture files."""
+"""Images that lie in a file as bare pixels, one after another, handed out as uncompressed image files."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from gansmith.data.sources.tar import read_part
 
 @dataclass(frozen=True)
 class Rows:
-    """Where pictures of one shape lie: ``count`` of them, ``stride`` bytes apart, from byte ``start`` on."""
+    """Where images of one shape lie: ``count`` of them, ``stride`` bytes apart, from byte ``start`` on."""
 
     part: str  # What their names begin with, such as "train".
     path: Path
@@ -28,14 +28,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class ArrayReader:
-    """Reads pictures by (number of the file, number in it) as PGM or PPM, which are pixels with a header."""
+    """Reads images by (number of the file, number in it) as PGM or PPM, which are pixels with a header."""
 
     files: tuple[Rows, ...]
     shape: tuple[int, int, int]  # Channels (1 or 3, one after another in the file), height, width.
     format: ClassVar[str] = "pixels"  # What users are told.
 
     def read(self, key: tuple[int, int]) -> bytes:
-        """A picture file. Raises DataError or OSError where the file has become shorter or is gone."""
+        """An image file. Raises DataError or OSError where the file has become shorter or is gone."""
         rows = self.files[key[0]]
         channels, height, width = self.shape
         raw = read_part(rows.path, rows.start + key[1] * rows.stride, channels * height * width)
@@ -47,13 +47,13 @@ class ArrayReader:
 
 
 class ArraySource:
-    """Pictures of one or more files of bare pixels, in the order of the files.
+    """Images of one or more files of bare pixels, in the order of the files.
 
     Args:
         name: what the user called it.
         files: where the pixels are.
         shape: channels (1 or 3), height, width.
-        facts: one row per picture.
+        facts: one row per image.
         refused: what could not be used.
     """
 
@@ -84,9 +84,9 @@ class ArraySource:
         return of_files(self._files, *self._also)
 
     def key(self, index: int) -> tuple[int, int]:
-        """(number of the file, number in it) of picture ``index``."""
+        """(number of the file, number in it) of image ``index``."""
         return self._keys[index]
 
     def read(self, index: int) -> bytes:
-        """Picture ``index`` as PGM or PPM."""
+        """Image ``index`` as PGM or PPM."""
         return self.reader.read(self.key(index))

@@ -1,4 +1,4 @@
-"""What a source of pictures is: names, facts, and a reader of bytes."""
+"""What a source of images is: names, facts, and a reader of bytes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ from gansmith.data.metadata.facts import Facts, Refused, find_facts
 from gansmith.data.sources.identity import of_pictures
 from gansmith.errors import DataError
 
-LARGEST_FILE = 2**30  # In bytes. Beyond this a "picture" is a mistake or a zip bomb.
-# Pictures a camera or a designer makes and Pillow does not read; saying so beats silence.
+LARGEST_FILE = 2**30  # In bytes. Beyond this an "image" is a mistake or a zip bomb.
+# Images a camera or a designer makes and Pillow does not read; saying so beats silence.
 _FOREIGN = frozenset((".heic", ".heif", ".jxl", ".psd", ".svg", ".cr2", ".cr3", ".nef", ".arw", ".dng"))
 _Entry = TypeVar("_Entry")
 _SHOWN = 5  # Names or reasons in a message.
@@ -21,10 +21,10 @@ _SHOWN = 5  # Names or reasons in a message.
 
 @runtime_checkable
 class Reader(Protocol):
-    """Gives the bytes of pictures by key; pickled small, so that every worker process can have its own."""
+    """Gives the bytes of images by key; pickled small, so that every worker process can have its own."""
 
     def read(self, key: Any) -> bytes:
-        """The bytes of one picture file. Raises DataError or OSError where they cannot be had."""
+        """The bytes of one image file. Raises DataError or OSError where they cannot be had."""
         ...
 
 
@@ -39,7 +39,7 @@ class PartReader(Protocol):
 
 @runtime_checkable
 class Source(Protocol):
-    """Picture files with a fixed order."""
+    """Image files with a fixed order."""
 
     @property
     def name(self) -> str:
@@ -48,17 +48,17 @@ class Source(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """Relative, with forward slashes; one per picture."""
+        """Relative, with forward slashes; one per image."""
         ...
 
     @property
     def facts(self) -> Facts:
-        """What is known of the pictures, one row per name."""
+        """What is known of the images, one row per name."""
         ...
 
     @property
     def reader(self) -> Reader:
-        """Gives the bytes of pictures."""
+        """Gives the bytes of images."""
         ...
 
     @property
@@ -68,7 +68,7 @@ class Source(Protocol):
 
     @property
     def others(self) -> tuple[str, ...]:
-        """Files that are not pictures, for messages."""
+        """Files that are not images, for messages."""
         ...
 
     @property
@@ -77,23 +77,23 @@ class Source(Protocol):
         ...
 
     def key(self, index: int) -> Any:
-        """What the reader calls picture ``index``; small, and pickled well."""
+        """What the reader calls image ``index``; small, and pickled well."""
         ...
 
     def read(self, index: int) -> bytes:
-        """The bytes of picture ``index``. Raises DataError or OSError where they cannot be had."""
+        """The bytes of image ``index``. Raises DataError or OSError where they cannot be had."""
         ...
 
 
 def with_licence(source: Source, licence: str | None) -> Source:
-    """The source, now with these words about the licence of its pictures; None changes nothing."""
+    """The source, now with these words about the licence of its images; None changes nothing."""
     if licence is not None:
         source.facts = replace(source.facts, licence=licence)  # type: ignore[misc]
     return source
 
 
 class Listing:
-    """What was found so far: sizes of picture files by name, other files, and what cannot be used.
+    """What was found so far: sizes of image files by name, other files, and what cannot be used.
 
     Whatever is given to it ends in ``sizes``, ``others`` or ``refused``, or in a place that is passed over.
     """
@@ -129,7 +129,7 @@ class Listing:
 
     @property
     def passed_over(self) -> list[Refused]:
-        """One entry for each kind of place where pictures may be."""
+        """One entry for each kind of place where images may be."""
         told = []
         for why, (first, *others) in self._passed.items():
             more = f", and {len(others):,} more such" if others else ""
@@ -152,7 +152,7 @@ class Files:
         name: what the user called it.
         listing: the files found.
         reader: gives the bytes of a file by its name.
-        label: the column of a table beside the pictures that is the class; None: the usual names.
+        label: the column of a table beside the images that is the class; None: the usual names.
     """
 
     def __init__(self, name: str, listing: Listing, reader: Reader, label: str | None = None) -> None:
@@ -179,11 +179,11 @@ class Files:
         return of_pictures(self.names, self._sizes, part)
 
     def key(self, index: int) -> str:
-        """The name of picture ``index``."""
+        """The name of image ``index``."""
         return self.names[index]
 
     def read(self, index: int) -> bytes:
-        """The bytes of picture ``index``."""
+        """The bytes of image ``index``."""
         return self.reader.read(self.key(index))
 
 
@@ -221,11 +221,11 @@ _PACKED = frozenset(
         *(".parquet", ".arrow", ".tfrecord", ".h5", ".hdf5", ".npz", ".mdb"),
     )
 )
-"""Endings of files in which pictures may be packed."""
+"""Endings of files in which images may be packed."""
 
 
 def packed(others: Sequence[str]) -> list[Refused]:
-    """Files that may hold pictures and lie beside some: told, because nobody looks into them."""
+    """Files that may hold images and lie beside some: told, because nobody looks into them."""
     kinds: dict[str, list[str]] = {}
     for name in others:
         ending = PurePosixPath(name).suffix.lower()
@@ -240,7 +240,7 @@ def packed(others: Sequence[str]) -> list[Refused]:
 
 
 def nothing_found(source: Source) -> DataError:
-    """What to tell somebody whose folder or zip holds no picture."""
+    """What to tell somebody whose folder or zip holds no image."""
     if source.refused:
         return none_usable(source.name, source.refused)
     looked = f"No pictures in {source.name} or its sub-folders: looked for .jpg, .png, .webp and the like"
@@ -266,7 +266,7 @@ _REMEDIES = {
 
 
 def none_usable(name: str, refused: Sequence[Refused]) -> DataError:
-    """What to tell somebody none of whose pictures can be used."""
+    """What to tell somebody none of whose images can be used."""
     shown = "; ".join(f"{entry.name}: {entry.reason}" for entry in refused[:_SHOWN])
     more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
     remedy = "Give pictures that open in a viewer."

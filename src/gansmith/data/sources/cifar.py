@@ -1,7 +1,7 @@
 """CIFAR-10 as its owner publishes it: five files of bare pixels, or five Python pickles.
 
 A pickle is a program. The ones here are run by an interpreter that can make numbers, texts, lists and
-tables, and a picture of an array that is only its parts; whatever else a pickle asks for is refused. No
+tables, and an image of an array that is only its parts; whatever else a pickle asks for is refused. No
 function of numpy, or of any other package, is called.
 
 Format: https://www.cs.toronto.edu/~kriz/cifar.html (Krizhevsky, 2009).
@@ -45,7 +45,7 @@ def open_cifar(folder: Path, name: str, *, held_out: bool) -> ArraySource:
     Args:
         folder: holds them.
         name: what the user called it.
-        held_out: take the test pictures, too, and mark them as held out.
+        held_out: take the test images, too, and mark them as held out.
 
     Raises:
         DataError: no file can be used.

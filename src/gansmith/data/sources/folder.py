@@ -1,4 +1,4 @@
-"""Where picture files come from: a folder or a zip, listed once in a fixed order and read file by file."""
+"""Where image files come from: a folder or a zip, listed once in a fixed order and read file by file."""
 
 import os
 import stat
@@ -29,7 +29,7 @@ class FolderReader:
 
 
 class FolderSource(Files):
-    """The pictures of a folder and its sub-folders, links followed; hidden files do not count.
+    """The images of a folder and its sub-folders, links followed; hidden files do not count.
 
     Args:
         path: the folder.
@@ -51,7 +51,7 @@ class FolderSource(Files):
 def walk(root: Path, listing: Listing) -> None:
     """List every file below ``root``; a folder reached twice through links counts once, so loops end.
 
-    What tools leave among pictures is passed over; see `gansmith.data.sources.leavings`.
+    What tools leave among images is passed over; see `gansmith.data.sources.leavings`.
     """
     seen: set[tuple[int, int]] = set()
     folders, links = [""], list[str]()
@@ -96,7 +96,7 @@ def _is_folder(entry: "os.DirEntry[str]", name: str, listing: Listing) -> bool:
 
 
 def files_below(root: Path) -> Listing:
-    """Every file below a folder, for sources that look for other files than pictures.
+    """Every file below a folder, for sources that look for other files than images.
 
     Returns: all of them in ``sizes``, whatever their ending.
     """

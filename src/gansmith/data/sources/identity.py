@@ -1,7 +1,7 @@
-"""Whether pictures are the same as before: told from samples of their bytes, whatever their names and dates.
+"""Whether images are the same as before: told from samples of their bytes, whatever their names and dates.
 
-Of up to `FILES` pictures, evenly spread over all, the beginning, the middle and the end are read; names and
-sizes of all count, too. So a set whose pictures were exchanged is noticed, and one file among thousands that
+Of up to `FILES` images, evenly spread over all, the beginning, the middle and the end are read; names and
+sizes of all count, too. So a set whose images were exchanged is noticed, and one file among thousands that
 was exchanged for another of the same name and size may not be.
 """
 
@@ -16,22 +16,22 @@ SCHEME = "contents-1:"
 """What fingerprints of this kind begin with; older ones were of names and sizes alone."""
 
 FILES = 2048
-"""Pictures of which samples are read."""
+"""Images of which samples are read."""
 
 _WINDOW = 2**14  # Bytes read at a place.
-_WINDOWS = 64  # Places in a file that holds many pictures.
+_WINDOWS = 64  # Places in a file that holds many images.
 _WHOLE = 2**22  # Bytes up to which such a file is read as a whole.
 _THREADS = 8  # Waiting for a disk takes longer than reading from it.
 
 Part = Callable[[int, int, int], bytes]
-"""(picture, start, length in bytes) -> bytes."""
+"""(image, start, length in bytes) -> bytes."""
 
 
 def of_pictures(names: Sequence[str], sizes: Sequence[int], part: Part) -> str:
-    """The fingerprint of picture files.
+    """The fingerprint of image files.
 
     Args:
-        names: of the pictures.
+        names: of the images.
         sizes: theirs, in bytes.
         part: reads some bytes of one.
     """
@@ -57,11 +57,11 @@ def _sample(row: int, size: int, part: Part) -> bytes:
 
 
 def of_files(files: Iterable[tuple[str, Path]], *also: str) -> str:
-    """The fingerprint of files that hold many pictures each.
+    """The fingerprint of files that hold many images each.
 
     Args:
         files: (what a file is called, where it is).
-        also: what else counts, such as which of the pictures are taken.
+        also: what else counts, such as which of the images are taken.
     """
     digest = hashlib.sha256(repr(also).encode("utf-8", "surrogateescape"))
     for name, path in files:
@@ -87,6 +87,6 @@ def _windows(size: int, count: int) -> list[tuple[int, int]]:
 
 
 def is_same(before: object, now: object) -> bool:
-    """Whether two fingerprints speak of the same pictures; one of an older scheme cannot tell, and passes."""
+    """Whether two fingerprints speak of the same images; one of an older scheme cannot tell, and passes."""
     older = isinstance(before, str) and isinstance(now, str) and not before.startswith(SCHEME)
     return before == now or (older and str(now).startswith(SCHEME))

@@ -30,12 +30,12 @@ def idx_file(folder: Path, part: str, kind: str) -> Path | None:
 
 
 def open_idx(folder: Path, name: str, *, held_out: bool) -> ArraySource:
-    """The pictures of a folder with idx files.
+    """The images of a folder with idx files.
 
     Args:
         folder: holds them.
         name: what the user called it.
-        held_out: take the test pictures (t10k), too, and mark them as held out.
+        held_out: take the test images (t10k), too, and mark them as held out.
 
     Raises:
         DataError: the pixels are not in the idx format.

@@ -1,4 +1,4 @@
-"""What tools leave among pictures and is never data: thumbnails, caches, waste bins, runs, prepared sets.
+"""What tools leave among images and is never data: thumbnails, caches, waste bins, runs, prepared sets.
 
 A place is told by its own name, or, for a folder, by the files in it. To name such a folder itself as data
 is a wish, and honoured.

@@ -1,6 +1,6 @@
-"""Sources made of pictures, so that any set of pictures is a set of pairs: lines, grey, small, with holes.
+"""Sources made of images, so that any set of images is a set of pairs: lines, grey, small, with holes.
 
-Everything here is a function of a picture (and, for random holes, of its row) and of nothing else.
+Everything here is a function of an image (and, for random holes, of its row) and of nothing else.
 """
 
 import importlib
@@ -21,7 +21,7 @@ MADE: tuple[str, ...] = MadeKind.__args__  # type: ignore[attr-defined]
 """All kinds."""
 
 PREPARED = ("edges", "grey")
-"""Those whose sources are as large as the pictures and need nothing else: a prepared set can hold them."""
+"""Those whose sources are as large as the images and need nothing else: a prepared set can hold them."""
 
 Pixels = UInt8[np.ndarray, "channels height width"]
 
@@ -31,7 +31,7 @@ FILL = (117, 104, 123)
 _SIGMA = 1.0  # Of the Gaussian before Canny's gradient, in pixels.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601.
 _HOLES = 3  # Rectangles of a random hole, at most.
-_SHARE = 0.25  # Of the picture that a hole covers, about.
+_SHARE = 0.25  # Of the image that a hole covers, about.
 _CHAIN = (17, 22, 27, 31, 36, 42, 48, 60, 68)  # Where a line of the usual 68 landmarks ends.
 _CLOSED = (42, 48, 60, 68)  # The last points of those that are rings: eyes, lips.
 
@@ -47,7 +47,7 @@ def shrink_of(kind: str | None) -> int:
 
 
 def grey(pixels: Pixels) -> UInt8[np.ndarray, "1 height width"]:
-    """Luma (ITU-R 601) of a picture."""
+    """Luma (ITU-R 601) of an image."""
     if len(pixels) == 1:
         return pixels
     return (np.tensordot(_LUMA, pixels.astype(np.float32), axes=1) + 0.5).astype(np.uint8)[None]
@@ -107,7 +107,7 @@ def random_hole(height: int, width: int, row: int) -> UInt8[np.ndarray, "1 heigh
 
 
 def with_hole(pixels: Pixels, mask: UInt8[np.ndarray, "1 height width"]) -> Pixels:
-    """The picture with the hole filled evenly."""
+    """The image with the hole filled evenly."""
     colour = np.array(FILL, np.uint8)[:, None, None]
     return np.where(mask > 0, grey(colour) if len(pixels) == 1 else colour, pixels).astype(np.uint8)
 
@@ -138,6 +138,6 @@ def with_channels(pixels: Pixels, channels: int) -> UInt8[np.ndarray, "wanted he
 
 
 def prepared_source(kind: str, pixels: Pixels) -> Pixels:
-    """The source of a picture, with its channels, for the kinds that a prepared set can hold."""
+    """The source of an image, with its channels, for the kinds that a prepared set can hold."""
     makers: Mapping[str, Callable[[Pixels], NDArray[np.uint8]]] = {"edges": edges, "grey": grey}
     return with_channels(makers[kind](pixels), len(pixels))

@@ -1,4 +1,4 @@
-"""A source of pictures by the name a user gives it: a built-in set, or anything at a path, also as pairs."""
+"""A source of images by the name a user gives it: a built-in set, or anything at a path, also as pairs."""
 
 from dataclasses import dataclass
 
@@ -19,8 +19,8 @@ class How:
         >>> named_source("photos", How(label="age"))
     """
 
-    label: str | None = None  # The column of a table beside the pictures that is the class.
-    pairs: PairKind | None = None  # How pairs are stored; None: single pictures.
+    label: str | None = None  # The column of a table beside the images that is the class.
+    pairs: PairKind | None = None  # How pairs are stored; None: single images.
     between: tuple[str, str] | None = None  # The folders of sources and targets.
     swap: bool = False  # Sources become targets and targets sources.
     sampling: Sampling = Sampling(every=1.0, max_frames=500)  # Of videos.

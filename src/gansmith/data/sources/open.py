@@ -24,15 +24,15 @@ RULE = "DATA is a folder of pictures, a zip or tar of them, a video, or a built-
 
 
 def open_source(data: str, *, label: str | None = None, sampling: Sampling | None = None) -> Source:
-    """The pictures at a path.
+    """The images at a path.
 
     Args:
         data: the path.
-        label: the column of a table beside the pictures that is the class.
+        label: the column of a table beside the images that is the class.
         sampling: how frames of videos are chosen.
 
     Raises:
-        DataError: there is nothing, or nothing that holds pictures.
+        DataError: there is nothing, or nothing that holds images.
         MissingPackageError: it needs an optional package.
     """
     path = Path(data).expanduser()
@@ -69,7 +69,7 @@ def _file(path: Path, label: str | None, sampling: Sampling) -> Source | None:
 
 
 def _folder(path: Path, label: str | None, sampling: Sampling) -> Source:
-    """A prepared set, an owner's layout, loose pictures; only without these tables, tars, videos."""
+    """A prepared set, an owner's layout, loose images; only without these tables, tars, videos."""
     if is_prepared(path):
         return PreparedFolder(path)
     if (path / JOURNAL).is_file():

@@ -1,6 +1,6 @@
-"""Pictures in pairs: side by side in one file (as pix2pix has them), in two folders by name, or made.
+"""Images in pairs: side by side in one file (as pix2pix has them), in two folders by name, or made.
 
-A row has two pictures, ``source`` and ``target``, which are cut and resized alike; or one, of which the
+A row has two images, ``source`` and ``target``, which are cut and resized alike; or one, of which the
 source is made (`made_pairs`).
 """
 
@@ -33,33 +33,33 @@ PairKind = Literal[
     "hole:random",
     "sketch",
 ]
-"""Side by side in one file, left to right; in two folders, paired by name; or made of pictures."""
+"""Side by side in one file, left to right; in two folders, paired by name; or made of images."""
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # Folders that are no sides.
 
 PAIR = ("source", "target")
-"""The picture columns of a set of pairs."""
+"""The image columns of a set of pairs."""
 
 _WIDEST = 8192  # In pixels, of a `Size`.
 
 
 @dataclass(frozen=True)
 class PairReader:
-    """Reads the two pictures of a row."""
+    """Reads the two images of a row."""
 
     reader: Reader
     kind: PairKind
     swap: bool = False  # Targets become sources and sources targets.
 
     def read(self, key: Any) -> bytes:
-        """The bytes of the first picture's file."""
+        """The bytes of the first image's file."""
         return self.reader.read(key[0])
 
     def photos(self, key: Any, form: Form) -> tuple[bytes, tuple[Photo, ...]]:
         """(all bytes of the row, (source, target)); the target alone where the source is made of it.
 
         Raises:
-            DataError: a picture cannot be read, or two beside each other are not of one size.
+            DataError: an image cannot be read, or two beside each other are not of one size.
         """
         raw = self.reader.read(key[0])
         if self.kind in MADE:
@@ -80,10 +80,10 @@ class PairReader:
         return raw, self._ordered(left, right)
 
     def headers(self, key: Any) -> tuple[Header, ...]:
-        """What the files of a row say of their pictures; of two beside each other one speaks for both.
+        """What the files of a row say of their images; of two beside each other one speaks for both.
 
         Raises:
-            DataError: a file is not a picture.
+            DataError: a file is not an image.
         """
         first = probe(self.reader.read(key[0]))
         if self.kind == "folders":
@@ -97,7 +97,7 @@ class PairReader:
 
 
 class PairSource:
-    """A source whose rows are pairs of pictures.
+    """A source whose rows are pairs of images.
 
     Args:
         source: the files.
@@ -150,17 +150,17 @@ class PairSource:
         )
 
     def key(self, index: int) -> Any:
-        """What the reader calls the two pictures of row ``index``."""
+        """What the reader calls the two images of row ``index``."""
         first, second = self._rows[index]
         return self._source.key(first), self._source.key(second)
 
     def read(self, index: int) -> bytes:
-        """The bytes of the first picture's file of row ``index``."""
+        """The bytes of the first image's file of row ``index``."""
         return self.reader.read(self.key(index))
 
 
 def photos(reader: Reader, key: Any, form: Form) -> tuple[bytes, tuple[Photo, ...]]:
-    """(the bytes of a row, its pictures): one, or two of a pair."""
+    """(the bytes of a row, its images): one, or two of a pair."""
     if isinstance(reader, PairReader):
         return reader.photos(key, form)
     raw = reader.read(key)
@@ -170,7 +170,7 @@ def photos(reader: Reader, key: Any, form: Form) -> tuple[bytes, tuple[Photo, ..
 def row_of(
     reader: Reader, decoded: Sequence[UInt8[np.ndarray, "channels height width"]]
 ) -> list[NDArray[np.uint8]]:
-    """The pictures of a row in their last form, a source that is made of the target among them."""
+    """The images of a row in their last form, a source that is made of the target among them."""
     pictures = list(decoded)
     if not isinstance(reader, PairReader) or reader.kind not in MADE:
         return pictures
@@ -179,10 +179,10 @@ def row_of(
 
 
 def headers(source: Source, index: int) -> tuple[Header, ...]:
-    """What the files of row ``index`` say of the pictures that will be made of them.
+    """What the files of row ``index`` say of the images that will be made of them.
 
     Raises:
-        DataError: a file is not a picture.
+        DataError: a file is not an image.
     """
     if isinstance(source.reader, PairReader):
         return source.reader.headers(source.key(index))
@@ -190,7 +190,7 @@ def headers(source: Source, index: int) -> tuple[Header, ...]:
 
 
 def picture_columns(source: Source) -> tuple[str, ...]:
-    """What the pictures of a row are called."""
+    """What the images of a row are called."""
     return PAIR if isinstance(source, PairSource) else ("images",)
 
 

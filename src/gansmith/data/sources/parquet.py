@@ -1,8 +1,8 @@
-"""Pictures in tables: Parquet and Arrow files as Hugging Face data sets have them.
+"""Images in tables: Parquet and Arrow files as Hugging Face data sets have them.
 
 Read are a folder of ``*.parquet``, a folder written by ``save_to_disk`` (``*.arrow``), or one such file.
-The picture is a struct of bytes and path, or plain bytes; labels are integers with the names that the
-schema's metadata gives, captions are texts. Only the facts are read at once; pictures are read by row
+The image is a struct of bytes and path, or plain bytes; labels are integers with the names that the
+schema's metadata gives, captions are texts. Only the facts are read at once; images are read by row
 group, so a table may be larger than the memory.
 
 Formats: https://parquet.apache.org/docs/, https://arrow.apache.org/docs/format/Columnar.html, and
@@ -31,20 +31,20 @@ from gansmith.errors import DataError, MissingPackageError
 TABLE_ENDINGS = (".parquet", ".arrow")
 """Endings of tables, in lower case."""
 
-CACHED = 2**28  # Bytes of pictures kept decoded from tables, for each reader.
+CACHED = 2**28  # Bytes of images kept decoded from tables, for each reader.
 _WINDOW = 2**25  # Bytes read at once where a row group is too large to be kept.
 _SCRATCH = ("cache-", "tmp")  # What the library leaves beside a data set: results of functions.
 
 
 class TableReader:
-    """Reads pictures by (file, row group, row); whole row groups are kept while they are few and small.
+    """Reads images by (file, row group, row); whole row groups are kept while they are few and small.
 
     Reading in order is fast for every table. Reading at random is slow where a row group has more bytes
     than `CACHED`: it is then passed through from its start, a few pages at a time.
 
     Args:
         paths: the tables.
-        column: the one that holds the pictures.
+        column: the one that holds the images.
     """
 
     def __init__(self, paths: Sequence[Path], column: str) -> None:
@@ -61,7 +61,7 @@ class TableReader:
         TableReader.__init__(self, *state)
 
     def read(self, key: tuple[int, int, int]) -> bytes:
-        """The bytes of a picture file.
+        """The bytes of an image file.
 
         Raises:
             DataError: the table is damaged there, or names a file instead of holding it.
@@ -100,7 +100,7 @@ class TableReader:
 
 
 class TableSource:
-    """The pictures of Parquet or Arrow files; a key is (file, row group, row).
+    """The images of Parquet or Arrow files; a key is (file, row group, row).
 
     Files called validation or test are held out where there are others.
 
@@ -109,7 +109,7 @@ class TableSource:
         label: the column that is the class; else the first of classes, or one called label.
 
     Raises:
-        DataError: there is none, or none that can be read and holds pictures; none has ``label``.
+        DataError: there is none, or none that can be read and holds images; none has ``label``.
         MissingPackageError: pyarrow is not installed.
     """
 
@@ -140,24 +140,24 @@ class TableSource:
         return of_files(self._files)
 
     def key(self, index: int) -> tuple[int, int, int]:
-        """(file, row group, row in the group) of picture ``index``."""
+        """(file, row group, row in the group) of image ``index``."""
         place = int(np.searchsorted(self._ends, index, side="right")) - 1
         return (*self._groups[place], index - int(self._ends[place]))
 
     def read(self, index: int) -> bytes:
-        """The bytes of picture ``index``."""
+        """The bytes of image ``index``."""
         return self.reader.read(self.key(index))
 
 
 def is_table(name: str) -> bool:
-    """Whether a file is a table of pictures, by its ending."""
+    """Whether a file is a table of images, by its ending."""
     return name.lower().endswith(TABLE_ENDINGS)
 
 
 def _usable(
     path: Path, refused: list[Refused], label: str | None, others: list[str]
 ) -> tuple[list[tuple[str, "_Table"]], Layout]:
-    """The tables that hold pictures, by name, and how they are laid out; a first one decides."""
+    """The tables that hold images, by name, and how they are laid out; a first one decides."""
     tables: list[tuple[str, _Table]] = []
     layout: Layout | None = None
     trouble = _trouble()

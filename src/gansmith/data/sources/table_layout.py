@@ -1,4 +1,4 @@
-"""Which column of a table holds the pictures, and which ones say something of them."""
+"""Which column of a table holds the images, and which ones say something of them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def layout_of(schema: Any, label: str | None = None) -> Layout:
         label: the column that is the class.
 
     Raises:
-        DataError: no column holds pictures, or is called ``label``.
+        DataError: no column holds images, or is called ``label``.
     """
     features = _features(schema)
     kinds = {field.name: str(field.type) for field in schema}

@@ -1,10 +1,10 @@
-"""Pictures in a tar archive, packed or not, read where they lie: nothing is extracted by name.
+"""Images in a tar archive, packed or not, read where they lie: nothing is extracted by name.
 
-The headers are read once, which gives where each file begins and how long it is; a picture is then read
+The headers are read once, which gives where each file begins and how long it is; an image is then read
 from there. Archives packed with gzip, bzip2 or xz are unpacked, as one plain tar, into a temporary file
 first. So a name inside an archive is only a name: it can lead nowhere, and no link is ever followed.
 
-Headers are read here and not with Python's tarfile, because pictures come in millions (a header costs
+Headers are read here and not with Python's tarfile, because images come in millions (a header costs
 some microseconds here), and because what lies before a damage must stay usable.
 
 Format: POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format".
@@ -91,7 +91,7 @@ def contents(path: Path) -> Contents:
 class TarReader:
     """Reads parts of one plain tar by (offset, size) in bytes.
 
-    The file is opened for every read, as it is for every picture of a folder: nothing is shared between
+    The file is opened for every read, as it is for every image of a folder: nothing is shared between
     threads or processes.
 
     Args:
@@ -126,7 +126,7 @@ def read_part(path: Path, offset: int, size: int) -> bytes:
 
 
 class TarSource(Files):
-    """The pictures of a tar; a key is (offset, size) in bytes.
+    """The images of a tar; a key is (offset, size) in bytes.
 
     A single folder around everything is left out of the names: a tar of a folder is that folder.
     Links, devices, pipes and sparse files are refused by name. Of a damaged archive everything before the
@@ -157,7 +157,7 @@ class TarSource(Files):
         self._parts = [entries[name][1:3] for name in self.names]
 
     def key(self, index: int) -> Any:
-        """Where picture ``index`` lies: (offset, size) in bytes."""
+        """Where image ``index`` lies: (offset, size) in bytes."""
         return self._parts[index]
 
 

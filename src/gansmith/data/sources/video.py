@@ -1,4 +1,4 @@
-"""Pictures out of videos: frames at even steps of time and after each cut, from a file or a folder of them.
+"""Images out of videos: frames at even steps of time and after each cut, from a file or a folder of them.
 
 Listing reads every video once without decoding more than its keyframes. So the times in names are those
 of frames that are really there: headers that promise more, or say nothing, do no harm.
@@ -29,7 +29,7 @@ VIDEO_SUFFIXES = frozenset(
         ".mxf", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv",
     )
 )  # fmt: skip
-"""The endings of files taken for videos, in lower case with the dot. GIF and WebP are pictures."""
+"""The endings of files taken for videos, in lower case with the dot. GIF and WebP are images."""
 
 Times = NDArray[np.float64]
 """Of frames, in seconds, ascending, [n]."""
@@ -42,7 +42,7 @@ _LATE = 1.0  # In seconds: headers may promise this much more than there is befo
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """Which frames of a video become pictures.
+    """Which frames of a video become images.
 
     Raises:
         SettingError: a value outside its range.
@@ -109,7 +109,7 @@ def scan(path: Path, scenes: bool = True) -> Contents:
     fixed steps a cut is placed at the next step.
 
     Raises:
-        DataError: a reason of one line: not a video, no pictures in it, ...
+        DataError: a reason of one line: not a video, no images in it, ...
         MissingPackageError: PyAV is not installed.
     """
     container, stream = open_video(path)
@@ -193,7 +193,7 @@ class _Cuts:
 
 
 class _Videos(Listing):
-    """A listing that sorts videos out instead of pictures."""
+    """A listing that sorts videos out instead of images."""
 
     def add(self, name: str, size: int) -> None:
         """Sort one file in by its ending."""

@@ -45,7 +45,7 @@ def damage() -> tuple[type[Exception], ...]:
 
 
 def open_video(path: Path) -> tuple[Any, Any]:
-    """The container of a video file and its stream of pictures; the caller closes the container.
+    """The container of a video file and its stream of images; the caller closes the container.
 
     Raises:
         DataError: a reason of one line: no video, damaged, no decoder, too large, high dynamic range.

@@ -1,9 +1,9 @@
-"""A decoded video frame -> the picture a player would show: RGB, opaque, upright, with square pixels.
+"""A decoded video frame -> the image a player would show: RGB, opaque, upright, with square pixels.
 
 What is done to every frame, in this order:
 
 * Colour is converted to 8-bit RGB by the matrix and the range the video names. Where it names no matrix
-  it is BT.709 for pictures wider than 1279 or higher than 576 pixels and BT.601 below, as players do.
+  it is BT.709 for images wider than 1279 or higher than 576 pixels and BT.601 below, as players do.
 * Transparency is laid on white. (VP8 and VP9 keep it in a second stream that FFmpeg's own decoders leave
   out: such videos come without.)
 * Of interlaced frames one field is taken, so that nothing that moves has combs.
@@ -25,7 +25,7 @@ _NO_MATRIX, _BT709 = 2, 1  # As ITU-T H.273 numbers matrices; FFmpeg has the sam
 
 
 class Converter:
-    """Makes pictures of the frames of one video.
+    """Makes images of the frames of one video.
 
     Args:
         av: the package PyAV.
@@ -38,7 +38,7 @@ class Converter:
         self._reformatter: Any = av.video.reformatter.VideoReformatter()
 
     def pixels(self, frame: Any, aspect: Fraction | None = None) -> Pixels:
-        """The picture of a frame; ``aspect`` is the width of a stored pixel by its height.
+        """The image of a frame; ``aspect`` is the width of a stored pixel by its height.
 
         Raises:
             av.FFmpegError: colours of a kind that cannot be converted.

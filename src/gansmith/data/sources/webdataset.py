@@ -1,4 +1,4 @@
-"""WebDataset shards: tar files in which a picture and what is known of it share a name up to the dot.
+"""WebDataset shards: tar files in which an image and what is known of it share a name up to the dot.
 
 A sample is ``000001.jpg`` with any of ``000001.cls`` (its class, an integer), ``000001.txt`` (a caption)
 and ``000001.json`` (``label``, ``label_name``, ``caption``, ``attributes``, ``landmarks``, ``held_out``).
@@ -67,18 +67,18 @@ class _Shard:
 
     name: str  # What stands before its samples: the path without its ending.
     found: Contents
-    pictures: Mapping[str, str]  # Key of a sample -> its picture.
+    pictures: Mapping[str, str]  # Key of a sample -> its image.
     facts: Mapping[str, list[str]]  # Key of a sample -> files that say something of it.
     others: Sequence[str]
-    plainer: Mapping[str, str]  # Pictures that are not used -> the one of the same sample that is.
+    plainer: Mapping[str, str]  # Images that are not used -> the one of the same sample that is.
 
 
 class ShardSource(Files):
-    """The pictures of shards, in the order of the shards' names; a key is (shard, offset, size).
+    """The images of shards, in the order of the shards' names; a key is (shard, offset, size).
 
     Names begin with their shard's, since shards may repeat each other's. Of a sample with several
-    pictures the one with the plainest ending counts (``jpg`` before ``mask.png``). Labels are used where
-    every picture has one, captions where any has.
+    images the one with the plainest ending counts (``jpg`` before ``mask.png``). Labels are used where
+    every image has one, captions where any has.
 
     Args:
         path: a tar, or a folder with tars at any depth.
@@ -111,16 +111,16 @@ class ShardSource(Files):
         self.others = tuple(sorted(others))
 
     def key(self, index: int) -> Any:
-        """Where picture ``index`` lies: (number of the shard, offset, size)."""
+        """Where image ``index`` lies: (number of the shard, offset, size)."""
         return self._keys[index]
 
 
 def open_tar(path: Path, *, label: str | None = None) -> TarSource | ShardSource:
-    """A tar of pictures; one in which most pictures have files of facts beside them is a shard.
+    """A tar of images; one in which most images have files of facts beside them is a shard.
 
     Args:
         path: the archive, plain or packed with gzip, bzip2 or xz.
-        label: what the class is called in what is said of pictures.
+        label: what the class is called in what is said of images.
 
     Raises:
         DataError: it cannot be read, or is no tar; nothing is called ``label``.
@@ -201,7 +201,7 @@ def _list(shard: _Shard, listing: Listing) -> None:
 
 
 def _samples(shard: _Shard, listing: Listing) -> Iterator[tuple[str, Entry, dict[str, Any]]]:
-    """Name, place and facts of every picture; read in the order in which they lie in the file."""
+    """Name, place and facts of every image; read in the order in which they lie in the file."""
     held_out = is_held_out(shard.name)
     with shard.found.path.open("rb") as tar:
         for key, file in shard.pictures.items():
@@ -221,7 +221,7 @@ def _samples(shard: _Shard, listing: Listing) -> Iterator[tuple[str, Entry, dict
 
 
 def _said(file: str, raw: bytes) -> dict[str, Any]:
-    """What a file says of its picture. Raises ValueError where it cannot be read."""
+    """What a file says of its image. Raises ValueError where it cannot be read."""
     if len(raw) > _LARGEST_FACT:
         raise ValueError(f"more than {_LARGEST_FACT:,} bytes")
     text = raw.decode("utf-8-sig").strip()
@@ -251,13 +251,13 @@ class ShardWriter:
     """Writes ``000000.tar``, ``000001.tar``, ...; a shard has its name once it is whole.
 
     To be used in a ``with`` block: after an error the unfinished shard is removed, whole ones stay. Times
-    and owners are left out, so that the bytes depend on the pictures, the facts and Pillow alone.
+    and owners are left out, so that the bytes depend on the images, the facts and Pillow alone.
 
     Args:
         folder: made if need be; must hold no tar.
         kind: PNG and WebP lose nothing; JPEG has quality 95 and full colour resolution.
-        maxcount: pictures in a shard at most.
-        maxsize: bytes of a shard at most, unless one picture alone has more.
+        maxcount: images in a shard at most.
+        maxsize: bytes of a shard at most, unless one image alone has more.
         first: number of the first shard.
         fresh: whether the folder must hold no tar; else shards of the same numbers are replaced.
 
@@ -303,7 +303,7 @@ class ShardWriter:
     def write(
         self, key: str, pixels: UInt8[np.ndarray, "channels height width"], facts: Mapping[str, Any]
     ) -> None:
-        """Add a picture.
+        """Add an image.
 
         Args:
             key: its name without ending; unique, at most folders and no dot, as WebDataset wants it.

@@ -1,4 +1,4 @@
-"""Pictures in a zip file, read where they lie."""
+"""Images in a zip file, read where they lie."""
 
 import lzma
 import struct
@@ -123,7 +123,7 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 class ZipSource(Files):
-    """The pictures in a zip; nothing is extracted, so names inside may be anything.
+    """The images in a zip; nothing is extracted, so names inside may be anything.
 
     A single folder around everything is left out of the names: a zip of a folder is that folder.
 

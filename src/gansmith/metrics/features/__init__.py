@@ -1,1 +1,1 @@
-"""Networks that turn pictures into features."""
+"""Networks that turn images into features."""

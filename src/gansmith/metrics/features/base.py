@@ -1,4 +1,4 @@
-"""What a feature network is: pictures in, numbers out, with a fingerprint of everything they depend on."""
+"""What a feature network is: images in, numbers out, with a fingerprint of everything they depend on."""
 
 import hashlib
 import importlib
@@ -22,7 +22,7 @@ from gansmith.metrics.math.intervals import full_precision
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a feature network returns for a batch of pictures.
+    """What a feature network returns for a batch of images.
 
     Example:
         >>> open_pixels(torch.device("cpu"))(torch.zeros(2, 3, 8, 8, dtype=torch.uint8)).features.shape
@@ -35,7 +35,7 @@ class Outputs:
 
 @runtime_checkable
 class FeatureNetwork(Protocol):
-    """Turns pictures into features; a picture's numbers do not depend on the batch around it.
+    """Turns images into features; an image's numbers do not depend on the batch around it.
 
     Example:
         >>> isinstance(open_pixels(torch.device("cpu")), FeatureNetwork)
@@ -49,7 +49,7 @@ class FeatureNetwork(Protocol):
 
     @property
     def size(self) -> int:
-        """Numbers per picture."""
+        """Numbers per image."""
         ...
 
     @property
@@ -58,22 +58,22 @@ class FeatureNetwork(Protocol):
         ...
 
     def __call__(self, pictures: BytePictures) -> Outputs:
-        """The features of uint8 pictures [n, 1 or 3, h, w], float32 [n, size]."""
+        """The features of uint8 images [n, 1 or 3, h, w], float32 [n, size]."""
         ...
 
 
 Found = tuple[Tensor, Tensor | None]
 """Features, and logits where there are any."""
 
-_RUN, _RUN_GPU = 16, 64  # Pictures at a time, whatever was asked for: see gansmith.models.generator.
+_RUN, _RUN_GPU = 16, 64  # Images at a time, whatever was asked for: see gansmith.models.generator.
 
 
 @dataclass(frozen=True, eq=False)
 class Extractor:
-    """A feature network that takes pictures as bytes only.
+    """A feature network that takes images as bytes only.
 
     name: what the user calls it.
-    size: numbers per picture.
+    size: numbers per image.
     facts: everything the numbers depend on, in words: weights, resizing, versions.
     forward: levels [run, 3, h, w] on ``device`` -> features [run, size] and logits.
     device: where it runs; results come back to the CPU.
@@ -96,10 +96,10 @@ class Extractor:
         return fingerprint({"network": self.name, **self.facts})
 
     def __call__(self, pictures: BytePictures) -> Outputs:
-        """The features of pictures [n, 1 or 3, h, w], float32 on the CPU.
+        """The features of images [n, 1 or 3, h, w], float32 on the CPU.
 
         Raises:
-            DataError: no pictures, other channels, or features that are not numbers.
+            DataError: no images, other channels, or features that are not numbers.
         """
         check_pictures(pictures)
         return self._outputs(pictures)
@@ -117,7 +117,7 @@ class Extractor:
         return Outputs(features, torch.cat(logits) if logits else None)
 
     def _run(self, part: Tensor, run: int) -> Found:
-        """Always ``run`` pictures: other sizes of a batch may round the last bit another way."""
+        """Always ``run`` images: other sizes of a batch may round the last bit another way."""
         count = len(part)
         full = torch.cat([part, part[:1].expand(run - count, -1, -1, -1)])
         levels = full.to(self.device).float().expand(-1, 3, -1, -1)
@@ -138,13 +138,13 @@ class SmoothExtractor(Extractor):
     """
 
     def unrounded(self, images: Images) -> Outputs:
-        """The features of pictures [n, 1 or 3, h, w] in [-1, 1], as networks make them; as for bytes."""
+        """The features of images [n, 1 or 3, h, w] in [-1, 1], as networks make them; as for bytes."""
         check_pictures(images)
         return self._outputs((images.float() + 1.0) * 127.5)
 
 
 def check_pictures(pictures: Tensor) -> None:
-    """DataError for a batch without pictures, or of other than 1 or 3 channels."""
+    """DataError for a batch without images, or of other than 1 or 3 channels."""
     if 0 in pictures.shape:
         raise DataError(
             f"There is nothing to measure: no pictures, or pictures without pixels. "

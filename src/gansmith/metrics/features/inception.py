@@ -1,4 +1,4 @@
-"""Inception as the first Inception scores and FIDs used it: 2048 features and 1008 logits a picture.
+"""Inception as the first Inception scores and FIDs used it: 2048 features and 1008 logits an image.
 
 The network is torch-fidelity's port of the TensorFlow graph of 2015 with its weights. Two things are done
 for speed and change only the last digits: each batch norm is folded into the convolution before it, and
@@ -42,7 +42,7 @@ def open_inception(given: Path | str | None, resize: str, device: torch.device) 
 
     Args:
         given: where ``FILE`` is, or ``random:SEED``; None: in torch's cache, or fetched.
-        resize: how pictures come to 299 x 299 pixels.
+        resize: how images come to 299 x 299 pixels.
         device: where it runs.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Feature networks by name: what an evaluation looks at pictures with."""
+"""Feature networks by name: what an evaluation looks at images with."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,16 +29,16 @@ def open_features(
     resize: str = "clean",
     device: torch.device | str = "cpu",
 ) -> FeatureNetwork:
-    """A feature network, ready to be shown pictures.
+    """A feature network, ready to be shown images.
 
     - ``inception``: what FID, KID and the Inception score are made with; 2048 features, 1008 logits.
     - ``face``: dlib's face recogniser, 128 numbers; for faces in line; needs no download.
     - ``dino``, ``clip``, ``vgg``: see `features.vision`. Never run with their real weights so far.
-    - ``pixels``: the picture at 16 x 16, 768 numbers; needs nothing.
+    - ``pixels``: the image at 16 x 16, 768 numbers; needs nothing.
     - ``FILE.py`` or ``FILE.py:function``: your own, see gansmith.metrics.features.user.
 
-    All but ``face`` run on ``device``; results are on the CPU. A network gives a picture the same numbers
-    whatever pictures are beside it.
+    All but ``face`` run on ``device``; results are on the CPU. A network gives an image the same numbers
+    whatever images are beside it.
 
     Args:
         name: one of the above.
@@ -80,7 +80,7 @@ def open_features(
 
 
 def open_pixels(device: torch.device) -> SmoothExtractor:
-    """The picture itself, small: 16 x 16 levels of red, green and blue from 0 to 1, row by row."""
+    """The image itself, small: 16 x 16 levels of red, green and blue from 0 to 1, row by row."""
 
     def forward(levels: Levels) -> Found:
         return clean(levels, _SIDE).flatten(1) / 255.0, None

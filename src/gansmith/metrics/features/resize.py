@@ -1,8 +1,8 @@
-"""Two ways to bring pictures to the size a feature network wants; scores depend on which.
+"""Two ways to bring images to the size a feature network wants; scores depend on which.
 
 ``legacy`` is what TensorFlow 1 did inside the Inception graph of the first FIDs, and what most published
 numbers were made with: two neighbours a pixel, no smoothing before shrinking. ``clean`` smooths (Parmar
-2022), so that a picture and its faithful small copy look alike to the network.
+2022), so that an image and its faithful small copy look alike to the network.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Levels = Float[Tensor, "batch channels height width"]
-"""Pictures as levels of light from 0 to 255 that need not be whole numbers, float32."""
+"""Images as levels of light from 0 to 255 that need not be whole numbers, float32."""
 
 Square = Float[Tensor, "batch channels side side"]
 """``Levels`` of as many rows as columns."""

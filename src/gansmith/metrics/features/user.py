@@ -1,4 +1,4 @@
-"""A feature network of the user's own: a Python file with a function from pictures to numbers."""
+"""A feature network of the user's own: a Python file with a function from images to numbers."""
 
 import importlib.util
 import sys
@@ -15,7 +15,7 @@ from gansmith.metrics.features.resize import Levels
 from gansmith.metrics.features.weights import digest
 
 _FUNCTION = "features"
-_TRIAL = 64  # Pixels of the side of the black pictures it is tried with.
+_TRIAL = 64  # Pixels of the side of the black images it is tried with.
 _RULE = "A feature function takes uint8 pictures [n, 3, h, w] and gives numbers [n, d]"
 
 
@@ -25,17 +25,17 @@ def is_own(name: str) -> bool:
 
 
 def open_own(name: str, device: torch.device) -> Extractor:
-    """The function of a file, tried on two black pictures.
+    """The function of a file, tried on two black images.
 
     Args:
-        name: ``FILE.py:function``, or ``FILE.py`` for its function ``features``. It is given uint8 pictures
+        name: ``FILE.py:function``, or ``FILE.py`` for its function ``features``. It is given uint8 images
             [n, 3, h, w] on ``device``, always the same number of them, and returns numbers [n, d], d the same
             each time. It runs without gradients.
-        device: where the pictures are.
+        device: where the images are.
 
     Raises:
         SettingError: no such file or function, or it fails on import.
-        DataError: it fails on pictures or returns something else.
+        DataError: it fails on images or returns something else.
     """
     start, mark, function = name.rpartition(".py")
     path = Path(start + mark)

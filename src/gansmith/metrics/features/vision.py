@@ -2,7 +2,7 @@
 
 Inception knows the thousand classes of ImageNet and misjudges what they lack; distances in DINOv2 agree
 better with people (Stein 2023). DINOv2 (Oquab 2024, ViT-S/14) gives its class token, CLIP (Radford 2021,
-ViT-B/32) its embedding of the picture, VGG-16 (Simonyan 2015) its second hidden layer, with which
+ViT-B/32) its embedding of the image, VGG-16 (Simonyan 2015) its second hidden layer, with which
 precision and recall were first measured (Kynkaanniemi 2019).
 """
 
@@ -47,7 +47,7 @@ class Vision:
     scaling: tuple[tuple[float, float, float], tuple[float, float, float]]  # Mean and spread, of 0..1.
     module: str  # It is built with.
     packages: tuple[str, ...]  # The one of that module first.
-    build: Callable[[Any, Weights, Mapping[str, Any]], nn.Module]  # From scaled pictures to features.
+    build: Callable[[Any, Weights, Mapping[str, Any]], nn.Module]  # From scaled images to features.
     options: Mapping[str, Any]  # For ``build``; tests make small networks of the same kind.
 
 
@@ -57,7 +57,7 @@ def open_vision(name: str, given: Path | str | None, resize: str, device: torch.
     Args:
         name: dino, clip or vgg.
         given: where its file is, or ``random:SEED``; None: in torch's cache, or fetched.
-        resize: how pictures come to 224 x 224 pixels.
+        resize: how images come to 224 x 224 pixels.
         device: where it runs.
 
     Raises:

@@ -35,10 +35,10 @@ Result = Mapping[str, Value]
 
 
 Rows = Tensor | NDArray[Any]
-"""Features, [pictures, numbers per picture]."""
+"""Features, [images, numbers per picture]."""
 
 Z = 1.959963984540054  # 95 % of a normal distribution lie within this many standard deviations.
-USUAL = 10_000  # Pictures below which the usual metrics of distributions are known to mislead.
+USUAL = 10_000  # Images below which the usual metrics of distributions are known to mislead.
 
 
 def tensor(values: Rows) -> Tensor:
@@ -54,11 +54,11 @@ def matrix(features: Rows, name: str, min_count: int = 2) -> Tensor:
 
     Args:
         features: numbers of any kind.
-        name: what a message calls the pictures, such as "generated".
-        min_count: pictures that are needed.
+        name: what a message calls the images, such as "generated".
+        min_count: images that are needed.
 
     Raises:
-        DataError: another shape, too few pictures, or numbers that are not finite.
+        DataError: another shape, too few images, or numbers that are not finite.
     """
     rows = tensor(features)
     if rows.ndim != 2 or rows.shape[1] == 0:
@@ -82,7 +82,7 @@ def blocks(rows: Tensor, size: int) -> Iterator[Tensor]:
 
 
 def enough(count: int, name: str, min_count: int) -> None:
-    """DataError for fewer pictures than ``min_count``."""
+    """DataError for fewer images than ``min_count``."""
     if count < min_count:
         raise DataError(
             f"At least {min_count} {name} pictures are needed here. Received: {count}. Give more pictures."

@@ -1,4 +1,4 @@
-"""Mean and covariance of features: all that the Frechet distance needs to know of a set of pictures."""
+"""Mean and covariance of features: all that the Frechet distance needs to know of a set of images."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,10 @@ BLOCK = 1024  # Rows folded in at a time, whatever batches they came in.
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Mean and covariance of the features of ``count`` pictures.
+    """Mean and covariance of the features of ``count`` images.
 
     Raises:
-        DataError: fewer than two pictures, shapes that do not fit, numbers that are not finite.
+        DataError: fewer than two images, shapes that do not fit, numbers that are not finite.
 
     Example:
         >>> Moments.of(torch.randn(100, 8)).covariance.shape
@@ -44,7 +44,7 @@ class Moments:
 
     @property
     def size(self) -> int:
-        """Numbers per picture."""
+        """Numbers per image."""
         return len(self.mean)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""How well a score tells real pictures from generated ones: accuracy, the ROC curve and the area below it."""
+"""How well a score tells real images from generated ones: accuracy, the ROC curve and the area below it."""
 
 import math
 from dataclasses import dataclass
@@ -22,21 +22,19 @@ class Roc:
         tensor(1., dtype=torch.float64)
     """
 
-    false_positive: Float64[
-        Tensor, " points"
-    ]  # Share of generated pictures that score at least the threshold.
-    true_positive: Float64[Tensor, " points"]  # Share of real pictures that do.
+    false_positive: Float64[Tensor, " points"]  # Share of generated images that score at least the threshold.
+    true_positive: Float64[Tensor, " points"]  # Share of real images that do.
 
 
 def critic_auc(fake: Rows, real: Rows, *, threshold: float = 0.0) -> Result:
-    """How well scores of pictures that were not trained on tell real from generated.
+    """How well scores of images that were not trained on tell real from generated.
 
-    - accuracy: mean of the shares of real and of generated pictures that are recognised, so that the numbers
+    - accuracy: mean of the shares of real and of generated images that are recognised, so that the numbers
       of both do not matter; a score at the threshold is half right. 0.5 is chance.
-    - auc: chance that a random real picture scores above a generated one, ties half (Mann & Whitney 1947).
+    - auc: chance that a random real image scores above a generated one, ties half (Mann & Whitney 1947).
       0.5 is chance; below it, the score is the wrong way round.
 
-    Intervals, both for other pictures and the same discriminator: of accuracy from Wilson's of both shares
+    Intervals, both for other images and the same discriminator: of accuracy from Wilson's of both shares
     (squares added, Newcombe 1998); of auc by Newcombe's (2006) method 5, which keeps a width at 0 and 1.
 
     Args:
@@ -47,7 +45,7 @@ def critic_auc(fake: Rows, real: Rows, *, threshold: float = 0.0) -> Result:
     Returns: ``accuracy``, ``accuracy_fake``, ``accuracy_real``, ``auc``.
 
     Raises:
-        DataError: no scores, nan, or more than one score a picture.
+        DataError: no scores, nan, or more than one score an image.
     """
     first, second = _scores(fake, "generated"), _scores(real, "real")
     counts = len(first), len(second)

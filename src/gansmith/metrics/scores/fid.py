@@ -1,4 +1,4 @@
-"""The Frechet distance: how far mean and spread of features are from those of real pictures."""
+"""The Frechet distance: how far mean and spread of features are from those of real images."""
 
 import math
 from collections.abc import Sequence
@@ -34,8 +34,8 @@ def fid(fake: Moments | Rows, real: Moments | Rows) -> Value:
     singular values of ``F1' F2`` for any ``S = F F'``; no square root of a product is taken, and singular
     covariances lose no digits. 0 for equal sets, never negative, no upper end.
 
-    The interval is for another draw of as many pictures, by the derivative of the distance with respect to
-    the weight of each picture (the limit law of Rippl, Munk & Sturm 2016, with measured fourth moments in
+    The interval is for another draw of as many images, by the derivative of the distance with respect to
+    the weight of each image (the limit law of Rippl, Munk & Sturm 2016, with measured fourth moments in
     place of Gaussian ones). It does not cover the bias, which the note names; where the bias is most of the
     value, it is about 1.4 times too wide. Saved moments without a sample have no interval.
 
@@ -44,7 +44,7 @@ def fid(fake: Moments | Rows, real: Moments | Rows) -> Value:
         real: features [n, size], or their moments.
 
     Raises:
-        DataError: fewer than two pictures, different widths, numbers that are not finite.
+        DataError: fewer than two images, different widths, numbers that are not finite.
     """
     first, second = _moments(fake, "generated"), _moments(real, "real")
     same_width(first.size, second.size)
@@ -91,12 +91,12 @@ def floor(real: Moments, fake_count: int, real_count: int) -> float:
     """About the distance that two samples of one and the same distribution show for being finite.
 
     To second order for Gaussian features with variances l_i: ``(1/n1 + 1/n2) (tr S + sum_i l_i / 2 +
-    sum_(i != j) l_i l_j / (2 (l_i + l_j)))``. With fewer pictures than features the true floor is higher.
+    sum_(i != j) l_i l_j / (2 (l_i + l_j)))``. With fewer images than features the true floor is higher.
 
     Args:
         real: moments of the distribution.
-        made_count: pictures of one sample.
-        real_count: pictures of the other.
+        made_count: images of one sample.
+        real_count: images of the other.
     """
     spreads = torch.linalg.eigvalsh(real.covariance)
     spreads = spreads[spreads > 0]
@@ -109,22 +109,22 @@ def floor(real: Moments, fake_count: int, real_count: int) -> float:
 def fid_infinity(
     fake: Rows, real: Moments | Rows, *, points: int = 15, min_count: int | None = None, seed: int = 0
 ) -> Value:
-    """The distance that infinitely many pictures would show (Chong & Forsyth 2020): a line over 1/n, at 0.
+    """The distance that infinitely many images would show (Chong & Forsyth 2020): a line over 1/n, at 0.
 
-    Random subsets of a share f of the generated pictures, and of the real ones where their features are
+    Random subsets of a share f of the generated images, and of the real ones where their features are
     given, are measured; the bias of each is nearly proportional to 1/f. The interval is that of the intercept
     (independent subsets, Student's t) widened by the spread of ``fid`` over draws of the whole set.
 
     Args:
         made: features [n, size], n at least 20.
         real: features [n, size]; with moments alone their own bias stays.
-        points: subsets, evenly from ``min_count`` to all pictures; at least 5.
-        min_count: pictures of the smallest subset; None for a tenth, though twice the features, at most half.
+        points: subsets, evenly from ``min_count`` to all images; at least 5.
+        min_count: images of the smallest subset; None for a tenth, though twice the features, at most half.
         seed: of the subsets.
 
     Raises:
-        DataError: what ``fid`` refuses, or fewer than 20 pictures.
-        SettingError: fewer than 5 points, or a smallest subset of fewer than 2 pictures.
+        DataError: what ``fid`` refuses, or fewer than 20 images.
+        SettingError: fewer than 5 points, or a smallest subset of fewer than 2 images.
     """
     at_least(5, points=points)
     rows = matrix(fake, "generated", 20)
@@ -202,7 +202,7 @@ def _transport(root: Tensor, directions: Tensor, shared: Tensor) -> Tensor:
 
 
 def _influence(moments: Moments, sample: Tensor, apart: Tensor, onto: Tensor) -> float:
-    """Variance over pictures of the distance's derivative with respect to a picture's weight."""
+    """Variance over images of the distance's derivative with respect to an image's weight."""
     parts = []
     for rows in blocks(sample, 1024):
         centred = rows.to(moments.mean) - moments.mean

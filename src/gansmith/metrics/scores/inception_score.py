@@ -1,4 +1,4 @@
-"""The Inception score: whether pictures look like one class each, and like many classes together."""
+"""The Inception score: whether images look like one class each, and like many classes together."""
 
 import itertools
 import math
@@ -25,11 +25,11 @@ SPLITS, SEED = 10, 2020  # As torch-fidelity has them.
 def inception_score(logits: Rows, *, splits: int = SPLITS, seed: int | None = SEED) -> Result:
     """``exp E_x KL(p(y|x) || p(y))``, mean over splits (Salimans 2016, section 4).
 
-    1 (all pictures alike, or all undecided) to the number of classes. The pictures are shuffled with the
+    1 (all images alike, or all undecided) to the number of classes. The images are shuffled with the
     seed and split as torch-fidelity does.
 
     The interval is that of a mean of so many independent splits (Student's t; none for fewer than 4
-    splits). It holds for pictures made anew, at this number of pictures a split; that few pictures a split
+    splits). It holds for images made anew, at this number of images a split; that few images a split
     make the score too low is not covered.
 
     Args:
@@ -40,7 +40,7 @@ def inception_score(logits: Rows, *, splits: int = SPLITS, seed: int | None = SE
     Returns: ``is`` and ``is_std``, the spread of the splits, which papers print behind "plus or minus".
 
     Raises:
-        DataError: too few pictures, numbers that are not finite.
+        DataError: too few images, numbers that are not finite.
         SettingError: no splits.
     """
     at_least(1, splits=splits)

@@ -1,4 +1,4 @@
-"""The kernel distance (KID): like the Frechet distance, but unbiased, so that few pictures do."""
+"""The kernel distance (KID): like the Frechet distance, but unbiased, so that few images do."""
 
 import math
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def kid(
     Kernel ``(x . y / size + 1)^3``, unbiased (its equation 4), so around 0, also below, for equal
     distributions. The subsets are those torch-fidelity draws for the same seed.
 
-    The interval is for another draw of as many pictures. It adds the variance of the full statistic
+    The interval is for another draw of as many images. It adds the variance of the full statistic
     (terms of first and second order, from the row means and row variances of each subset's kernel matrices)
     and that of having measured only some subsets. The usual "plus or minus" of this metric is neither, but
     the spread of single subsets; it is given as ``kid_std``.
@@ -41,14 +41,14 @@ def kid(
         made: features [n, size], float32.
         real: features [n, size].
         subsets: how many; at least 1.
-        subset_size: pictures of each set in each; at least 2. Sets with fewer are used whole.
+        subset_size: images of each set in each; at least 2. Sets with fewer are used whole.
         seed: of the subsets.
 
     Returns: ``kid`` and ``kid_std``.
 
     Raises:
-        DataError: fewer than two pictures, different widths, numbers that are not finite.
-        SettingError: no subsets, or subsets of fewer than 2 pictures.
+        DataError: fewer than two images, different widths, numbers that are not finite.
+        SettingError: no subsets, or subsets of fewer than 2 images.
     """
     at_least(1, subsets=subsets)
     at_least(2, subset_size=subset_size)
@@ -71,9 +71,9 @@ def kid(
 
 
 def kid_full(fake: Rows, real: Rows, *, memory: int = 2**28) -> Value:
-    """The same discrepancy of all pictures at once: the best estimate there is, without any drawing of lots.
+    """The same discrepancy of all images at once: the best estimate there is, without any drawing of lots.
 
-    Costs ``4 n^2 size`` multiplications (10 s on one core for two sets of 5,000 pictures and 2048 features),
+    Costs ``4 n^2 size`` multiplications (10 s on one core for two sets of 5,000 images and 2048 features),
     in blocks of at most ``memory`` bytes. Interval as ``kid``.
 
     Raises:
@@ -91,12 +91,12 @@ def kid_full(fake: Rows, real: Rows, *, memory: int = 2**28) -> Value:
 @dataclass(frozen=True)
 class _Found:
     value: float
-    fake: float  # Variance over made pictures of the mean kernel against all others.
+    fake: float  # Variance over generated images of the mean kernel against all others.
     real: float
     within: tuple[float, float, float]  # Variance of the kernel along a row: made, real, across.
 
     def variance(self, fake: int, real: int) -> float:
-        """Of the unbiased statistic of so many pictures (Hoeffding's decomposition)."""
+        """Of the unbiased statistic of so many images (Hoeffding's decomposition)."""
         own, others, across = self.within
         first = 4 * self.fake / fake + 4 * self.real / real
         return first + 2 * own / fake**2 + 2 * others / real**2 + 4 * across / (fake * real)
@@ -107,7 +107,7 @@ def _discrepancy(fake: Tensor, real: Tensor, rows: int) -> _Found:
     others, others_spread = _row_means(real, real, rows, same=True)
     there, there_spread = _row_means(fake, real, rows, same=False)
     back, back_spread = _row_means(real, fake, rows, same=False)
-    # Row means carry the noise of finite rows, which is no variance over pictures.
+    # Row means carry the noise of finite rows, which is no variance over images.
     made_noise = own_spread / (len(fake) - 1) + there_spread / len(real)
     real_noise = others_spread / (len(real) - 1) + back_spread / len(fake)
     return _Found(

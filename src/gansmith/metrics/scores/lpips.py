@@ -1,4 +1,4 @@
-"""How far two pictures are apart in the eyes of a network: LPIPS, or the features of any network."""
+"""How far two images are apart in the eyes of a network: LPIPS, or the features of any network."""
 
 import warnings
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _BACKBONES: dict[str, WeightsFile] = {
 
 @runtime_checkable
 class PictureDistance(Protocol):
-    """A distance of pictures that sees differences smaller than one level of a byte.
+    """A distance of images that sees differences smaller than one level of a byte.
 
     Example:
         >>> isinstance(FeatureDistance(open_pixels(torch.device("cpu"))), PictureDistance)
@@ -51,7 +51,7 @@ class PictureDistance(Protocol):
         ...
 
     def __call__(self, first: Images, second: Images) -> Scores:
-        """One number a pair, on the CPU, for pictures [n, 1 or 3, h, w] in [-1, 1]."""
+        """One number a pair, on the CPU, for images [n, 1 or 3, h, w] in [-1, 1]."""
         ...
 
 
@@ -84,10 +84,10 @@ class Lpips:
         return fingerprint({"distance": self.name, "weights": self.identity, **packages})
 
     def __call__(self, first: Images, second: Images) -> Scores:
-        """One number a pair, 0 for equal pictures; float32 on the CPU.
+        """One number a pair, 0 for equal images; float32 on the CPU.
 
         Raises:
-            DataError: no pictures, other channels, or sides below 32 pixels.
+            DataError: no images, other channels, or sides below 32 pixels.
         """
         check_pictures(first)
         if min(first.shape[2:]) < _LEAST_SIDE:
@@ -147,7 +147,7 @@ def _fill(network: Any, tensors: Any) -> None:
 
 @runtime_checkable
 class SmoothNetwork(FeatureNetwork, Protocol):
-    """A feature network that can be shown unrounded pictures: inception, dino, clip, vgg, pixels.
+    """A feature network that can be shown unrounded images: inception, dino, clip, vgg, pixels.
 
     Example:
         >>> isinstance(open_pixels(torch.device("cpu")), SmoothNetwork)
@@ -155,13 +155,13 @@ class SmoothNetwork(FeatureNetwork, Protocol):
     """
 
     def unrounded(self, images: Images) -> Outputs:
-        """The features of pictures [n, 1 or 3, h, w] in [-1, 1]."""
+        """The features of images [n, 1 or 3, h, w] in [-1, 1]."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureDistance:
-    """The squared distance of the features of two pictures.
+    """The squared distance of the features of two images.
 
     Raises:
         SettingError: the network sees whole levels only, and small differences not at all.

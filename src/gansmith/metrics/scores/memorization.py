@@ -1,4 +1,4 @@
-"""Does a generator copy? Its pictures against the nearest training pictures, held-out ones for comparison."""
+"""Does a generator copy? Its images against the nearest training images, held-out ones for comparison."""
 
 import math
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from gansmith.errors import DataError
 from gansmith.metrics.math.intervals import Value
 
 Rows = Float[Tensor, "_ _"]
-"""Features of pictures, one row each."""
+"""Features of images, one row each."""
 
 COPYING = -3.0
 """z of the three-sample test below which a generator is said to copy: one in 740 by chance."""
 
 REPEATED = 0.25
-"""Two samples nearer than this share of the usual distance between samples count as one picture."""
+"""Two samples nearer than this share of the usual distance between samples count as one image."""
 
 _BLOCK = 2**26  # Numbers of a block of distances: 256 MiB in float32.
 _FEW = 4  # Candidates for the nearest that are measured exactly.
@@ -43,11 +43,11 @@ class Memorization:
 
     Attributes:
         z: of the three-sample test (Meehan, Chaudhuri, Dasgupta 2020): below zero, samples are nearer to the
-            training pictures than held-out pictures are.
-        ratio: the median distance of samples to training pictures over that of held-out ones.
+            training images than held-out images are.
+        ratio: the median distance of samples to training images over that of held-out ones.
         repeated: the share of samples that look like another sample.
-        nearest: for each sample the nearest training picture.
-        worst: samples, nearest to a training picture first.
+        nearest: for each sample the nearest training image.
+        worst: samples, nearest to a training image first.
         copying: whether the test says that the generator copies.
         verdict: the same in words.
 
@@ -66,14 +66,14 @@ class Memorization:
 
 
 def memorization(fake: Rows, training: Rows, held_out: Rows) -> Memorization:
-    """Whether ``fake`` pictures lie nearer to ``training`` pictures than ``held_out`` ones do.
+    """Whether ``fake`` images lie nearer to ``training`` images than ``held_out`` ones do.
 
-    All three are features of the same network. Held-out pictures come from where the training pictures come
+    All three are features of the same network. Held-out images come from where the training images come
     from and were never trained on, so that a generator that only learnt the kind is as far from the training
-    pictures as they are; the test is Mann and Whitney's on the two sets of distances.
+    images as they are; the test is Mann and Whitney's on the two sets of distances.
 
     Raises:
-        DataError: fewer than two pictures of a kind, other sizes, or numbers that are not finite.
+        DataError: fewer than two images of a kind, other sizes, or numbers that are not finite.
     """
     _check(fake, training, held_out)
     ours, theirs = nearest(fake, training), nearest(held_out, training)

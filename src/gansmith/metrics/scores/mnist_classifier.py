@@ -1,4 +1,4 @@
-"""Which digits a stacked picture shows: read by a small network that is trained on MNIST once, and kept.
+"""Which digits a stacked image shows: read by a small network that is trained on MNIST once, and kept.
 
 The network lies in ``$GANSMITH_CACHE/digits`` (``~/.cache/gansmith/digits`` where that is not set). Nothing
 is fetched but MNIST itself, as the data set ``mnist`` is.
@@ -41,10 +41,10 @@ LEAST = 0.985
 _FORMAT = f"gansmith digits {VERSION}"
 _SIDE = 28  # In pixels.
 _STEPS, _BATCH, _RATE = 1400, 128, 3e-3  # Three passes over MNIST.
-_LOOKED_AT = 2000  # Pictures of B that tell whether it is stacked.
+_LOOKED_AT = 2000  # Images of B that tell whether it is stacked.
 _SURE = 0.9  # Of a digit's probability.
 _SHARE_SURE = 0.8  # Of the channels of a stacked set.
-_SHARE_EQUAL = 0.5  # Of pictures with three equal digits; 1 in 100 is usual.
+_SHARE_EQUAL = 0.5  # Of images with three equal digits; 1 in 100 is usual.
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Reader:
     def extractor(self) -> Extractor:
         """The same as a feature network: log probabilities of ten digits in three channels, 30 numbers.
 
-        It runs on the processor, and gives a picture the same numbers whatever pictures are beside it.
+        It runs on the processor, and gives an image the same numbers whatever images are beside it.
         """
 
         def forward(levels: Levels) -> Found:
@@ -80,7 +80,7 @@ class Reader:
 
 
 class ModeCounter:
-    """Reads the digits of all pictures it is shown; a watcher of the pass over A.
+    """Reads the digits of all images it is shown; a watcher of the pass over A.
 
     Args:
         network: `Reader.extractor`.
@@ -102,20 +102,20 @@ class ModeCounter:
         return self._network.facts
 
     def add(self, part: BytePictures) -> None:
-        """Read more pictures, [n, 3, 28, 28]."""
+        """Read more images, [n, 3, 28, 28]."""
         digits, _ = read(self._network, part)
         self._found.append(stacked(digits))
 
     def classes(self) -> Tensor:
-        """The class of each picture so far, [n], 0 to 999."""
+        """The class of each image so far, [n], 0 to 999."""
         return torch.cat(self._found)
 
 
 def mode_counter(made: PictureSet | Statistics, real: PictureSet | Statistics) -> ModeCounter:
-    """A counter for the pictures of ``made``, once it is sure that modes can be counted.
+    """A counter for the images of ``made``, once it is sure that modes can be counted.
 
     Args:
-        made: pictures of 28 x 28 in colour.
+        made: images of 28 x 28 in colour.
         real: likewise, of stacked digits, which shows in its first 2,000; saved statistics are believed.
 
     Raises:
@@ -136,7 +136,7 @@ def mode_counter(made: PictureSet | Statistics, real: PictureSet | Statistics) -
 
 
 def read(network: Extractor, part: BytePictures) -> tuple[Tensor, Tensor]:
-    """(digits, probabilities from 0 to 1) of pictures [n, 3, 28, 28], both [n, 3]."""
+    """(digits, probabilities from 0 to 1) of images [n, 3, 28, 28], both [n, 3]."""
     found = network(part).features.view(len(part), 3, 10).max(2)
     return found.indices, found.values.exp()
 
@@ -148,7 +148,7 @@ def open_reader(folder: Path | None = None) -> Reader:
         folder: the cache; None: the user's.
 
     Raises:
-        DataError: MNIST is not to be had, or what is in its place are other pictures.
+        DataError: MNIST is not to be had, or what is in its place are other images.
         MissingPackageError: torchvision, which reads MNIST, is not installed.
     """
     path = (folder or cache_folder().parent / "digits") / f"mnist-{VERSION}.safetensors"

@@ -27,23 +27,23 @@ def stacked(digits: Rows) -> Tensor:
 
 
 def modes(predictions: Rows, *, classes: int = CLASSES, reference: Rows | None = None) -> Result:
-    """Modes found, and how far their shares are from those of real pictures (Metz 2017, section 3.3).
+    """Modes found, and how far their shares are from those of real images (Metz 2017, section 3.3).
 
     - modes: how many classes occur at all. 1 to ``classes``. The interval is for another draw of as many
-      pictures: the variance of the number is at most the expected number of classes met just once.
+      images: the variance of the number is at most the expected number of classes met just once.
     - modes_kl: ``sum p log(p / q)`` in nats, p the made shares, q the real ones. 0 is even. The interval adds
       the variance of the sum and that of its bias, about (modes - 1) / 2n, which stays in the value as in
       the papers and is told in the note where it is more than a tenth.
 
     Args:
-        predictions: the class of each generated picture, [n] whole numbers in 0..classes-1.
+        predictions: the class of each generated image, [n] whole numbers in 0..classes-1.
         classes: modes there are; at least 2.
-        reference: pictures of each class among the real ones, [classes]; None for evenly many.
+        reference: images of each class among the real ones, [classes]; None for evenly many.
 
     Returns: ``modes`` and ``modes_kl``.
 
     Raises:
-        DataError: no pictures, classes that do not exist, or a reference without a class that was found.
+        DataError: no images, classes that do not exist, or a reference without a class that was found.
         SettingError: fewer than 2 classes.
     """
     at_least(2, classes=classes)

@@ -1,4 +1,4 @@
-"""MS-SSIM: how alike the pictures of one set are."""
+"""MS-SSIM: how alike the images of one set are."""
 
 from collections.abc import Iterator
 
@@ -18,21 +18,21 @@ _PAIRS_AT_ONCE = 32
 
 
 def ms_ssim(pictures: BytePictures, *, pairs: int = 1000, seed: int = 0) -> Value:
-    """How alike generated pictures are: the mean MS-SSIM of random pairs (Odena 2017, section 4.2).
+    """How alike generated images are: the mean MS-SSIM of random pairs (Odena 2017, section 4.2).
 
-    Multi-scale structural similarity (Wang 2003) is 1 for equal pictures and about 0 for unrelated ones.
-    Compare with the same number of real pictures: a larger value means less diversity. With classes,
-    measure each class alone. No picture is in two pairs, so that the bootstrap interval holds.
+    Multi-scale structural similarity (Wang 2003) is 1 for equal images and about 0 for unrelated ones.
+    Compare with the same number of real images: a larger value means less diversity. With classes,
+    measure each class alone. No image is in two pairs, so that the bootstrap interval holds.
 
     Args:
-        pictures: made ones, uint8 [n, 1 or 3, h, w]; 2 * pairs of them are used, where there are so many.
+        images: generated ones, uint8 [n, 1 or 3, h, w]; 2 * pairs of them are used, where there are so many.
         pairs: how many, at least 1.
         seed: of the choice.
 
-    Returns: a value from 0 to 1; a note where the pictures are too small for the five scales of the paper.
+    Returns: a value from 0 to 1; a note where the images are too small for the five scales of the paper.
 
     Raises:
-        DataError: fewer than two pictures, or sides below 11 pixels.
+        DataError: fewer than two images, or sides below 11 pixels.
         SettingError: no pairs.
         MissingPackageError: torchmetrics is not installed.
     """

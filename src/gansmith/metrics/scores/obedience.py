@@ -24,7 +24,7 @@ _POOR = 0.8  # Below that share of held-out images the classifier is no judge, a
 
 
 class KnownPictures(PictureSet, Protocol):
-    """Pictures whose labels or attributes are known.
+    """Images whose labels or attributes are known.
 
     Example:
         >>> pictures: KnownPictures = DataPictures(data, "toy", data.fingerprint, torch.arange(8))
@@ -33,7 +33,7 @@ class KnownPictures(PictureSet, Protocol):
     """
 
     def columns(self, names: Sequence[str]) -> Mapping[str, Tensor]:
-        """Those columns of all pictures."""
+        """Those columns of all images."""
         ...
 
 

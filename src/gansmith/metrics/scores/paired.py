@@ -1,6 +1,6 @@
-"""How near generated pictures come to the ones they should be: L1, PSNR, SSIM and LPIPS of pairs.
+"""How near generated images come to the ones they should be: L1, PSNR, SSIM and LPIPS of pairs.
 
-Pictures are float in [-1, 1] or uint8, both sets [n, 1 or 3, h, w] of one shape. Large sets go through
+Images are float in [-1, 1] or uint8, both sets [n, 1 or 3, h, w] of one shape. Large sets go through
 ``each_...`` a batch at a time; ``mean_value`` makes a value of all the scores.
 """
 
@@ -29,7 +29,7 @@ _OUTSIDE = 1e-4  # What rounding may leave beyond -1 and 1.
 def psnr(fake: Pictures, real: Pictures, *, seed: int = 0) -> Value:
     """The mean peak signal-to-noise ratio in decibels: 10 log10(255^2 / mean squared error). More is better.
 
-    Equal pictures would have an infinite one; they are left out of the mean, and the note says so. Where all
+    Equal images would have an infinite one; they are left out of the mean, and the note says so. Where all
     are equal the value is infinite.
 
     Raises:
@@ -40,7 +40,7 @@ def psnr(fake: Pictures, real: Pictures, *, seed: int = 0) -> Value:
 
 
 def psnr_value(scores: Scores, seed: int = 0) -> Value:
-    """The mean of scores of ``each_psnr``, those of equal pictures left out."""
+    """The mean of scores of ``each_psnr``, those of equal images left out."""
     different = scores[scores.isfinite()]
     equal = len(scores) - len(different)
     if not len(different):
@@ -50,7 +50,7 @@ def psnr_value(scores: Scores, seed: int = 0) -> Value:
 
 
 def ssim(fake: Pictures, real: Pictures, *, seed: int = 0) -> Value:
-    """The mean structural similarity (Wang 2004): Gaussian window of 11 pixels, 1 for equal pictures.
+    """The mean structural similarity (Wang 2004): Gaussian window of 11 pixels, 1 for equal images.
 
     Raises:
         DataError: sets that do not fit, numbers outside the range, or sides below 11 pixels.
@@ -60,7 +60,7 @@ def ssim(fake: Pictures, real: Pictures, *, seed: int = 0) -> Value:
 
 
 def lpips(fake: Pictures, real: Pictures, distance: PictureDistance, *, seed: int = 0) -> Value:
-    """The mean learned perceptual distance (Zhang 2018) of ``open_lpips``; 0 for equal pictures.
+    """The mean learned perceptual distance (Zhang 2018) of ``open_lpips``; 0 for equal images.
 
     Raises:
         DataError: sets that do not fit, numbers outside the range, or sides below 32 pixels.
@@ -72,7 +72,7 @@ def lpips(fake: Pictures, real: Pictures, distance: PictureDistance, *, seed: in
 
 
 def each_l1(fake: Pictures, real: Pictures) -> Scores:
-    """The mean absolute difference of each pair, of pictures from 0 to 1; 0 for equal ones.
+    """The mean absolute difference of each pair, of images from 0 to 1; 0 for equal ones.
 
     Raises:
         DataError: sets that do not fit, or numbers outside the range.
@@ -88,7 +88,7 @@ def bright(pictures: Pictures, border: int = 4) -> Float[Tensor, "_ 1 _ _"]:
     """Y of YCbCr (ITU-R 601, 16 to 235) without a border, in [-1, 1], as papers on super-resolution have it.
 
     Args:
-        pictures: as everywhere here.
+        images: as everywhere here.
         border: pixels cut off on each side.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Perceptual path length: how much pictures change along a short step of the latent."""
+"""Perceptual path length: how much images change along a short step of the latent."""
 
 from collections.abc import Iterator
 
@@ -16,9 +16,9 @@ from gansmith.models.generator import RUN, Generator
 from gansmith.models.latents import Mode, linear, slerp
 
 _TRIMMED = 0.01  # Share of the paths left out at each end, as the authors' program does.
-_LARGEST = 256  # Pixels; larger pictures are averaged down by whole numbers, as there.
+_LARGEST = 256  # Pixels; larger images are averaged down by whole numbers, as there.
 _USUAL = 10_000  # Paths; the authors measured 100,000.
-_STREAM = 0x991  # Keeps these seeds apart from those of pictures.
+_STREAM = 0x991  # Keeps these seeds apart from those of images.
 
 
 def ppl(
@@ -32,21 +32,21 @@ def ppl(
 ) -> Value:
     """The mean of d(G(z(t)), G(z(t + epsilon))) / epsilon^2 over random paths z and places t in [0, 1].
 
-    Karras (2019, section 4.1, in Z), with ``distance`` for d: LPIPS with ``vgg`` there. Pictures are not
+    Karras (2019, section 4.1, in Z), with ``distance`` for d: LPIPS with ``vgg`` there. Images are not
     rounded. The largest and smallest hundredth of the paths are left out, as in the authors' program. Less is
     smoother; numbers compare only for one distance and one mode, and the note names the distance.
 
     Args:
         generator: one that has a latent.
         distance: ``open_lpips("vgg")``, or ``FeatureDistance`` of a network.
-        samples: paths, at least 2; each costs two pictures.
+        samples: paths, at least 2; each costs two images.
         seed: of the paths.
         epsilon: the step, more than 0 and below 1.
         mode: how z moves from one latent to another.
 
     Raises:
         SettingError: a generator without a latent, or a number out of its range.
-        DataError: pictures that are not numbers, or that the distance cannot compare.
+        DataError: images that are not numbers, or that the distance cannot compare.
     """
     if not generator.spaces:
         raise SettingError(

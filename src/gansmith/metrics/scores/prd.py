@@ -1,4 +1,4 @@
-"""The precision-recall curve of distributions (PRD): how good pictures are, and how much they miss."""
+"""The precision-recall curve of distributions (PRD): how good images are, and how much they miss."""
 
 import math
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from gansmith.metrics.math.intervals import (
 )
 
 CLUSTERS, RUNS, ANGLES, BETA = 20, 10, 1001, 8.0
-MOST_FITTED = 10_000  # Pictures the middles of clusters are fitted to; all are counted.
+MOST_FITTED = 10_000  # Images the middles of clusters are fitted to; all are counted.
 _STEPS, _RESAMPLES = 50, 20
 _EDGE = 1e-10  # How near the angles come to 0 and 90 degrees.
 
@@ -96,23 +96,23 @@ def prd(
 ) -> Prd:
     """Precision and recall of features, over clusters of both sets together (Sajjadi 2018, section 4).
 
-    Each run fits k-means (Arthur & Vassilvitskii's start, Lloyd's steps) to as many made as real pictures,
-    at most 10,000 together, and counts all pictures of both sets in the clusters; curves are averaged.
+    Each run fits k-means (Arthur & Vassilvitskii's start, Lloyd's steps) to as many made as real images,
+    at most 10,000 together, and counts all images of both sets in the clusters; curves are averaged.
 
-    The numbers are F_8 and F_1/8 of the averaged curve. Their intervals are for other pictures and other
+    The numbers are F_8 and F_1/8 of the averaged curve. Their intervals are for other images and other
     runs: the counts of each run are drawn anew 20 times from what was counted. Where sets of one
     distribution are small, the curve stays below 1; the intervals do not cover that.
 
     Args:
         made: features [n, size].
         real: features [m, size].
-        clusters: cells; at least 2, and no more than the pictures of either set.
+        clusters: cells; at least 2, and no more than the images of either set.
         runs: clusterings; at least 1.
         angles: points of the curve; at least 3.
         seed: of the clusterings and the intervals.
 
     Raises:
-        DataError: fewer pictures than clusters, different widths, numbers that are not finite.
+        DataError: fewer images than clusters, different widths, numbers that are not finite.
         SettingError: too few clusters, runs or points.
     """
     at_least(2, clusters=clusters)
@@ -133,7 +133,7 @@ def prd(
     values = {}
     for name, beta in (("prd_f_8", BETA), ("prd_f_1_8", 1 / BETA)):
         runs_error = _spread([curve(*counts, angles).best(beta) for counts in counted]) / math.sqrt(runs)
-        # Runs count the same pictures: what another draw of them changes is no smaller for many runs.
+        # Runs count the same images: what another draw of them changes is no smaller for many runs.
         error = math.hypot(_spread([each.best(beta) for each in drawn]) * math.sqrt(runs), runs_error)
         values[name] = around(whole.best(beta), error, note, low=0.0, high=1.0)
     return Prd(whole, values)
@@ -159,7 +159,7 @@ def _spread(values: list[float]) -> float:
 
 
 def _again(counts: Tensor, generator: torch.Generator) -> Tensor:
-    """Counts of as many pictures drawn with replacement."""
+    """Counts of as many images drawn with replacement."""
     total = int(counts.sum())
     drawn = torch.multinomial(counts.double(), total, replacement=True, generator=generator)
     return torch.bincount(drawn, minlength=len(counts))
@@ -198,7 +198,7 @@ def _k_means(rows: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
         with full_precision():
             sums = members.T @ rows
         counts = members.sum(0)[:, None]
-        # A middle that lost all its pictures stays where it was.
+        # A middle that lost all its images stays where it was.
         middles = torch.where(counts > 0, sums / counts.clamp(min=1), middles)
         before = nearest
     return middles

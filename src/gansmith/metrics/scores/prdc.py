@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: how far generated and real pictures lie among each other."""
+"""Precision, recall, density and coverage: how far generated and real images lie among each other."""
 
 from dataclasses import dataclass
 
@@ -20,20 +20,20 @@ def neighbours(
     nearest_density: int = NEAREST_DENSITY,
     memory: int = MEMORY,
 ) -> Result:
-    """All four metrics of balls around pictures, in one pass over the distances.
+    """All four metrics of balls around images, in one pass over the distances.
 
-    With a ball around every picture that reaches to its k-th neighbour in its own set:
+    With a ball around every image that reaches to its k-th neighbour in its own set:
 
-    - precision: share of made pictures in the ball of any real one (Kynkaanniemi 2019, equation 2, k 3);
-    - recall: share of real pictures in the ball of any made one (the same, sets exchanged);
-    - density: real balls that a generated picture is in, over k, on average (Naeem 2020, equation 4, k 5);
-    - coverage: share of real balls that hold a generated picture (Naeem 2020, equation 5, k 5).
+    - precision: share of generated images in the ball of any real one (Kynkaanniemi 2019, equation 2, k 3);
+    - recall: share of real images in the ball of any made one (the same, sets exchanged);
+    - density: real balls that a generated image is in, over k, on average (Naeem 2020, equation 4, k 5);
+    - coverage: share of real balls that hold a generated image (Naeem 2020, equation 5, k 5).
 
     The first two count the surface of a ball as inside, the last two do not, as the authors' programs do;
-    so equal sets have 1 everywhere. Pictures with equal features are neighbours at distance 0; a real one
+    so equal sets have 1 everywhere. Images with equal features are neighbours at distance 0; a real one
     with k of them has an empty ball for density and coverage, and the note tells how many have.
 
-    Intervals are for other pictures to be judged by the same balls (Wilson's for shares, which is what a
+    Intervals are for other images to be judged by the same balls (Wilson's for shares, which is what a
     bootstrap of the yes-or-no answers tends to; normal for density). They do not cover that another set would
     have other balls.
 
@@ -51,7 +51,7 @@ def neighbours(
     Returns: ``precision``, ``recall``, ``density``, ``coverage``.
 
     Raises:
-        DataError: no more pictures than k, different widths, numbers that are not finite.
+        DataError: no more images than k, different widths, numbers that are not finite.
         SettingError: a k below 1, or too little memory.
     """
     at_least(1, nearest=nearest, nearest_density=nearest_density)
@@ -75,10 +75,10 @@ def neighbours(
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    precise: Tensor  # Of each generated picture: whether it is in a real ball.
-    balls: Tensor  # Of each generated picture: how many real balls it is in.
-    recalled: Tensor  # Of each real picture: whether it is in a made ball.
-    covered: Tensor  # Of each real picture: whether its ball holds a generated one.
+    precise: Tensor  # Of each generated image: whether it is in a real ball.
+    balls: Tensor  # Of each generated image: how many real balls it is in.
+    recalled: Tensor  # Of each real image: whether it is in a made ball.
+    covered: Tensor  # Of each real image: whether its ball holds a generated one.
     empty: int  # Real balls of no size, as their middles have duplicates.
 
 

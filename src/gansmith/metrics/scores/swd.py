@@ -1,4 +1,4 @@
-"""The sliced Wasserstein distance of Laplacian pyramids: pictures as they are, without a network."""
+"""The sliced Wasserstein distance of Laplacian pyramids: images as they are, without a network."""
 
 import math
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ PATCH = 7
 SMALLEST = 16
 PER_PICTURE = 128
 BUDGET = 1 << 17
-"""Patches of a level that are kept, however many pictures there are: 77 MB for RGB."""
+"""Patches of a level that are kept, however many images there are: 77 MB for RGB."""
 
 
 def pyramid(pictures: Level) -> list[Level]:
     """The levels from full size down to the last whose shorter side is 16 or more, the low-pass rest last.
 
-    Their sum, each enlarged by ``enlarge`` again and again, is the picture.
+    Their sum, each enlarged by ``enlarge`` again and again, is the image.
     """
     levels = []
     while min(pictures.shape[2:]) >= 2 * SMALLEST:
@@ -57,12 +57,12 @@ def _blurred(pictures: Level) -> Level:
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """Patches of a set of pictures, at several sizes.
+    """Patches of a set of images, at several sizes.
 
-    levels: shorter side of a level in pixels -> its patches, [pictures * per_picture, channels * 49], those
-        of one picture together.
-    per_picture: patches of a picture.
-    pictures: how many pictures they are from.
+    levels: shorter side of a level in pixels -> its patches, [images * per_picture, channels * 49], those
+        of one image together.
+    per_picture: patches of an image.
+    images: how many images they are from.
 
     Example:
         >>> collector = PatchCollector(count=4)
@@ -76,16 +76,16 @@ class Patches:
 
 
 class PatchCollector:
-    """Draws patches from a stream of pictures, in memory that does not grow with it.
+    """Draws patches from a stream of images, in memory that does not grow with it.
 
-    Where they lie depends on the seed and the place of a picture in the stream, not on the batches, and
+    Where they lie depends on the seed and the place of an image in the stream, not on the batches, and
     not on the content: a set compared with itself has distance 0.
 
     Args:
-        count: of the pictures to come, at most.
+        count: of the images to come, at most.
         seed: of the places.
-        budget: patches kept of each level; of up to 1,024 pictures 128 a picture, of more as many as
-            the budget allows, and of more pictures than the budget one patch of every so many.
+        budget: patches kept of each level; of up to 1,024 images 128 an image, of more as many as
+            the budget allows, and of more images than the budget one patch of every so many.
 
     Example:
         >>> collector = PatchCollector(count=4)
@@ -106,7 +106,7 @@ class PatchCollector:
         self._seen = self._kept = 0
 
     def add(self, pictures: BytePictures) -> None:
-        """Take in pictures [n, 1 or 3, h, w], n at least 1.
+        """Take in images [n, 1 or 3, h, w], n at least 1.
 
         Raises:
             DataError: other sizes or channels than before, sides below 7 pixels, more than announced.
@@ -115,7 +115,7 @@ class PatchCollector:
         self._check(pictures)
         places = torch.arange(self._seen, self._seen + len(pictures))
         self._seen += len(pictures)
-        # Evenly spread, where there are more pictures than patches to be kept.
+        # Evenly spread, where there are more images than patches to be kept.
         chosen = (places + 1) * self._most // self._count > places * self._most // self._count
         levels = pyramid(pictures[chosen].cpu().float())
         for level in levels:
@@ -123,7 +123,7 @@ class PatchCollector:
         self._kept += int(chosen.sum())
 
     def patches(self) -> Patches:
-        """What has been kept. DataError where no pictures came."""
+        """What has been kept. DataError where no images came."""
         if not self._kept:
             raise DataError("Patches need pictures to be cut from. Received: none.")
         rows = self._kept * self._per_picture
@@ -179,11 +179,11 @@ def swd(fake: Patches, real: Patches, *, seed: int = 0, directions: int = 512) -
     Patches are normalized, each set by the mean and spread of each channel. Along a random direction the
     Wasserstein distance of two sets is the mean distance of their sorted projections; the result is the mean
     over ``directions``. Coarse levels tell of the layout, fine ones of texture. Smaller is better, and two
-    sets of real pictures do not reach 0: fewer patches, larger distances, so that only equal numbers of
-    pictures compare.
+    sets of real images do not reach 0: fewer patches, larger distances, so that only equal numbers of
+    images compare.
 
-    The 95 % interval lies around the value of all pictures. Its width comes from the scatter of eight
-    groups of pictures, each measured alone, and from that of the directions.
+    The 95 % interval lies around the value of all images. Its width comes from the scatter of eight
+    groups of images, each measured alone, and from that of the directions.
 
     Args:
         made: from a ``PatchCollector``.
@@ -194,7 +194,7 @@ def swd(fake: Patches, real: Patches, *, seed: int = 0, directions: int = 512) -
     Returns: ``swd``, and ``swd_64`` for the level whose shorter side is 64 pixels, ...
 
     Raises:
-        DataError: pictures of different sizes or channels.
+        DataError: images of different sizes or channels.
         SettingError: too few directions.
     """
     if directions < _GROUPS:
@@ -226,7 +226,7 @@ def _check_levels(fake: Patches, real: Patches) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Patches of one level, those of a picture together."""
+    """Patches of one level, those of an image together."""
 
     patches: Tensor
     per_picture: int
@@ -245,7 +245,7 @@ class _Rows:
         return ((channels - mean) / spread.masked_fill(spread < _FLAT, torch.inf)).flatten(1)
 
     def group(self, number: int) -> "_Rows":
-        """The patches of every eighth picture; all, where there are too few pictures."""
+        """The patches of every eighth image; all, where there are too few images."""
         chosen = torch.arange(len(self)) // self.per_picture % _GROUPS == number
         return _Rows(self.patches[chosen], self.per_picture) if bool(chosen.any()) else self
 
@@ -261,7 +261,7 @@ class _Rows:
 @dataclass(frozen=True, eq=False)
 class _Level:
     value: float
-    groups: NDArray[np.float64]  # The value of each group of pictures alone.
+    groups: NDArray[np.float64]  # The value of each group of images alone.
     direction_error: float  # Standard error, of the choice of directions.
 
     def to_value(self, enough: bool, note: str) -> Value:

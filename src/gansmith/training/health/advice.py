@@ -28,7 +28,7 @@ class Advice:
         return self._try(self._halved(critic), self._penalty())
 
     def more_data(self) -> str:
-        """More pictures in fact or in effect."""
+        """More images in fact or in effect."""
         mirror = [] if self.settings.get("data.mirror", False) else ["--set data.mirror=true"]
         augment = ["--set data.augment.crop=0.9"] if self.settings.get("data.augment.crop") == 1.0 else []
         best = "more pictures, or keep an earlier checkpoint"

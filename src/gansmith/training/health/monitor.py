@@ -14,7 +14,7 @@ from gansmith.training.health.advice import Advice
 
 ROWS = 3  # An illness shows in so many rows in a row, a recovery too: one odd interval is no news.
 
-# The discriminator has won: real pictures score above CERTAIN_REAL and made ones below CERTAIN_MADE. Healthy
+# The discriminator has won: real images score above CERTAIN_REAL, generated ones below CERTAIN_MADE. Healthy
 # runs come to 0.986 and 0.012 for a while at the start, and later to 0.95 and 0.03.
 CERTAIN_REAL, CERTAIN_MADE = 0.99, 0.01
 CERTAIN_SHARE = 0.1  # Of the run.
@@ -27,7 +27,7 @@ LOST_REAL, LOST_MADE = 0.85, 0.05  # Over when either is passed.
 VANISHED, RECOVERED = 1e-3, 1e-2
 VANISHED_SHARE = 0.05
 
-# Samples have collapsed when they are less spread than this share of real pictures and spread no further, or
+# Samples have collapsed when they are less spread than this share of real images and spread no further, or
 # than a share of their own best. Healthy runs begin below 0.01, may rest at 0.06 to 0.08 for a fifth of a
 # short run, losing a tenth or two, and end at 0.12 to 1.15; ill ones stayed below 0.024.
 COLLAPSED, SPREAD_AGAIN = 0.04, 0.08
@@ -36,10 +36,10 @@ WORTH = 0.2  # The best from which on a fall counts.
 GROWING = 1.05  # Above its best before the last LOOK_BACK of the run by this factor, a spread still grows.
 LOOK_BACK = 0.1
 
-# Held-out pictures score this far down from training pictures to generated ones (0: not at all, 1: wholly).
+# Held-out images score this far down from training images to generated ones (0: not at all, 1: wholly).
 OVERFITTED, FITTED = 0.6, 0.4
 
-GREY = 0.2  # The first part of a run, when every generator is grey, and easily told from real pictures.
+GREY = 0.2  # The first part of a run, when every generator is grey, and easily told from real images.
 LONGEST = 200_000  # Images; in a long run nobody should wait for a share of it.
 
 
@@ -48,7 +48,7 @@ class HealthMonitor:
 
     Args:
         total_images: of the run.
-        picture_every: images between two looks at pictures.
+        picture_every: images between two looks at images.
         settings: the recipe with dotted names (``{"optimizers.generator.lr": 2e-4}``), so that an alarm can
             name settings that exist, with values; without it the advice is general.
 

@@ -13,26 +13,26 @@ from gansmith.engine.trainer import Trainer
 from gansmith.training.samples import Samples
 
 SIDE = 16  # Pixels that distances are taken at: a collapse is seen in the coarse, and this costs nothing.
-SURE = 3.0  # Standard errors by which scores of real and generated pictures must differ to be divided by.
+SURE = 3.0  # Standard errors by which scores of real and generated images must differ to be divided by.
 
 
 def spread(images: Images) -> float:
-    """The mean distance between two different pictures of a batch, at 16 px at most.
+    """The mean distance between two different images of a batch, at 16 px at most.
 
-    The distance is the root mean square over pixels and channels, in the units of the pictures. Larger
-    pictures are averaged over areas first. 0 where there are fewer than two. This waits for the device.
+    The distance is the root mean square over pixels and channels, in the units of the images. Larger
+    images are averaged over areas first. 0 where there are fewer than two. This waits for the device.
     """
     if len(images) < 2:
         return 0.0
     small = _at_most(images.float(), SIDE).flatten(1).cpu()  # Not every device has pdist.
-    # Differences rather than products: equal pictures must have a distance of 0, not of rounding.
+    # Differences rather than products: equal images must have a distance of 0, not of rounding.
     return float(F.pdist(small).mean()) / math.sqrt(small.shape[1])
 
 
 def spread_ratio(made: Images, real: Float[Tensor, "real channels height width"]) -> float | None:
-    """The spread of generated pictures over that of real ones: 1 is equal, 0 is one picture over and over.
+    """The spread of generated images over that of real ones: 1 is equal, 0 is one image over and over.
 
-    None where the real pictures are all the same, or there is only one.
+    None where the real images are all the same, or there is only one.
     """
     of_real = spread(real)
     return spread(made) / of_real if of_real > 0 else None
@@ -43,14 +43,14 @@ def overfitting(
     held_out: Float[Tensor, " held_out"],
     made: Float[Tensor, " made"],
 ) -> float | None:
-    """How far a critic tells pictures it was trained on from others, -1 to 1: 0 not at all, 1 memorized.
+    """How far a critic tells images it was trained on from others, -1 to 1: 0 not at all, 1 memorized.
 
     This is r_v of Karras 2020 (Training generative adversarial networks with limited data, equation 1):
-    (E[D(training)] - E[D(held-out)]) / (E[D(training)] - E[D(made)]). At 1, held-out pictures score as made
+    (E[D(training)] - E[D(held-out)]) / (E[D(training)] - E[D(made)]). At 1, held-out images score as made
     ones do. It does not depend on the critic's scale.
 
     Returns: None where there are fewer than two scores of a kind, where one is no number, and where training
-    pictures do not score clearly above generated ones, so that the quotient would be noise.
+    images do not score clearly above generated ones, so that the quotient would be noise.
     """
     kinds = [scores.double() for scores in (training, held_out, made)]
     if min(len(scores) for scores in kinds) < 2 or not all(bool(s.isfinite().all()) for s in kinds):
@@ -69,7 +69,7 @@ def _at_most(images: Images, side: int) -> Tensor:
     return F.adaptive_avg_pool2d(images, (min(height, side), min(width, side)))
 
 
-_JUDGED = 64  # Pictures of each kind that the critic is asked about.
+_JUDGED = 64  # Images of each kind that the critic is asked about.
 _JUDGED_EVERY = 2_000  # Images between two times at least: that is most of what the health watch costs.
 _JUDGED_TIMES = 10  # In a shorter run that is at least so often, if there are as many grids.
 

@@ -77,10 +77,10 @@ _CHEEK = ellipse(0, 0.038, 0.025)
 
 
 def draw(face: Face, width: int, height: int) -> NDArray[np.uint8]:
-    """Draw the picture of a face: [height, width, 3], RGB, 0 .. 255.
+    """Draw the image of a face: [height, width, 3], RGB, 0 .. 255.
 
     Sizes run from 8 pixels upwards. The face fits the smaller side and looks the same at every size;
-    background and clothes fill the rest of an oblong picture.
+    background and clothes fill the rest of an oblong image.
     """
     _check_size(width, height)
     side = min(width, height)
@@ -106,13 +106,13 @@ def draw(face: Face, width: int, height: int) -> NDArray[np.uint8]:
     hair_before(skull, face)
     _glasses(head, face)
     hat(skull, face)
-    return np.array(image.reduce(factor))  # a copy: the picture's own memory may not be written to
+    return np.array(image.reduce(factor))  # a copy: the image's own memory may not be written to
 
 
 def landmarks(face: Face, width: int, height: int) -> NDArray[np.float32]:
     """Five points [5, 2] (x, y): left eye, right eye, nose tip, left and right mouth corner, on the drawing.
 
-    The unit is the pixel of a picture of that size, counted from its top left corner, so that the middle of
+    The unit is the pixel of an image of that size, counted from its top left corner, so that the middle of
     the first pixel is (0.5, 0.5). Left is the viewer's left.
     """
     _check_size(width, height)

@@ -98,7 +98,7 @@ def stroke(path: Path, width: float, end_width: float | None = None) -> Path:
 
 
 class Pen:
-    """Fills outlines in one frame of a Pillow picture: each point z lands at pixel z * turn + origin.
+    """Fills outlines in one frame of a Pillow image: each point z lands at pixel z * turn + origin.
 
     `flip` scales the conjugate of z, which is how one frame can be wider than high.
     """

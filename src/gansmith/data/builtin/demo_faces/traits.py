@@ -117,7 +117,7 @@ class Face:
     """Every fact of one face; `draw`, `landmarks`, `attributes` and `caption` all read only this.
 
     `dataclasses.replace` makes pairs: `replace(f, smile=1.0)` is the same person in the same pose, smiling.
-    Lengths are shares of the picture's smaller side; left and right are the viewer's.
+    Lengths are shares of the image's smaller side; left and right are the viewer's.
     """
 
     skin: str  # a key of SKIN_COLOURS
