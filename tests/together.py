@@ -110,8 +110,9 @@ def _methods() -> Mapping[str, Recipe]:
     return {name: resolved(recipe) for name, recipe in (tiny | toys).items()}
 
 
-METHODS = tuple(name for name in _methods() if not name.startswith("dragan"))
-"""DRAGAN's std(x) is of the images that a process works on, so it is another penalty there."""
+METHODS = tuple(name for name in _methods() if not name.startswith(("dragan", "stylegan2")))
+"""DRAGAN's std(x) is of the images that a process works on, so it is another penalty there; StyleGAN2 has a
+deviation over groups of four of them."""
 WIDE = ("method.generator_width=8", "method.discriminator_width=8")
 
 
