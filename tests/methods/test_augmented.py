@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import SPEC16, Linear, random_images, small_named, trainer_of
+from helpers import SPEC16, Linear, facts_of, random_images, small_named, trainer_of
 
 from gansmith.augment.operations import shift
 from gansmith.augment.policies import ADA, DiffAugment, Pipeline
@@ -52,7 +52,7 @@ def test_p_adapts_and_is_in_the_checkpoint(recipe: str, tmp_path) -> None:
     for _ in range(8):
         trainer.step()
     assert trainer.networks.augmentation[0].item() == pytest.approx(2 * 4 * 4 / 160)
-    Checkpoint(trainer.state(), {}).save(tmp_path / "one.safetensors")
+    Checkpoint(trainer.state(), facts_of(trainer)).save(tmp_path / "one.safetensors")
     again = trainer_of(small)
     again.load(Checkpoint.load(tmp_path / "one.safetensors").tensors, trainer.images)
     assert torch.equal(again.networks.augmentation, trainer.networks.augmentation)

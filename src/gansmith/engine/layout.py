@@ -140,7 +140,7 @@ def _order(config: Optimizer, weights: list[nn.Parameter]) -> list[torch.Size]:
 
     It is built of parameters that have those shapes and the memory of one number.
     """
-    stand_ins = [nn.Parameter(torch.zeros(1, device="cpu").expand(weight.shape)) for weight in weights]
+    stand_ins = [nn.Parameter(torch.zeros((), device="cpu").expand(weight.shape)) for weight in weights]
     groups = config.build(stand_ins).param_groups
     return [parameter.shape for group in groups for parameter in group["params"]]
 

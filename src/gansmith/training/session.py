@@ -156,9 +156,9 @@ class _Session:
         )
         for row in run.rows() if world.is_main else []:
             self.health.look(row)
-        self.logbook = Logbook(run, self.trainer.images, console) if world.is_main else None
-        run.watch()
         self.examiner = _examiner(run, data, loader, world)
+        run.watch()
+        self.logbook = Logbook(run, self.trainer.images, console) if world.is_main else None
 
     def _trainer(self) -> Trainer[Any, Any, Any]:
         """Networks as the newest whole checkpoint has them, or fresh ones."""
