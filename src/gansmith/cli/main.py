@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from gansmith import __version__
+from gansmith.cli.edit import edit
 from gansmith.cli.evaluate import evaluate
 from gansmith.cli.generate import generate
 from gansmith.cli.inspect import inspect_
@@ -71,6 +72,7 @@ def cli() -> None:
     gansmith generate runs/one -o out --seeds 0-63    new pictures
     gansmith walk runs/one -o walk.gif                a walk from picture to picture
     gansmith translate runs/edges drawings -o faces   pictures out of pictures
+    gansmith edit runs/readers photo.png --set smiling=1     a photo with something changed
     gansmith evaluate runs/one my_pictures            numbers, with intervals
     gansmith report runs/one                          a page to look at
     gansmith new method my_gan                        a method of your own
@@ -164,6 +166,6 @@ def _say(message: str) -> None:
         click.echo(f"gansmith: {clipped(message, _LONGEST)}", err=True)
 
 
-_WORK = (demo, recipes, prepare, inspect_, train, plan, generate, walk_, translate_)
+_WORK = (demo, recipes, prepare, inspect_, train, plan, generate, walk_, translate_, edit)
 for _verb in (*_WORK, evaluate, report, compare, new):
     cli.add_command(_verb)
