@@ -165,6 +165,10 @@ class Method(ABC, Generic[N, B, P]):
         """
         return {}
 
+    def words(self, spec: DataSpec) -> tuple[str, ...]:
+        """The words of captions that it understands; none: any text, or no captions at all."""
+        return ()
+
     def with_lenders(self, spec: DataSpec, lenders: Mapping[str, Lender]) -> "Method[N, B, P]":
         """The method with what the lenders of its networks decide, such as their widths; asked once a start.
 

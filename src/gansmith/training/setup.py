@@ -12,6 +12,7 @@ from gansmith.core.normalization import Scale
 from gansmith.core.text import plural
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
+from gansmith.data.metadata.captions import to_texts, vocabulary
 from gansmith.data.prepare.format import PICTURE_COLUMNS
 from gansmith.engine.micro_batch import micro_batch
 from gansmith.engine.sync_batch_norm import has_batch_norm
@@ -20,6 +21,7 @@ from gansmith.errors import SettingError
 from gansmith.methods.base import Method
 from gansmith.models.load import lenders
 
+_READ, _MADE = 200_000, 2_000  # Captions whose words are learnt, where they lie ready and where not.
 LARGE_BATCH = 8192  # From here on a batch larger than the data is a slip, not a wish.
 
 
@@ -64,7 +66,14 @@ def _names(recipe: Recipe, data: DataSet) -> dict[str, Any]:
         found["landmarks"] = first["landmarks"].shape[1]
     if "captions" in fields:
         found["caption_length"] = first["captions"].shape[1]
+        found["words"] = _words(data)
     return found
+
+
+def _words(data: DataSet) -> tuple[str, ...]:
+    """The vocabulary of the captions; where rows have to be made first, of some of them."""
+    rows = torch.arange(min(len(data), _READ if data.in_arrays else _MADE))
+    return vocabulary(to_texts(data.fetch(rows, ("captions",))["captions"]))
 
 
 def _numbers(data: DataSet) -> tuple[str, ...]:
