@@ -52,7 +52,12 @@ class Translation:
 
 @dataclass(frozen=True)
 class Translated:
-    """What came of it."""
+    """What came of it.
+
+    Example:
+        >>> done = translate("runs/edges", "drawings", "faces")
+        >>> done.made, done.kept, len(done.refused)
+    """
 
     path: Path
     made: int
