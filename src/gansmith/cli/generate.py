@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     required=True,
     callback=given,
     metavar="OUT",
-    help="A folder, a .zip, or one .png for a grid.",
+    help="A folder, a .zip, or one .png, .jpg or .webp for a grid.",
 )
 @click.option("--seeds", default="0-63", show_default=True, help="Seeds and ranges: 0-63,100,200-299.")
 @click.option(

@@ -7,9 +7,10 @@ run on exactly ``RUN`` images: a shorter rest is filled up and the surplus throw
 and device a seed then has one image, bit for bit. Another machine may differ in the last bits.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -64,7 +65,19 @@ class Generator:
 
     def provenance(self, seed: int | None = None, note: str | None = None) -> Provenance:
         """What an image of this generator is marked with; no seed for an image of several."""
-        return Provenance(self.name, self.recipe_name, seed, self.images_seen, software_version(), note)
+        return Provenance(
+            self.name, self.recipe_name, seed, self.images_seen, software_version(), note, self.fingerprint
+        )
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """Twelve letters that stand for the weights, equal where these are; None where there are none."""
+        digest, state = hashlib.sha256(), self.networks.state_dict()
+        for name in sorted(state):
+            value = state[name].detach().cpu().contiguous()
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+            digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:12] if state else None
 
     @property
     def spaces(self) -> tuple[str, ...]:
