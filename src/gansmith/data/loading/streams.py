@@ -14,6 +14,10 @@ from gansmith.errors import DataError, nearest
 DOMAINS = ("a", "b")
 """Fields of a batch that shows two domains without pairs."""
 
+OTHER = "other_"
+"""A field ``other_x`` of a batch is column ``x`` of another row, one that the rest has nothing to do with."""
+
+_OTHERS = 7  # Keeps the order of other rows apart from that of the rows.
 _USUAL = (("trainA", "trainB"), ("a", "b"), ("A", "B"))  # How data sets of two domains name their folders.
 
 
@@ -55,12 +59,42 @@ class Stream:
         return {field: fetched[column] for field, column in columns.items()}
 
 
+class OtherStream(Stream):
+    """The same rows in an order of their own; what is held out or looked at is never a row's own.
+
+    Example:
+        >>> OtherStream(data, {"other_target": "target"}, (training, held_out), seed=0)
+    """
+
+    def __init__(
+        self, data: DataSet, columns: Mapping[str, str], parts: tuple[Tensor, Tensor], seed: int
+    ) -> None:
+        super().__init__(data, columns, (parts[0], _others(parts[1])), mix_seeds(seed, _OTHERS))
+
+    def sample(self, count: int, seed: int) -> Tensor:
+        """For each of the training rows that a stream would show, another one of them."""
+        return _others(super().sample(count, seed))
+
+
+def _others(rows: Tensor) -> Tensor:
+    """Each row's place taken by another row, in one ring by chance: none stays where it is."""
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(_OTHERS))
+    found = rows.clone()
+    found[order] = rows[order.roll(1)]
+    return found
+
+
 def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int) -> tuple[Stream, ...]:
     """The streams that together give the fields of a batch.
 
     Raises:
         DataError: the data lack a field, or are not two domains where two are wanted.
     """
+    others = {name: name.removeprefix(OTHER) for name in fields if name.startswith(OTHER)}
+    if others and set(others.values()) <= set(data.columns):
+        own = tuple(name for name in fields if name not in others)
+        parts = parted(data, None, config, seed)
+        return (*streams(data, own, config, seed), OtherStream(data, others, parts, seed))
     missing = [name for name in fields if name not in data.columns]
     if set(missing) == set(DOMAINS) and "images" in data.columns:
         return tuple(
