@@ -122,25 +122,45 @@ def parted(data: DataSet, rows: Tensor | None, config: DataConfig, seed: int) ->
 
 
 def _domains(data: DataSet, config: DataConfig) -> tuple[Tensor, Tensor]:
-    """The rows of the two domains: two labels of the data."""
-    names = data.info.label_names
-    rule = "Two domains without pairs are two class folders, or two labels named by data.domains"
-    if "labels" not in data.columns or len(names) < 2:
-        raise DataError(f"{rule}. Received: {data.name}, which has {', '.join(data.columns)}.")
+    """The rows of the two domains: two labels of the data, or two attributes that no image has both of."""
+    names = data.info.label_names if "labels" in data.columns else ()
+    traits = data.info.attribute_names if "attributes" in data.columns else ()
+    rule = (
+        "Two domains without pairs are two class folders, or two labels or attributes named by data.domains"
+    )
     chosen = config.domains or next((pair for pair in _USUAL if set(pair) <= set(names)), None)
     if chosen is None and len(names) == 2:
         chosen = (names[0], names[1])
+    if len(names) < 2 and not traits:
+        raise DataError(f"{rule}. Received: {data.name}, which has {', '.join(data.columns)}.")
     if chosen is None:
+        known = names if len(names) > 1 else traits
         raise DataError(
-            f"{rule}. Received: {data.name}, with the labels {', '.join(names[:10])}. "
-            f"Choose two, for example --set data.domains={names[0]},{names[1]}."
+            f"{rule}. Received: {data.name}, with the {'labels' if known is names else 'attributes'} "
+            f"{', '.join(known[:10])}. Choose two, for example --set data.domains={','.join(known[:2])}."
         )
-    unknown = [name for name in chosen if name not in names]
-    if unknown:
-        raise DataError(f"There is no label '{unknown[0]}' in {data.name}.{nearest(unknown[0], names)}")
-    labels = data.fetch(torch.arange(len(data)), ("labels",))["labels"].cpu()
-    first, second = ((labels == names.index(name)).nonzero()[:, 0] for name in chosen)
+    first, second = _rows_of(data, chosen, names, traits)
     for name, rows in zip(chosen, (first, second), strict=True):
         if len(rows) < 2:
             raise DataError(f"A domain needs two pictures or more. Received: {len(rows)} of '{name}'.")
     return first, second
+
+
+def _rows_of(
+    data: DataSet, chosen: tuple[str, str], names: Sequence[str], traits: Sequence[str]
+) -> tuple[Tensor, Tensor]:
+    """Images that are of the first and not of the second, and the reverse."""
+    known, everything = (*names, *traits), torch.arange(len(data))
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise DataError(
+            f"There is no label or attribute '{unknown[0]}' in {data.name}.{nearest(unknown[0], known)}"
+        )
+
+    def has(name: str) -> Tensor:
+        if name in names:
+            return data.fetch(everything, ("labels",))["labels"].cpu() == names.index(name)
+        return data.fetch(everything, ("attributes",))["attributes"].cpu()[:, traits.index(name)] > 0
+
+    first, second = (has(name) for name in chosen)
+    return (first & ~second).nonzero()[:, 0], (second & ~first).nonzero()[:, 0]
