@@ -62,6 +62,9 @@ class Readers(Networks):
         read_z: images -> z.
         read_y: images -> y.
         attributes: how many; 0 for classes.
+
+    Example:
+        >>> networks = Readers(generator, Reader(spec, 100, 4096), Reader(spec, 18, 512), attributes=18)
     """
 
     pairs: Tensor  # [2a, 2a]: images in which both values hold; first those that are there, then not.

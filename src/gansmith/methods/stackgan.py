@@ -34,6 +34,9 @@ class Stage(Networks):
         generator: of this stage.
         discriminator: of this stage.
         first: the generator of stage one, borrowed; None in stage one.
+
+    Example:
+        >>> stage = Stage(method.encoder(spec), method.generator(spec), TextDiscriminator(spec, 128, 64))
     """
 
     def __init__(
@@ -55,6 +58,10 @@ class TextToImage(LatentMethod[Stage, CaptionBatch, CaptionPrompt]):
 
     The spaces are z, which is z and eps side by side, and c, which is z and c: a straight way in c from one
     caption to another shows what lies between them.
+
+    Example:
+        >>> between = torch.lerp(*(method.to_latent(networks, noise, p, "c") for p in prompts), 0.5)
+        >>> images = method.synthesize(networks, between, noise, prompts[0], "c")
     """
 
     batch_type: ClassVar[type[CaptionBatch]] = CaptionBatch

@@ -47,7 +47,12 @@ class ImageEncoder(nn.Module):
 
 
 class Scale(nn.Module):
-    """What cosines are multiplied by: learned, 1/0.07 at first, 100 at most (Radford 2021, section 2.5)."""
+    """What cosines are multiplied by: learned, 1/0.07 at first, 100 at most (Radford 2021, section 2.5).
+
+    Example:
+        >>> Scale()()
+        tensor(14.2857, grad_fn=<ClampBackward1>)
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,6 +71,9 @@ class JointNetworks(Networks):
         image_encoder: images -> unit vectors.
         gallery: images that are kept.
         spec: their form.
+
+    Example:
+        >>> networks = JointNetworks(method.encoder(spec), ImageEncoder(spec, 32, 128), 256, spec)
     """
 
     gallery: Tensor

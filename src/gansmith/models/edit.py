@@ -136,6 +136,10 @@ class Edits:
         again: drawn from what was read, unchanged.
         changed: for each change, drawn from what was read and then changed.
         condition: what was read of each photo: labels [n] or attributes [n, a].
+
+    Example:
+        >>> Editor(generator).edit(photos, ("a.jpg",), [change]).changed[0].shape
+        torch.Size([1, 3, 32, 32])
     """
 
     names: tuple[str, ...]

@@ -81,7 +81,12 @@ class StageOneGenerator(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + F(x), two 3x3 convolutions with batch norm, then ReLU."""
+    """x + F(x), two 3x3 convolutions with batch norm, then ReLU.
+
+    Example:
+        >>> Residual(512)(torch.zeros(1, 512, 16, 16)).shape
+        torch.Size([1, 512, 16, 16])
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
