@@ -116,6 +116,9 @@ def test_unknown_words_are_said_and_the_rest_is_drawn() -> None:
     assert remark is not None and "'an'" in remark and "'zebra'" in remark
     assert "'glases' (near: 'glasses')" in remark and "smiling" not in remark
     assert asked("a red cap")[1] is None
+    prompts = Prompts(CaptionPrompt, SPEC, {}, WORDS)
+    assert prompts.arrange(prompt) == ([0], "of: an old smiling zebra with glases")
+    assert prompts.arrange(CaptionPrompt(to_column(["a", "b"], 60))) == ([0, 1], None)
 
 
 @pytest.mark.parametrize(

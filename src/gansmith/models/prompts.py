@@ -143,6 +143,8 @@ class Prompts:
     def arrange(self, prompt: Any) -> tuple[list[int], str | None]:
         """In which order rows belong in a grid, by class or by attributes, and a sentence that says so.
 
+        Captions that are all one are that sentence.
+
         Returns: the rows in order, and the sentence; rows as they are and None where nothing orders them.
         """
         columns = dict(zip(self.kind._fields, prompt, strict=True))
@@ -157,7 +159,9 @@ class Prompts:
             rows = columns["attributes"].tolist()
             names = ", ".join(self.spec.attribute_names)
             return sorted(range(len(rows)), key=rows.__getitem__), f"sorted by {names}"
-        return list(range(len(prompt[0]))), None
+        captions = columns.get("captions")
+        asked = [] if captions is None else list(dict.fromkeys(to_texts(captions)))
+        return list(range(len(prompt[0]))), f"of: {asked[0]}" if len(asked) == 1 else None
 
     def describe(self, prompt: Any, row: int) -> str:
         """One prompt of a batch in words, for the marks of an image: ``label: 3``."""
