@@ -1,7 +1,8 @@
 """StackGAN: the authors' counts, losses in closed form, and stages that stand on each other."""
 
+import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from gansmith.cli.main import cli
 from gansmith.config.recipe import Recipe
+from gansmith.config.serialization import from_json, to_json
 from gansmith.core.image_size import Size
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
@@ -159,6 +161,35 @@ def test_lenders_decide_or_are_refused() -> None:
             method.with_lenders(spec, lenders)
     with pytest.raises(SettingError, match="power of two"):
         StackGANTwo(times=3)
+
+
+class Letters(nn.Module):
+    """An encoder of one's own, without a vocabulary: how often each letter comes."""
+
+    def forward(self, captions: torch.Tensor) -> torch.Tensor:
+        counts = torch.stack([(captions == letter).sum(dim=1) for letter in b"abcdehrt"], dim=1).float()
+        return counts / counts.norm(dim=1, keepdim=True).clamp(min=1e-6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LetterEmbedding(JointEmbedding):
+    def encoder(self, spec: DataSpec) -> nn.Module:
+        return Letters()
+
+    def words(self, spec: DataSpec) -> tuple[str, ...]:
+        return ()
+
+
+def test_an_encoder_of_ones_own() -> None:
+    own = LetterEmbedding(size=8, width=4)
+    method = StackGAN().tiny().with_lenders(SPEC, {"text_encoder": Lender("runs/own", own, SPEC)})
+    method = from_json(json.loads(json.dumps(to_json(method))), StackGAN)
+    assert method.text == own and method.words(SPEC) == ()
+    networks = method.build(SPEC).eval()
+    assert isinstance(networks.text_encoder, Letters)
+    prompts = [CaptionPrompt(to_column([text] * 2, 40)) for text in ("zebra", "red hat")]
+    one, other = (method.generate(networks, prompt, Noise.of(1, 2)) for prompt in prompts)
+    assert one.shape == (2, 3, 16, 16) and not torch.equal(one, other)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ from gansmith.methods.latent import LatentMethod, Way
 from gansmith.methods.text import JointEmbedding
 from gansmith.networks.bundle import Networks
 from gansmith.networks.stackgan import StageOneGenerator, StageTwoGenerator, TextDiscriminator, augmented
-from gansmith.networks.text import TextEncoder
 
 Self = TypeVar("Self", bound="TextToImage")
 
@@ -41,7 +40,7 @@ class Stage(Networks):
 
     def __init__(
         self,
-        text_encoder: TextEncoder,
+        text_encoder: nn.Module,
         generator: nn.Module,
         discriminator: TextDiscriminator,
         first: StageOneGenerator | None = None,
@@ -81,11 +80,15 @@ class TextToImage(LatentMethod[Stage, CaptionBatch, CaptionPrompt]):
         at_least(self, 0, "kl")
 
     def words(self, spec: DataSpec) -> tuple[str, ...]:
-        return self.vocabulary or spec.words
+        return self.text.words(self._of_text(spec))
 
-    def encoder(self, spec: DataSpec) -> TextEncoder:
+    def encoder(self, spec: DataSpec) -> nn.Module:
         """The text encoder as its own run has it, not trained yet."""
-        return self.text.encoder(replace(spec, words=self.words(spec)))
+        return self.text.encoder(self._of_text(spec))
+
+    def _of_text(self, spec: DataSpec) -> DataSpec:
+        """What the text encoder was built for."""
+        return replace(spec, words=self.vocabulary or spec.words)
 
     def _with_text(self: Self, lenders: Mapping[str, Lender]) -> Self:
         if "text_encoder" not in lenders:
@@ -95,7 +98,8 @@ class TextToImage(LatentMethod[Stage, CaptionBatch, CaptionPrompt]):
             )
         lender = lenders["text_encoder"]
         if isinstance(lender.method, TextToImage):
-            return replace(self, text=lender.method.text, vocabulary=lender.method.words(lender.spec))
+            theirs = lender.method.vocabulary or lender.spec.words
+            return replace(self, text=lender.method.text, vocabulary=theirs)
         if isinstance(lender.method, JointEmbedding):
             return replace(self, text=lender.method, vocabulary=lender.spec.words)
         raise SettingError(

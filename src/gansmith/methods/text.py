@@ -79,7 +79,7 @@ class JointNetworks(Networks):
     gallery: Tensor
 
     def __init__(
-        self, text_encoder: TextEncoder, image_encoder: nn.Module, gallery: int, spec: DataSpec
+        self, text_encoder: nn.Module, image_encoder: nn.Module, gallery: int, spec: DataSpec
     ) -> None:
         super().__init__()
         self.text_encoder, self.image_encoder, self.scale = text_encoder, image_encoder, Scale()
@@ -118,8 +118,12 @@ class JointEmbedding(Method[JointNetworks, CaptionBatch, CaptionPrompt]):
     def words(self, spec: DataSpec) -> tuple[str, ...]:
         return spec.words
 
-    def encoder(self, spec: DataSpec) -> TextEncoder:
-        """A fresh text encoder, of the words of these data; whoever borrows it builds it so."""
+    def encoder(self, spec: DataSpec) -> nn.Module:
+        """A fresh text encoder, captions -> unit vectors of ``size``; whoever borrows it builds it so.
+
+        One of your own is a subclass with another encoder, in a file for ``--recipe`` and ``--code``; if it
+        needs no vocabulary, its ``words`` are none.
+        """
         return TextEncoder(spec.words, self.word, self.size)
 
     def build(self, spec: DataSpec) -> JointNetworks:
