@@ -229,6 +229,15 @@ def test_a_player_changes_alone() -> None:
     assert changed.optimizers["discriminator"] == named("dcgan28").optimizers["discriminator"]
 
 
+def test_several_networks_are_borrowed() -> None:
+    changed = override(
+        named("stackgan-two64"), "borrow.first=runs/one:generator", "borrow.text_encoder=runs/one"
+    )
+    assert changed.borrow == {"first": "runs/one:generator", "text_encoder": "runs/one"}
+    with pytest.raises(SettingError, match=r"no setting 'optimizers\.criticc'"):
+        override(named("stackgan-two64"), "optimizers.criticc=Adam()")
+
+
 @pytest.mark.parametrize(
     ("assignment", "nearest"),
     [

@@ -107,7 +107,10 @@ def _field(value: Any, kind: Any, assignments: Sequence[_Assignment]) -> Any:
 
 def _replace_in_mapping(value: Mapping[str, Any], assignment: _Assignment) -> Mapping[str, Any]:
     name, inside = assignment.names[0], assignment.inside()
-    if name not in value and (value or inside.names):
+    names = not all(
+        isinstance(each, str) for each in value.values()
+    )  # Of players; runs to borrow from are free.
+    if name not in value and (names or inside.names):
         raise SettingError(f"There is no setting '{assignment.path}'.{_suggest(assignment, value)}")
     if inside.names:
         return {**value, name: _replace(value[name], [inside])}
