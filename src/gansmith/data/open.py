@@ -6,6 +6,7 @@ from statistics import median_low
 
 import torch
 
+from gansmith.data.attribute_views import with_attributes
 from gansmith.data.builtin.names import is_builtin
 from gansmith.data.builtin.sets import builtin_facts, open_builtin
 from gansmith.data.config import DataConfig
@@ -61,6 +62,13 @@ def open_data(
         DataError: there is nothing of that name, or no image in it.
         MissingPackageError: the built-in set needs an optional package.
     """
+    opened = _with_pairs(data, config, fields, progress)
+    return with_attributes(opened, config.attributes, "attributes" in fields)
+
+
+def _with_pairs(
+    data: str, config: DataConfig, fields: Sequence[str], progress: ReportProgress | None
+) -> DataSet:
     check_unused(config, fields)
     if config.pairs in MADE:
         alone = replace(config, pairs=None, swap=False, source_channels=None)
