@@ -35,7 +35,12 @@ _ERRORS = (
 
 
 class MarkError(ValueError):
-    """There is a packet, and it is not read; says why."""
+    """There is a packet, and it is not read; says why.
+
+    Example:
+        >>> with open("my_photos/0.png", "rb") as file, suppress(MarkError):
+        ...     found = find(file)
+    """
 
 
 @dataclass(frozen=True)
