@@ -35,7 +35,11 @@ _ERRORS = (
 
 
 class MarkError(ValueError):
-    """There is a packet, and it is not read; says why."""
+    """There is a packet, and it is not read; says why.
+
+    Example:
+        >>> raise MarkError("it is compressed and damaged")
+    """
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ class Generator:
         images_seen: how long it was trained; None where that is not known.
         table: prompts of some training rows by column, for a conditional method.
         device: where the networks are.
+        doubts: sentences about what was guessed of it; a model made here has none.
 
     Example:
         >>> generator = open_generator("runs/digits")
@@ -60,6 +61,7 @@ class Generator:
     images_seen: int | None = None
     table: Mapping[str, Tensor] = field(default_factory=dict)
     device: torch.device = torch.device("cpu")
+    doubts: tuple[str, ...] = ()
 
     def provenance(self, seed: int | None = None, note: str | None = None) -> Provenance:
         """What an image of this generator is marked with; no seed for an image of several."""

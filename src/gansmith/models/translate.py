@@ -166,7 +166,7 @@ def _check_scale(generator: Generator, scale: float | None) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class _Picture:
     """An image to be translated, and what is known of it."""
 
     to: str
@@ -198,23 +198,23 @@ class _Maker:
         mark = self.generator.provenance(asked.seed, ", ".join(filter(None, parts)))
         return replace(mark, composite=asked.compare)
 
-    def read(self, raw: bytes, to: str, mark: Provenance) -> Picture:
+    def read(self, raw: bytes, to: str, mark: Provenance) -> _Picture:
         """The image of a file as the model takes it. Raises DataError where there is none."""
         if self.asked.fit is not None:
             form = Form(size=Size(self.wide, self.high), channels=self.channels, fit=self.asked.fit)
-            return Picture(to, mark, fit_photo(read(raw, form), form).pixels, None)
+            return _Picture(to, mark, fit_photo(read(raw, form), form).pixels, None)
         photo = read(raw)
         image = in_mode(photo.in_srgb(photo.image), "L" if self.channels == 1 else "RGB")
         pixels = np.asarray(image)
         pixels = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-        return Picture(to, mark, pixels, _alpha(raw))
+        return _Picture(to, mark, pixels, _alpha(raw))
 
-    def alone(self, picture: Picture) -> bool:
+    def alone(self, picture: _Picture) -> bool:
         """Whether an image takes several tiles, and is not made together with others."""
         height, width = picture.pixels.shape[1:]
         return bool(height > self.high or width > self.wide)
 
-    def images(self, pictures: Sequence[Picture]) -> Iterator[Image.Image]:
+    def images(self, pictures: Sequence[_Picture]) -> Iterator[Image.Image]:
         """The finished images, in order; those of one tile in one run of the networks."""
         small = [picture for picture in pictures if not self.alone(picture)]
         tiles = [_continued(picture.pixels, self.high, self.wide) for picture in small]
@@ -257,13 +257,13 @@ class _Maker:
             made += list(((images.float().cpu() + 1.0) * 127.5).numpy())
         return made
 
-    def _finished(self, picture: Picture, result: Pixels) -> Image.Image:
+    def _finished(self, picture: _Picture, result: Pixels) -> Image.Image:
         image = self._scaled(picture, result)
         if picture.alpha is not None:
             image.putalpha(Image.fromarray(picture.alpha).resize(image.size, Image.Resampling.BICUBIC))
         return _strip(_image(picture.pixels), image) if self.asked.compare else image
 
-    def _scaled(self, picture: Picture, result: Pixels) -> Image.Image:
+    def _scaled(self, picture: _Picture, result: Pixels) -> Image.Image:
         """As many times larger as was asked for: enlarged again while it is smaller, and reduced to that."""
         scale = self.asked.scale
         if scale is None:
@@ -294,7 +294,7 @@ class _Job:
     refused: list[tuple[int, str]] = field(default_factory=list)  # Place in the source, and why.
 
     def run(self) -> Translated:
-        waiting: list[Picture] = []  # Of one tile each: they share a run of the networks.
+        waiting: list[_Picture] = []  # Of one tile each: they share a run of the networks.
         for picture in self._pictures():
             if self.maker.alone(picture):
                 self._write([picture])
@@ -327,7 +327,7 @@ class _Job:
         done, total = self.made + self.kept + len(self.refused), len(self.source.names)
         self.progress(min(self.world.size * done, total), total)
 
-    def _pictures(self) -> Iterator[Picture]:
+    def _pictures(self) -> Iterator[_Picture]:
         """Those of this process that are not there yet."""
         for index, to in enumerate(result_names(self.out, self.source.names)):
             if index % self.world.size != self.world.rank:
@@ -345,7 +345,7 @@ class _Job:
                 self.refused.append((index, reason))
                 self._tell()
 
-    def _write(self, pictures: Sequence[Picture]) -> None:
+    def _write(self, pictures: Sequence[_Picture]) -> None:
         for picture, image in zip(pictures, self.maker.images(pictures), strict=True):
             self.place.put(picture.to, marked(image, picture.mark, PurePosixPath(picture.to).suffix))
             self.made += 1

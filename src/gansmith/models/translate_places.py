@@ -25,7 +25,12 @@ Asked = Path | str | Sequence[Path | str]
 
 @runtime_checkable
 class Pictures(Protocol):
-    """Image files with names, as sources have them."""
+    """Image files with names, as sources have them.
+
+    Example:
+        >>> source: Pictures = source_of("drawings.zip")
+        >>> source.read(0)[:4]
+    """
 
     @property
     def name(self) -> str:
@@ -44,7 +49,12 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class Listed:
-    """Single image files; their names are relative to the folder that holds them all."""
+    """Single image files; their names are relative to the folder that holds them all.
+
+    Example:
+        >>> Listed((Path("x/a.png"), Path("y/a.png")), "the list").names
+        ('x/a.png', 'y/a.png')
+    """
 
     paths: tuple[Path, ...]
     name: str
@@ -91,7 +101,12 @@ def source_of(src: Asked) -> Pictures:
 
 @runtime_checkable
 class Place(Protocol):
-    """Where results go, by name."""
+    """Where results go, by name.
+
+    Example:
+        >>> place: Place = place_of(Path("faces.zip"), "drawings", source_of("drawings"))
+        >>> place.there("a.png") is None
+    """
 
     def there(self, name: str) -> Provenance | None:
         """The mark of the result of that name; None where there is none.

@@ -55,8 +55,10 @@ class Samples:
         return grid.with_caption(grid.grid(self.fake), self.note)
 
 
-def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = GRID) -> Samples:
-    """Samples by the networks as they stand, averaged where they are averaged."""
+def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = GRID) -> Samples | None:
+    """Samples by the networks as they stand, averaged where they are; None of what makes no images."""
+    if not trainer.method.makes_images:
+        return None
     method, networks = trainer.method, trainer.networks_for_pictures()
     batch, note = _arranged(trainer, loader.sample(count))
     prompt = method.prompt(batch)
@@ -90,6 +92,7 @@ def finish(
 
     def sheet(path: Path) -> None:
         made = samples(trainer, loader, SHEET)
+        assert made is not None
         page = grid.sheet(made.real, made.fake, _headings(made))
         content = marked(page, replace(mark, composite=True))
         with whole_file(path) as part:
@@ -106,6 +109,8 @@ def finish(
         "real and generated": ("real_vs_generated.png", sheet),
     }
     shown = {"samples": run.picture(trainer.images)}
+    if not trainer.method.makes_images:
+        work = {"curves": work["curves"]}
     for name, (file, draw) in work.items():
         shown[name] = run.path / file
         try:

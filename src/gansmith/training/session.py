@@ -239,7 +239,7 @@ class _Session:
         pictured = self._passed(before, config.picture_every) or self.trainer.images >= config.images
         if pictured or self._passed(before, config.log_every):
             self._log(measured=pictured)
-        if pictured and self.made is not None:
+        if pictured:
             self._picture(self.made)
         if self._passed(before, config.checkpoint_every):
             self._checkpoint()
@@ -359,6 +359,7 @@ class _Session:
         self._recover()
         if measured:
             self.made = samples(self.trainer, self.loader)
+        if self.made is not None:
             row |= vital_signs(self.trainer, self.loader, self.made)
         self.logbook.write(row)
         for alarm in self.health.look(row):
@@ -402,7 +403,9 @@ class _Session:
             self.refused = len(self.data.refused)
             self.run.note_data(facts_of(self.data))
 
-    def _picture(self, made: Samples) -> None:
+    def _picture(self, made: Samples | None) -> None:
+        if made is None:
+            return
         file = self.run.picture(self.trainer.images)
         mark = mark_of(self.run, self.trainer)
         self.background.do(lambda: provenance.write_png(made.grid, file, mark))
