@@ -8,6 +8,7 @@ from helpers import CPU, small
 from toys import TOYS
 
 from gansmith.config.recipe import Recipe
+from gansmith.config.training import Average, TrainConfig
 from gansmith.core.image_size import Size
 from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.data.loading.loader import Loader
@@ -29,12 +30,16 @@ def _different() -> dict[str, Recipe]:
     for name in CATALOGUE:
         recipe = _small(name)
         bare = [replace(each, name="", about="") for each in (recipe, *found.values())]
-        same = [
-            replace(each, train=replace(each.train, picture_every=1, checkpoint_every=1)) for each in bare
-        ]
+        same = [replace(each, train=_plain(each.train)) for each in bare]
         if same[0] not in same[1:]:
             found[name] = recipe
     return found
+
+
+def _plain(train: TrainConfig) -> TrainConfig:
+    """Without how often files are written, and how long the average is."""
+    average = None if train.average is None else Average()
+    return replace(train, picture_every=1, checkpoint_every=1, average=average)
 
 
 RECIPES = {**_different(), **TOYS}
