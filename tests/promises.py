@@ -8,7 +8,7 @@ from helpers import CPU, small
 from toys import TOYS
 
 from gansmith.config.recipe import Recipe
-from gansmith.config.training import Average, TrainConfig
+from gansmith.config.training import Average
 from gansmith.core.image_size import Size
 from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.data.loading.loader import Loader
@@ -29,17 +29,22 @@ def _different() -> dict[str, Recipe]:
     found: dict[str, Recipe] = {}
     for name in CATALOGUE:
         recipe = _small(name)
-        bare = [replace(each, name="", about="") for each in (recipe, *found.values())]
-        same = [replace(each, train=_plain(each.train)) for each in bare]
+        same = [_plain(each) for each in (recipe, *found.values())]
         if same[0] not in same[1:]:
             found[name] = recipe
     return found
 
 
-def _plain(train: TrainConfig) -> TrainConfig:
-    """Without how often files are written, and how long the average is."""
-    average = None if train.average is None else Average()
-    return replace(train, picture_every=1, checkpoint_every=1, average=average)
+def _plain(recipe: Recipe) -> Recipe:
+    """Without what no promise depends on: names, rates, how often files are written, how long averages are."""
+    average = None if recipe.train.average is None else Average()
+    return replace(
+        recipe,
+        name="",
+        about="",
+        optimizers={player: replace(each, lr=1e-4) for player, each in recipe.optimizers.items()},
+        train=replace(recipe.train, picture_every=1, checkpoint_every=1, average=average),
+    )
 
 
 RECIPES = {**_different(), **TOYS}
