@@ -36,7 +36,7 @@ def _different() -> dict[str, Recipe]:
 
 
 def _plain(recipe: Recipe) -> Recipe:
-    """Without what no promise depends on: names, rates, how often files are written, how long averages are."""
+    """Without what no promise depends on: names, rates, the pace of files and of the average."""
     average = None if recipe.train.average is None else Average()
     return replace(
         recipe,
