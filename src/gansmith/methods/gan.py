@@ -98,7 +98,11 @@ class Game(PairMethod[Any, Any]):
     def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss."""
         critic = self._augmented(networks, batch, noise, progress)
-        fake = critic(self._fakes(networks, batch, noise, progress))
+        return self._against(critic, batch, self._fakes(networks, batch, noise, progress))
+
+    def _against(self, critic: Critic, batch: Any, fakes: Images) -> Loss:
+        """What the generator pays for these images."""
+        fake = critic(fakes)
         if not isinstance(self.adversarial, PairedLoss):
             return Loss(self.adversarial.generator(fake))
         with torch.no_grad():
