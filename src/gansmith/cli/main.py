@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from gansmith import __version__
+from gansmith.cli.classify import classify
 from gansmith.cli.evaluate import evaluate
 from gansmith.cli.generate import generate
 from gansmith.cli.inspect import inspect_
@@ -72,6 +73,7 @@ def cli() -> None:
     gansmith walk runs/one -o walk.gif                a walk from picture to picture
     gansmith translate runs/edges drawings -o faces   pictures out of pictures
     gansmith evaluate runs/one my_pictures            numbers, with intervals
+    gansmith classify my_pictures --run runs/judge    what an image shows, or whether it is real
     gansmith report runs/one                          a page to look at
     gansmith new method my_gan                        a method of your own
     """
@@ -165,5 +167,5 @@ def _say(message: str) -> None:
 
 
 _WORK = (demo, recipes, prepare, inspect_, train, plan, generate, walk_, translate_)
-for _verb in (*_WORK, evaluate, report, compare, new):
+for _verb in (*_WORK, evaluate, classify, report, compare, new):
     cli.add_command(_verb)
