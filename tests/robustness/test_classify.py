@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -32,25 +31,17 @@ def test_accuracy_is_a_share_of_each_class_and_of_all() -> None:
         accuracy(logits[:0], torch.zeros(0, dtype=torch.int64), ("cat", "dog"))
 
 
-@pytest.fixture(scope="module")
-def trained(pictures: Path, tmp_path_factory: pytest.TempPathFactory, catalogue: Any) -> Path:
-    place = tmp_path_factory.mktemp("runs") / "judge"
-    said = run("classify", pictures, "--run", place, "--size", "16", "--device", "cpu").output
-    assert "accuracy dark" in said and "held-out pictures" in said
-    return place
-
-
-def test_it_learns_resumes_and_tells_the_same(trained: Path, pictures: Path) -> None:
-    kept = json.loads((trained / "accuracy.json").read_text())
+def test_it_learns_resumes_and_tells_the_same(judge: Path, pictures: Path) -> None:
+    kept = json.loads((judge / "accuracy.json").read_text())
     assert kept["accuracy"]["value"] > 0.9 and kept["accuracy"]["low"] < kept["accuracy"]["value"]
-    again = run("classify", pictures, "--run", trained, "--size", "16", "--device", "cpu", "--json").stdout
+    again = run("classify", pictures, "--run", judge, "--size", "16", "--device", "cpu", "--json").stdout
     assert json.loads(again) == kept
-    classifier = open_classifier(str(trained), "cpu")
+    classifier = open_classifier(str(judge), "cpu")
     assert classifier.names == ("dark", "light") and classifier.column == "labels"
     shares = classifier.probabilities(classifier.logits_of(torch.zeros(300, 3, 16, 16, dtype=torch.uint8)))
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(300))
     data = open_data(str(pictures), classifier.recipe.data, fields=("images", "labels"))
-    mine = Run.open(trained).facts_of_data()["fingerprint"]
+    mine = Run.open(judge).facts_of_data()["fingerprint"]
     assert len(held_out(classifier, data, None, mine).images) == 40, "those it has never seen"
     assert len(held_out(classifier, data, 7, mine).truth) == 7
     assert len(held_out(classifier, data, None, "other").images) == 160, "all of other data are new to it"
@@ -70,29 +61,21 @@ def test_attributes_are_told_where_there_are_no_labels(pictures: Path, tmp_path:
     assert "labels" in wrong and "Traceback" not in wrong
 
 
-def test_a_detector_tells_real_from_generated(pictures: Path, tmp_path: Path) -> None:
-    run("train", pictures, "--recipe", "dcgan28", "--run", tmp_path / "gan", "--device", "cpu")
-    words = (
-        "classify",
-        pictures,
-        "--against",
-        tmp_path / "gan",
-        "--run",
-        tmp_path / "run",
-        "--device",
-        "cpu",
-    )
-    found = json.loads(run(*words, "--json").stdout)
+def test_a_detector_tells_real_from_generated(
+    detector: Path, gan: Path, pictures: Path, tmp_path: Path
+) -> None:
+    found = json.loads((detector / "accuracy.json").read_text())
     assert set(found) == {"accuracy", "accuracy generated", "accuracy real"}
     assert found["accuracy"]["value"] > 0.9, "an untrained generator is told at once"
+    words = ("classify", pictures, "--against", gan, "--run", tmp_path / "run", "--device", "cpu")
     said = run(*words, "--size", "32", code=2).output
     assert "their own size, 16" in " ".join(said.split())
     assert "--against tells" in run(*words, "--on", "labels", code=2).output
-    wrong = run("classify", pictures, "--against", tmp_path / "run", "--run", tmp_path / "x", code=2).output
+    wrong = run("classify", pictures, "--against", detector, "--run", tmp_path / "x", code=2).output
     assert "makes images" in wrong, "a classifier generates nothing"
 
 
-def test_mistakes_are_one_message(trained: Path, pictures: Path, tmp_path: Path) -> None:
+def test_mistakes_are_one_message(judge: Path, gan: Path, pictures: Path, tmp_path: Path) -> None:
     flat = tmp_path / "flat"
     flat.mkdir()
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(flat / "a.png")
@@ -100,8 +83,7 @@ def test_mistakes_are_one_message(trained: Path, pictures: Path, tmp_path: Path)
     assert "needs labels or attributes" in said and not (tmp_path / "run").exists()
     said = run("classify", pictures, "--recipe", "dcgan28", "--run", tmp_path / "run", code=2).output
     assert "recipe of a classifier" in said
-    said = run("generate", trained, "-o", tmp_path / "out", "--seeds", "0", code=2).output
+    said = run("generate", judge, "-o", tmp_path / "out", "--seeds", "0", code=2).output
     assert "needs a model that makes images" in said
-    run("train", pictures, "--recipe", "dcgan28", "--run", tmp_path / "gan", "--device", "cpu")
     with pytest.raises(Exception, match="needs a classifier"):
-        open_classifier(str(tmp_path / "gan"), "cpu")
+        open_classifier(str(gan), "cpu")
