@@ -1,6 +1,7 @@
 """The verb attack on a classifier, a critic and a detector; the table, its files, and what it warns of."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,17 @@ import pytest
 import torch
 from PIL import Image
 from test_products import run
-from torch import Tensor
+from torch import Tensor, nn
 
 from gansmith.attacks.gradient import FGSM, PGD
+from gansmith.core.noise import Noise
 from gansmith.images.provenance import read_provenance
+from gansmith.methods.classifier import Alone
 from gansmith.metrics.math.intervals import Value
+from gansmith.models.classifier import open_classifier
+from gansmith.models.load import open_generator
 from gansmith.robustness.cells import Cell, shown
+from gansmith.robustness.latent import latent_attack
 from gansmith.robustness.masking import findings
 from gansmith.robustness.table import robustness, usual_attacks
 from gansmith.robustness.targets import Part, Target, best_threshold
@@ -171,3 +177,42 @@ def test_one_picture_of_16_bits_and_pictures_without_labels(judge: Path, gan: Pa
     assert "no labels" in said
     said = run("attack", judge, gan, *words, "-o", tmp_path / "out", code=2).output
     assert "DATA are pictures" in said
+
+
+def test_z_is_moved_as_little_as_turns_the_answer(judge: Path, gan: Path, tmp_path: Path) -> None:
+    words = ("attack", judge, gan, "--method", "latent", "--samples", "18", "--device", "cpu")
+    tree = json.loads(run(*words, "-o", tmp_path / "out", "--json").stdout)
+    assert len(tree["distances"]) == 18 and 0 <= tree["turned"]["value"] <= 1
+    assert all(value is None or value > 0 for value in tree["distances"])
+    assert read_provenance(tmp_path / "out" / "latent.png") is not None
+    said = run(*words, "-o", tmp_path / "out", "--attribute", "hat", code=2).output
+    assert "--attribute is for a classifier of attributes" in said
+    said = run("attack", judge, gan, "--attribute", "hat", *FEW, code=2).output
+    assert "--attribute is for --method latent" in said
+
+
+class Brighter(nn.Module):
+    """Class 1 is what is brighter than a level."""
+
+    def __init__(self, level: float) -> None:
+        super().__init__()
+        self.level = level
+
+    def forward(self, images: Tensor) -> Tensor:
+        far = 100.0 * (images.mean(dim=(1, 2, 3)) - self.level)
+        return torch.stack([-far, far], dim=1)
+
+
+def test_a_small_step_turns_what_a_random_one_does_not(
+    judge: Path, gan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = open_generator(str(gan), "cpu").make(Noise.of(*range(32)))
+    level = float(images.mean(dim=(1, 2, 3)).median())
+    brighter = replace(open_classifier(str(judge), "cpu"), networks=Alone(Brighter(level)))
+    monkeypatch.setattr("gansmith.robustness.latent.open_classifier", lambda *_: brighter)
+    found = latent_attack(str(judge), str(gan), count=20, device="cpu")
+    assert found.turned.value > 0.8 and found.distance is not None
+    assert found.chance.value < 0.5, "no further than needed, and in the right direction"
+    assert all(one.split()[0] != other.split()[0] for one, other in found.said if one != other)
+    again = latent_attack(str(judge), str(gan), count=20, device="cpu")
+    torch.testing.assert_close(again.distances, found.distances, equal_nan=True)
