@@ -13,6 +13,8 @@ from typing import Any
 import click
 
 from gansmith import __version__
+from gansmith.cli.attack import attack
+from gansmith.cli.classify import classify
 from gansmith.cli.evaluate import evaluate
 from gansmith.cli.generate import generate
 from gansmith.cli.inspect import inspect_
@@ -74,6 +76,8 @@ def cli() -> None:
     gansmith translate runs/edges drawings -o faces   pictures out of pictures
     gansmith origin out                               what made these pictures
     gansmith evaluate runs/one my_pictures            numbers, with intervals
+    gansmith classify my_pictures --run runs/judge    what an image shows, or whether it is real
+    gansmith attack runs/judge my_pictures            what it withstands
     gansmith report runs/one                          a page to look at
     gansmith new method my_gan                        a method of your own
     """
@@ -167,5 +171,5 @@ def _say(message: str) -> None:
 
 
 _WORK = (demo, recipes, prepare, inspect_, train, plan, generate, walk_, translate_, origin_)
-for _verb in (*_WORK, evaluate, report, compare, new):
+for _verb in (*_WORK, evaluate, classify, attack, report, compare, new):
     cli.add_command(_verb)
