@@ -11,7 +11,11 @@ from gansmith.errors import SettingError
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """How images are brought into the form the networks train on."""
+    """How images are brought into the form the networks train on.
+
+    Example:
+        >>> DataConfig(size=Size(32, 32), mirror=True, label="age")
+    """
 
     size: Size = Size(64, 64)
     channels: int | None = None  # None: 1 where every image is grey, else 3.

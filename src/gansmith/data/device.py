@@ -18,6 +18,10 @@ class DeviceDataSet(MemoryDataSet):
         data: the set.
         columns: the columns wanted.
         device: where they are held.
+
+    Example:
+        >>> DeviceDataSet(data, ("images",), torch.device("cpu")).fetch(torch.tensor([0]))["images"].device
+        device(type='cpu')
     """
 
     def __init__(self, data: DataSet, columns: Sequence[str], device: torch.device) -> None:

@@ -26,7 +26,12 @@ _WIDE = 1.9  # Images at least so many times as wide as high may be two side by 
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What can be said about images before any is decoded; sizes in pixels."""
+    """What can be said about images before any is decoded; sizes in pixels.
+
+    Example:
+        >>> describe_source("my_photos")
+        SourceFacts(count=12, median_width=32, median_height=32, all_grey=False)
+    """
 
     count: int
     median_width: int

@@ -85,6 +85,8 @@ class Examiner:
 
     def _refusal(self, name: str, method: Method[Any, Any, Any], held_out: int) -> str:
         """Why a metric cannot be measured while this run goes on; empty where it can."""
+        if not method.makes_images:
+            return f"{name} measures generated images, and {self._run.recipe.name} makes none."
         if METRICS[name].while_training:
             return f"{METRICS[name].while_training} {name}."
         columns = set() if method.prompt_type is None else set(method.prompt_type._fields)

@@ -29,6 +29,11 @@ class Stream:
         columns: field of the batch -> column of the data.
         parts: (rows for training, rows held out), int64.
         seed: of the order.
+
+    Example:
+        >>> (stream,) = streams(data, ("images",), DataConfig(), seed=0)
+        >>> stream.fetch(stream.rows(position=0, count=4))["images"].shape
+        torch.Size([4, 3, 32, 32])
     """
 
     def __init__(
