@@ -139,7 +139,7 @@ def lenders(borrow: Mapping[str, str]) -> dict[str, Lender]:
     found = {}
     for name, place in borrow.items():
         model, _ = _network_of(place, name)
-        recipe: Recipe = from_json(_checkpoint(Path(model)).facts["recipe"], Recipe)
+        recipe: Recipe = from_json(checkpoint_of(Path(model)).facts["recipe"], Recipe)
         found[name] = Lender(model, recipe.method, recipe.spec())
     return found
 
