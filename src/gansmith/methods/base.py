@@ -81,6 +81,8 @@ class Method(ABC, Generic[N, B, P]):
         batch_type: the NamedTuple a batch is; its field names are columns of the data (`methods.batches`).
         prompt_type: the NamedTuple a prompt is, with some of the same columns; None where images are made of
             noise alone.
+        makes_images: False for what only tells something of images (`methods.discriminative`): its runs have
+            no grids, and nothing is generated.
 
     Example:
         >>> method: Method = DCGAN(latent=64)
@@ -91,6 +93,7 @@ class Method(ABC, Generic[N, B, P]):
 
     batch_type: ClassVar[type[Any]]
     prompt_type: ClassVar[type[Any] | None] = None
+    makes_images: ClassVar[bool] = True
 
     @abstractmethod
     def build(self, spec: DataSpec) -> N:

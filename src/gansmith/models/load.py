@@ -30,13 +30,19 @@ def open_generator(model: str, device: str = "auto") -> Generator:
     Raises:
         CheckpointError: nothing there, or damaged.
         RunError: a run without a checkpoint yet.
+        SettingError: it makes no images, such as a classifier.
     """
     path = Path(model)
     where = pick_device(device)
     if path.is_file() and not _is_ours(path):
         return foreign_generator(path, where)
-    checkpoint = _checkpoint(path)
+    checkpoint = checkpoint_of(path)
     recipe: Recipe = from_json(checkpoint.facts["recipe"], Recipe)
+    if not recipe.method.makes_images:
+        raise SettingError(
+            f"This needs a model that makes images. Received: {model}, by {recipe.name}, which tells what an "
+            "image shows. Name the run of a generator."
+        )
     networks = build_networks(recipe, checkpoint.tensors)
     generator = from_method(
         recipe.method,
@@ -79,7 +85,7 @@ def open_judge(model: str, device: str = "auto") -> Callable[[BytePictures, Any]
         SettingError: it has no critic.
     """
     path, where = Path(model), pick_device(device)
-    checkpoint = _checkpoint(path)
+    checkpoint = checkpoint_of(path)
     recipe: Recipe = from_json(checkpoint.facts["recipe"], Recipe)
     networks = build_networks(recipe, checkpoint.tensors).to(where).eval()
     spec = recipe.spec()
@@ -108,7 +114,7 @@ def borrowed_weights(borrow: Mapping[str, str]) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for name, place in borrow.items():
         model, theirs = _network_of(place, name)
-        tensors = _checkpoint(Path(model)).tensors
+        tensors = checkpoint_of(Path(model)).tensors
         found: dict[str, Tensor] = {}
         for prefix in (f"average.{theirs}.", f"networks.{theirs}."):
             found = found or {
@@ -139,7 +145,13 @@ def _is_ours(path: Path) -> bool:
         return True  # Damaged: our reader says so best.
 
 
-def _checkpoint(path: Path) -> Checkpoint:
+def checkpoint_of(path: Path) -> Checkpoint:
+    """The newest whole checkpoint of a run, or the file itself.
+
+    Raises:
+        CheckpointError: nothing there, or damaged.
+        RunError: a run without a checkpoint yet.
+    """
     if path.is_dir():
         found = Run.open(path).newest()
         if found is None:

@@ -12,7 +12,7 @@ from gansmith.core.normalization import Scale
 from gansmith.core.text import plural
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
-from gansmith.data.prepare.format import PICTURE_COLUMNS
+from gansmith.data.prepare.schema import PICTURE_COLUMNS
 from gansmith.engine.micro_batch import micro_batch
 from gansmith.engine.sync_batch_norm import has_batch_norm
 from gansmith.engine.trainer import Trainer

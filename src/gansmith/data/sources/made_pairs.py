@@ -35,6 +35,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601.
 _HOLES = 3  # Rectangles of a random hole, at most.
 _SHARE = 0.25  # Of the image that a hole covers, about.
 _CHAIN = (17, 22, 27, 31, 36, 42, 48, 60, 68)  # Where a line of the usual 68 landmarks ends.
+_FAR = 8  # Sides of an image: a landmark that lies further away is unknown.
 _CLOSED = (42, 48, 60, 68)  # The last points of those that are rings: eyes, lips.
 
 
@@ -133,7 +134,8 @@ def sketch(points: NDArray[np.float32], height: int, width: int) -> UInt8[np.nda
 
     canvas = Image.new("L", (width, height), 255)
     pen = ImageDraw.Draw(canvas)
-    radius, known = max(height, width) / 96.0, np.isfinite(points).all(axis=1)
+    # Far outside, Pillow draws for seconds; no face is so large.
+    radius, known = max(height, width) / 96.0, (np.abs(points) <= _FAR * max(height, width)).all(axis=1)
     if len(points) == _CHAIN[-1] and bool(known.all()):
         start = 0
         for end in _CHAIN:
