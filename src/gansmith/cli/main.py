@@ -33,7 +33,7 @@ from gansmith.core.text import clipped
 from gansmith.errors import GansmithError, nearest
 
 _LONGEST = 8000  # Letters of a message.
-_SHARED = ("train", "demo", "generate", "evaluate")  # Verbs that several processes share.
+_SHARED = ("train", "demo", "generate", "translate", "evaluate")  # Verbs that several processes share.
 
 
 class _Verbs(click.Group):
