@@ -58,13 +58,14 @@ def test_the_names_are_those_the_pages_speak_of() -> None:
         "Wasserstein",
     ]
     assert sorted(PENALTIES) == ["DRAGAN", "GradientPenalty", "NoPenalty", "R1", "R1R2", "R2"]
-    assert sorted(NETWORKS) == ["Convolutional", "R3", "ResNet", "SNResNet"]
+    assert sorted(NETWORKS) == ["Convolutional", "Progressive", "R3", "ResNet", "SNResNet"]
 
 
 ARCHITECTURES = [
     *(f"{name}(norm={norm})" for name in ("Convolutional", "ResNet") for norm in NORMS),
     "SNResNet",
     "R3",
+    "Progressive",
 ]
 
 

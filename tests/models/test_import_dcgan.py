@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from gansmith.cli.generate import open_model
 from gansmith.core.noise import Noise
 from gansmith.errors import CheckpointError
 from gansmith.models.import_dcgan import foreign_generator, read_foreign
@@ -279,3 +280,64 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     for name in ("g.pt", "g.safetensors"):
         with pytest.raises(CheckpointError, match="There is no file"):
             read_foreign(tmp_path / name)
+
+
+STEPS = {2: (2, 0, 0), 3: (1, 1, 0), 4: (2, 1, 0), 5: (2, 2, 1)}
+
+
+def trained(
+    kernels: tuple[int, ...], steps: Mapping[int, tuple[int, int, int]], uniform: bool
+) -> nn.Sequential:
+    """A generator whose statistics are those of its own forward passes, as training leaves them."""
+    torch.manual_seed(1)
+    layers: list[nn.Module] = []
+    before, width = LATENT, 16
+    for place, kernel in enumerate(kernels):
+        last = place == len(kernels) - 1
+        layers.append(
+            nn.ConvTranspose2d(before, 3 if last else width, kernel, *(steps[kernel] if place else (1, 0, 0)))
+        )
+        layers += [nn.Tanh()] if last else [nn.BatchNorm2d(width, momentum=None), nn.ReLU()]
+        before = width
+    network = nn.Sequential(*layers).train()
+    with torch.no_grad():
+        for _ in range(20):
+            network(torch.rand(32, LATENT, 1, 1) * 2 - 1 if uniform else torch.randn(32, LATENT, 1, 1))
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.num_batches_tracked.fill_(1000)
+    return network.eval()
+
+
+@pytest.mark.parametrize(
+    ("kernels", "other", "uniform"),
+    [
+        *((kernels, {}, False) for kernels in ((4, 4, 4, 4), (7, 4, 4), (4, 5, 5), (4, 2, 4), (4, 3, 4))),
+        ((4, 3, 4), {3: (2, 1, 1)}, False),
+        ((3, 4, 3, 4), {4: (1, 0, 0), 3: (2, 0, 0)}, False),  # A generator of a course, 28 pixels a side.
+        ((4, 5, 4), {5: (1, 2, 0)}, False),
+        ((4, 4, 4), {}, True),
+    ],
+)
+def test_a_network_that_was_built_otherwise_gives_itself_away(
+    tmp_path: Path, kernels: tuple[int, ...], other: dict[int, tuple[int, int, int]], uniform: bool
+) -> None:
+    network = trained(kernels, STEPS | other, uniform)
+    torch.save(network.state_dict(), tmp_path / "g.pt")
+    if other or uniform:
+        with pytest.raises(CheckpointError, match="times the variance"):
+            read_foreign(tmp_path / "g.pt")
+    else:
+        found = read_foreign(tmp_path / "g.pt")
+        assert found.doubts == (() if kernels[-1] == 4 else found.doubts[:1])
+        assert len(found.doubts) == (kernels[-1] == 5)
+        assert same_pixels(tmp_path / "g.pt", network)
+
+
+def test_strides_that_cannot_be_checked_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(dcgan((4, 3, 4)).state_dict(), tmp_path / "g.pt")  # It counted no batches.
+    said = read_foreign(tmp_path / "g.pt").doubts
+    assert len(said) == 1
+    assert "stride of layer 2, of kernel 3" in said[0]
+    open_model(str(tmp_path / "g.pt"), None, "cpu")
+    assert "stride of layer 2" in capsys.readouterr().err

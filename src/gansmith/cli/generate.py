@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     required=True,
     callback=given,
     metavar="OUT",
-    help="A folder, a .zip, or one .png for a grid.",
+    help="A folder, a .zip, or one .png, .jpg or .webp for a grid.",
 )
 @click.option("--seeds", default="0-63", show_default=True, help="Seeds and ranges: 0-63,100,200-299.")
 @click.option(
@@ -54,7 +54,11 @@ def generate(model: str, out: str, seeds: str, batch: int, **asked: Any) -> None
 
 def open_model(model: str, code: str | None, device: str) -> "Generator":
     """The generator of a MODEL, whose own code is imported first."""
+    from gansmith.core.launch import speaks
     from gansmith.models.load import open_generator
 
     import_code(code)
-    return open_generator(model, device)
+    generator = open_generator(model, device)
+    for doubt in generator.doubts if speaks() else ():
+        click.echo(f"gansmith: {doubt}", err=True)
+    return generator

@@ -20,6 +20,7 @@ from gansmith.cli.generate import generate
 from gansmith.cli.inspect import inspect_
 from gansmith.cli.new import new
 from gansmith.cli.options import Verb, with_lines
+from gansmith.cli.origin import origin_
 from gansmith.cli.plan import plan
 from gansmith.cli.prepare import prepare
 from gansmith.cli.recipes import recipes
@@ -73,6 +74,7 @@ def cli() -> None:
     gansmith generate runs/one -o out --seeds 0-63    new pictures
     gansmith walk runs/one -o walk.gif                a walk from picture to picture
     gansmith translate runs/edges drawings -o faces   pictures out of pictures
+    gansmith origin out                               what made these pictures
     gansmith evaluate runs/one my_pictures            numbers, with intervals
     gansmith classify my_pictures --run runs/judge    what an image shows, or whether it is real
     gansmith attack runs/judge my_pictures            what it withstands
@@ -168,6 +170,6 @@ def _say(message: str) -> None:
         click.echo(f"gansmith: {clipped(message, _LONGEST)}", err=True)
 
 
-_WORK = (demo, recipes, prepare, inspect_, train, plan, generate, walk_, translate_)
+_WORK = (demo, recipes, prepare, inspect_, train, plan, generate, walk_, translate_, origin_)
 for _verb in (*_WORK, evaluate, classify, attack, report, compare, new):
     cli.add_command(_verb)

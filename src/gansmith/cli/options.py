@@ -20,7 +20,15 @@ def with_lines(text: str | None) -> str:
 
 
 class Verb(click.Command):
-    """A verb; in its help a paragraph that begins with backslash b keeps its lines."""
+    """A verb; in its help a paragraph that begins with backslash b keeps its lines.
+
+    Example:
+        >>> @click.command(cls=Verb)
+        ... def greet() -> None:
+        ...     click.echo("hello")
+        >>> greet.main([], standalone_mode=False)
+        hello
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -26,6 +26,11 @@ class MappedDataSet:
     Args:
         folder: the set.
         config: size, channels (None: the set's own) and fit.
+
+    Example:
+        >>> data = MappedDataSet(PreparedFolder("faces64"), DataConfig(size=Size(32, 32)))
+        >>> data.fetch(torch.tensor([0]), ("images",))["images"].shape
+        torch.Size([1, 3, 32, 32])
     """
 
     def __init__(self, folder: PreparedFolder, config: DataConfig) -> None:

@@ -6,6 +6,7 @@ from statistics import median_low
 
 import torch
 
+from gansmith.data.attribute_views import with_attributes
 from gansmith.data.builtin.names import is_builtin
 from gansmith.data.builtin.sets import builtin_facts, open_builtin
 from gansmith.data.config import DataConfig
@@ -25,7 +26,12 @@ _WIDE = 1.9  # Images at least so many times as wide as high may be two side by 
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What can be said about images before any is decoded; sizes in pixels."""
+    """What can be said about images before any is decoded; sizes in pixels.
+
+    Example:
+        >>> describe_source("my_photos")
+        SourceFacts(count=12, median_width=32, median_height=32, all_grey=False)
+    """
 
     count: int
     median_width: int
@@ -56,6 +62,13 @@ def open_data(
         DataError: there is nothing of that name, or no image in it.
         MissingPackageError: the built-in set needs an optional package.
     """
+    opened = _with_pairs(data, config, fields, progress)
+    return with_attributes(opened, config.attributes, "attributes" in fields)
+
+
+def _with_pairs(
+    data: str, config: DataConfig, fields: Sequence[str], progress: ReportProgress | None
+) -> DataSet:
     check_unused(config, fields)
     if config.pairs in MADE:
         alone = replace(config, pairs=None, swap=False, source_channels=None)

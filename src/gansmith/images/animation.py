@@ -10,6 +10,7 @@ from PIL import Image
 
 from gansmith.core.files import whole_file
 from gansmith.errors import MissingPackageError, SettingError
+from gansmith.images.marks import append_to_gif, append_to_mp4
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def animate(
     others until the file ends, and joins equal neighbours in a gif or webp into one longer frame.
 
     Frames are Pillow images of one size, shown ``fps`` a second; the last stays ``last_hold_s`` seconds
-    longer. A gif or mp4 keeps the words of ``comment`` in the file, a webp the XMP packet ``xmp``.
+    longer. The file keeps the XMP packet ``xmp``, a gif or mp4 the words of ``comment``, too.
 
     Raises:
         SettingError: another suffix, a number out of range, or no frames.
@@ -72,6 +73,8 @@ def _write_gif(frames: Iterable[Image.Image], file: Path, film: _Film) -> None:
     timed = _timed(frames, film)
     options: dict[str, Any] = {"save_all": True, "append_images": timed, "loop": 0}
     next(timed).save(file, format="GIF", comment=film.comment.encode(), **options)
+    if film.xmp:
+        append_to_gif(file, film.xmp)
 
 
 def _write_webp(frames: Iterable[Image.Image], file: Path, film: _Film) -> None:
@@ -102,6 +105,8 @@ def _write_mp4(frames: Iterable[Image.Image], file: Path, film: _Film) -> None:
             even.paste(frame)
             container.mux(stream.encode(from_image(even)))
         container.mux(stream.encode())
+    if film.xmp:
+        append_to_mp4(file, film.xmp)
 
 
 def _held(frames: Iterable[Image.Image], repeats: int) -> Iterator[Image.Image]:

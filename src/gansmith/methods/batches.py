@@ -41,6 +41,19 @@ class AttributeBatch(NamedTuple):
     attributes: Attributes
 
 
+class EditBatch(NamedTuple):
+    """Images with their attributes, each 0 or 1, and those of other images, which are asked for.
+
+    Example:
+        >>> smiling = torch.tensor([[1], [0]])
+        >>> EditBatch(torch.zeros(2, 3, 64, 64), attributes=smiling, other_attributes=1 - smiling)
+    """
+
+    images: Images
+    attributes: Attributes
+    other_attributes: Attributes
+
+
 class CaptionBatch(NamedTuple):
     """Images, each with a caption as bytes, which `gansmith.data.metadata.captions.to_texts` decodes.
 
@@ -72,6 +85,30 @@ class PairBatch(NamedTuple):
 
     source: Images
     target: Images
+
+
+class AssociationBatch(NamedTuple):
+    """Pairs of images, and for each a target that belongs to another source.
+
+    Example:
+        >>> AssociationBatch(*(torch.zeros(4, 3, 64, 64) for _ in range(3)))
+    """
+
+    source: Images
+    target: Images
+    other_target: Images
+
+
+class PoseBatch(NamedTuple):
+    """Pairs of images of one person, and the key points of the target, x and y in pixels.
+
+    Example:
+        >>> PoseBatch(torch.zeros(4, 3, 64, 64), torch.zeros(4, 3, 64, 64), torch.full((4, 5, 2), 32.0))
+    """
+
+    source: Images
+    target: Images
+    landmarks: Landmarks
 
 
 class DomainBatch(NamedTuple):
@@ -135,7 +172,29 @@ class DomainPrompt(NamedTuple):
     a: Images
 
 
-IMAGE_COLUMNS = frozenset(("images", "source", "target", "a", "b", "mask"))
+class EditPrompt(NamedTuple):
+    """Images to be changed, and the attributes each is to have, 0 or 1.
+
+    Example:
+        >>> EditPrompt(images=torch.zeros(4, 3, 64, 64), attributes=torch.ones(4, 2))
+    """
+
+    images: Images
+    attributes: Attributes
+
+
+class PosePrompt(NamedTuple):
+    """Source images, and the key points each is to have in the result, x and y in pixels.
+
+    Example:
+        >>> PosePrompt(source=torch.zeros(4, 3, 64, 64), landmarks=torch.full((4, 5, 2), 32.0))
+    """
+
+    source: Images
+    landmarks: Landmarks
+
+
+IMAGE_COLUMNS = frozenset(("images", "source", "target", "other_target", "a", "b", "mask"))
 """Columns that hold images."""
 
 
@@ -158,7 +217,7 @@ def example_batch(kind: type[Any], spec: DataSpec, count: int) -> Any:
 def _example(name: str, spec: DataSpec, count: int) -> Tensor:
     if name == "labels":
         return torch.arange(count) % max(spec.classes, 1)
-    if name == "attributes":
+    if name in ("attributes", "other_attributes"):
         return torch.zeros(count, max(spec.attributes, 1), dtype=torch.uint8)
     if name == "captions":
         return torch.zeros(count, max(spec.caption_length, 1), dtype=torch.uint8)

@@ -7,9 +7,10 @@ run on exactly ``RUN`` images: a shorter rest is filled up and the surplus throw
 and device a seed then has one image, bit for bit. Another machine may differ in the last bits.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -45,6 +46,7 @@ class Generator:
         images_seen: how long it was trained; None where that is not known.
         table: prompts of some training rows by column, for a conditional method.
         device: where the networks are.
+        doubts: sentences about what was guessed of it; a model made here has none.
 
     Example:
         >>> generator = open_generator("runs/digits")
@@ -59,10 +61,23 @@ class Generator:
     images_seen: int | None = None
     table: Mapping[str, Tensor] = field(default_factory=dict)
     device: torch.device = torch.device("cpu")
+    doubts: tuple[str, ...] = ()
 
     def provenance(self, seed: int | None = None, note: str | None = None) -> Provenance:
         """What an image of this generator is marked with; no seed for an image of several."""
-        return Provenance(self.name, self.recipe_name, seed, self.images_seen, software_version(), note)
+        return Provenance(
+            self.name, self.recipe_name, seed, self.images_seen, software_version(), note, self.fingerprint
+        )
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """Twelve letters that stand for the weights, equal where these are; None where there are none."""
+        digest, state = hashlib.sha256(), self.networks.state_dict()
+        for name in sorted(state):
+            value = state[name].detach().cpu().contiguous()
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+            digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:12] if state else None
 
     @property
     def spaces(self) -> tuple[str, ...]:

@@ -2,8 +2,10 @@
 
 A file of weights says nothing of what lies between the layers. What is assumed is DCGAN (Radford 2015,
 section 3): a ReLU after every layer, after its batch normalization where it has one, tanh after the
-last, and latents from N(0, 1). A network that was trained with something else, such as a leaky ReLU,
-loads without complaint and makes wrong images: look at them.
+last, and latents from N(0, 1). Batch normalization remembers what it saw in training, so that strides and
+latents can be checked (`gansmith.models.dcgan_evidence`): what contradicts them is refused, and what cannot
+be checked and is often otherwise is said. A leaky ReLU or another last layer cannot be seen: look at the
+images.
 """
 
 import errno
@@ -28,6 +30,7 @@ from gansmith.errors import CheckpointError, SettingError, StorageError
 from gansmith.methods.base import Turn
 from gansmith.methods.batches import ImageBatch
 from gansmith.methods.latent import NoiseToImage
+from gansmith.models.dcgan_evidence import check_evidence
 from gansmith.models.generator import Generator
 from gansmith.models.weight_files import check_weights
 from gansmith.networks.bundle import Networks
@@ -60,6 +63,7 @@ class ForeignDCGAN:
     spec: DataSpec
     found_under: str
     path: Path
+    doubts: tuple[str, ...] = ()  # What of it is taken for granted and could be otherwise; sentences.
 
 
 def read_foreign(path: Path) -> ForeignDCGAN:
@@ -70,7 +74,8 @@ def read_foreign(path: Path) -> ForeignDCGAN:
     k x k pixels of one, and then kernels of 4, 5 and 2 double the image and kernels of 3 keep its size.
 
     Raises:
-        CheckpointError: damaged, unsafe to read, or no DCGAN generator; it says what was found.
+        CheckpointError: damaged, unsafe to read, or no DCGAN generator; it says what was found. Or its own
+            statistics say that it was built otherwise.
         StorageError: the file cannot be read.
     """
     stored = _read(path)
@@ -145,6 +150,7 @@ def foreign_generator(path: Path, device: torch.device | str = "cpu") -> Generat
         method=ImportedDCGAN(latent=found.latent),
         networks=_Imported(found.network.to(where)).eval().requires_grad_(False),
         device=where,
+        doubts=found.doubts,
     )
 
 
@@ -360,4 +366,5 @@ def _described(network: nn.Sequential, name: str, path: Path) -> ForeignDCGAN:
             f"{path} makes pictures of {side} pixels a side; {_LARGEST} are possible at most."
         )
     spec = DataSpec(height=side, width=side, channels=convolutions[-1].out_channels)
-    return ForeignDCGAN(network, convolutions[0].in_channels, spec, name, path)
+    doubts = check_evidence(network, str(path))
+    return ForeignDCGAN(network, convolutions[0].in_channels, spec, name, path, doubts)

@@ -24,7 +24,7 @@ from gansmith.data.metadata.facts import Refused
 from gansmith.data.sources.base import none_usable, nothing_found
 from gansmith.data.sources.open import open_source
 from gansmith.errors import DataError, SettingError, nearest
-from gansmith.images.provenance import Provenance, png_info, read_provenance
+from gansmith.images.provenance import Provenance, marked, read_provenance
 from gansmith.methods.batches import IMAGE_COLUMNS
 from gansmith.models.generator import RUN, Generator
 from gansmith.models.load import open_generator
@@ -52,7 +52,12 @@ class Translation:
 
 @dataclass(frozen=True)
 class Translated:
-    """What came of it."""
+    """What came of it.
+
+    Example:
+        >>> done = translate("runs/edges", "drawings", "faces")
+        >>> done.made, done.kept, len(done.refused)
+    """
 
     path: Path
     made: int
@@ -259,7 +264,8 @@ class _Job:
         direction = getattr(self.generator.method, "direction", None)
         parts = (f"translated from {PurePosixPath(name).name} ({digest})", way, direction)
         note = ", ".join(filter(None, (*parts, "beside its source" if self.asked.compare else None)))
-        return self.generator.provenance(self.asked.seed, note)
+        mark = self.generator.provenance(self.asked.seed, note)
+        return replace(mark, composite=self.asked.compare)
 
     def _whole(self, to: Path, mark: Provenance) -> bool:
         """Whether the very result is there.
@@ -336,10 +342,9 @@ class _Job:
             image.putalpha(alpha)
         if self.asked.compare:
             image = _strip(_image(picture.pixels), image)
-        file = io.BytesIO()
-        image.save(file, format="PNG", pnginfo=png_info(picture.mark))
+        content = marked(image, picture.mark, picture.to.suffix)
         with whole_file(picture.to) as part:
-            part.write_bytes(file.getvalue())
+            part.write_bytes(content)
         self.made += 1
         self._tell()
 

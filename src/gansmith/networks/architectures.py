@@ -9,6 +9,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.errors import at_least
 from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gansmith.networks.norm import Norm
+from gansmith.networks.progan import Progressive
 from gansmith.networks.r3gan import R3
 from gansmith.networks.resnet import (
     ResidualCritic,
@@ -25,6 +26,7 @@ __all__ = [
     "Architecture",
     "ConditionalArchitecture",
     "Convolutional",
+    "Progressive",
     "ResNet",
     "SNResNet",
 ]

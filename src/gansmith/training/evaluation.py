@@ -141,7 +141,7 @@ class Examiner:
 
     def _sides(self, generator: Generator, images: int) -> tuple[ModelPictures, PictureSet]:
         kind, count = generator.method.prompt_type, self._config.samples
-        prompts = None if kind is None else HeldOutPrompts(self._loader, kind)
+        prompts = None if kind is None else HeldOutPrompts(self._loader, generator.method)
         if self._of_images:
             count = min(count, len(self._loader.held_out) or len(self._loader.training))
         fake = ModelPictures(generator, self._run.path.name, f"after {images}", count, prompts)

@@ -23,7 +23,6 @@ from gansmith.engine.layout import Idle
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import GansmithError, StorageError, TrainingError
 from gansmith.images import provenance
-from gansmith.images.provenance import Provenance
 from gansmith.models.load import borrowed_weights
 from gansmith.runs.checkpoint import copied
 from gansmith.runs.logs import Alarm, Logbook
@@ -31,7 +30,7 @@ from gansmith.runs.run import Run
 from gansmith.training.background import Background
 from gansmith.training.health.monitor import HealthMonitor
 from gansmith.training.health.statistics import vital_signs
-from gansmith.training.samples import Samples, finish, samples
+from gansmith.training.samples import Samples, finish, mark_of, samples
 from gansmith.training.setup import fit_memory, ready, repeats
 from gansmith.training.signals import Interruption, interruptible
 
@@ -408,9 +407,7 @@ class _Session:
         if made is None:
             return
         file = self.run.picture(self.trainer.images)
-        mark = Provenance(
-            self.run.path.name, self.recipe.name, None, self.trainer.images, provenance.software_version()
-        )
+        mark = mark_of(self.run, self.trainer)
         self.background.do(lambda: provenance.write_png(made.grid, file, mark))
 
 

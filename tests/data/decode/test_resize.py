@@ -146,23 +146,6 @@ def test_other_wide_integers():
     assert decode(encode(long, "TIFF"), EIGHT, 1, "crop").unique().tolist() == [9]
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "wanted"),
-    [
-        (0.0, 1.0, [0, 255]),
-        (10.0, 200.0, [10, 200]),
-        (0.0, 65535.0, [0, 255]),
-        (-5.0, 5.0, [0, 255]),
-        (float("nan"), 1.0, [0, 255]),
-    ],
-)
-def test_float_tiffs_are_scaled_by_their_range(low, high, wanted):
-    values = np.full((8, 8), low, np.float32)
-    values[:, 4:] = high
-    tensor = decode(encode(Image.fromarray(values), "TIFF"), EIGHT, 1, "crop")
-    assert tensor.unique().tolist() == wanted
-
-
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_animations_give_their_first_frame(kind):
     frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]

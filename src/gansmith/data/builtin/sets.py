@@ -50,6 +50,11 @@ class DemoFaces(GrowingDataSet):
         size: they are drawn at this size.
         channels: 3, or 1 for luma.
         seed: another seed, other faces.
+
+    Example:
+        >>> faces = DemoFaces(count=100, size=Size(32, 32))
+        >>> faces.fetch(torch.tensor([0, 1]), ("images",))["images"].shape
+        torch.Size([2, 3, 32, 32])
     """
 
     def __init__(

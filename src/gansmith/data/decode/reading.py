@@ -6,8 +6,9 @@ What is done to every image, in this order:
 * JPEGs are decoded at 1/2, 1/4 or 1/8 where that leaves at least twice the size wanted.
 * EXIF orientation is applied; damaged EXIF is ignored.
 * Transparency (RGBA, LA, palettes, a transparent colour) is laid on white.
-* 16-bit and 32-bit grey in 0..65535 is divided by 257; float is read as 0..1, else 0..255, else
-  0..65535, by its range. Values outside all of these are stretched from least..greatest to 0..255.
+* 16-bit grey is divided by 257. Float is read as 0..1, else 0..255, else 0..65535, and 32-bit grey as
+  0..65535 or its whole range, by its numbers; reports count these apart. Other ranges are refused, as is
+  every form whose meaning is not certain: see `gansmith.data.decode.certain`.
 * CMYK (Adobe's inverted kind too) becomes RGB. A colour profile that is not sRGB is converted to it
   (relative colorimetric), so that images from phones and cameras keep their colours.
 
@@ -25,11 +26,11 @@ from functools import cache, lru_cache
 from math import ceil
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from gansmith.core.image_size import Form
+from gansmith.data.decode.certain import Meaning, check_alpha, eight_bit, in_srgb_tones, meaning
 from gansmith.errors import DataError
 
 SHORTEST_SIDE = 4  # In pixels. Smaller files are tracking pixels and spacers, not training images.
@@ -64,6 +65,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 # What Pillow's format readers have been seen to raise on bad bytes; Warning for runs under -W error.
 PICTURE_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AssertionError,
@@ -74,7 +76,12 @@ PICTURE_ERRORS = (
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its image before it is decoded; width and height as a viewer shows them."""
+    """What a file says of its image before it is decoded; width and height as a viewer shows them.
+
+    Example:
+        >>> probe(Path("my_photos/0.png").read_bytes())
+        Header(width=32, height=32, grey=False)
+    """
 
     width: int
     height: int
@@ -83,7 +90,13 @@ class Header:
 
 @dataclass(frozen=True)
 class Photo:
-    """An image as a viewer shows it; ``image`` is smaller than width x height where it was reduced."""
+    """An image as a viewer shows it; ``image`` is smaller than width x height where it was reduced.
+
+    Example:
+        >>> photo = read(Path("my_photos/0.png").read_bytes())
+        >>> photo.format, photo.width, photo.height
+        ('PNG', 32, 32)
+    """
 
     image: Image.Image  # Mode L, RGB or CMYK (with a profile); opaque.
     width: int  # Of the whole image, upright, in pixels.
@@ -124,12 +137,14 @@ def read(raw: bytes, form: Form | None = None) -> Photo:
 def _read(raw: bytes, form: Form | None) -> Photo:
     picture = _header(raw)
     kind, mode, (width, height) = picture.format or "", picture.mode, picture.size
+    known = meaning(raw, picture)
     _load(raw, picture, form)
     turn = _orientation(picture)
     if turn >= 5:
         width, height = height, width
     profile = picture.info.get("icc_profile") or b""
-    opaque, profile = _flattened(picture, profile if isinstance(profile, bytes) else b"")
+    opaque, profile, mode = _flattened(picture, profile if isinstance(profile, bytes) else b"", known)
+    opaque = in_srgb_tones(opaque, known)
     upright = opaque.transpose(_TURNS[turn]) if turn in _TURNS else opaque
     return Photo(upright, width, height, kind, mode, profile)
 
@@ -236,32 +251,23 @@ def in_mode(picture: Image.Image, mode: str) -> Image.Image:
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _flattened(picture: Image.Image, profile: bytes) -> tuple[Image.Image, bytes]:
-    """The image in mode L, RGB or CMYK, opaque, eight bits; and the profile it is to be read by."""
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        return _eight_bit(picture), b""
+def _flattened(picture: Image.Image, profile: bytes, known: Meaning) -> tuple[Image.Image, bytes, str]:
+    """The image in mode L, RGB or CMYK, opaque, eight bits; the profile it is to be read by; its mode."""
+    mode = picture.mode
+    if mode == "F" or mode.startswith("I"):
+        grey, mode = eight_bit(picture, known)
+        return grey, b"", mode
     if picture.has_transparency_data:
+        if mode in _PREMULTIPLIED:
+            picture = picture.convert(_PREMULTIPLIED[mode])
         picture = picture.convert("RGBA")
+        check_alpha(picture, known)
         white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB"), profile
-    if picture.mode == "CMYK" and profile:
-        return picture, profile
-    kept = profile if picture.mode in ("L", "RGB", "P") else b""
-    return in_mode(picture, "L" if picture.mode in ("1", "L") else "RGB"), kept
-
-
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture).astype(np.float32)
-    values = np.where(np.isfinite(values), values, np.float32(0))
-    low, high = float(values.min()), float(values.max())
-    tops = (1.0, 255.0, 65535.0) if picture.mode == "F" else (65535.0,)
-    top = next((top for top in tops if low >= 0.0 and high <= top), None)
-    if top is None:
-        low, top = low, max(high - low, 1e-12)
-    else:
-        low = 0.0
-    scaled = (values - np.float32(low)) * np.float32(255.0 / top)
-    return Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))
+        return Image.alpha_composite(white, picture).convert("RGB"), profile, mode
+    if mode == "CMYK" and profile:
+        return picture, profile, mode
+    kept = profile if mode in ("L", "RGB", "P") else b""
+    return in_mode(picture, "L" if mode in ("1", "L") else "RGB"), kept, mode
 
 
 def damage(error: BaseException) -> str:

@@ -29,7 +29,12 @@ _POOL = 300  # Images from which on starting worker processes pays.
 
 @dataclass(frozen=True)
 class Inspected:
-    """A report, and some of the images it is about: uint8 [channels, height, width]."""
+    """A report, and some of the images it is about: uint8 [channels, height, width].
+
+    Example:
+        >>> found = inspect("my_photos")
+        >>> write_sheet(found, Path("sheet.png"))
+    """
 
     report: Report
     pictures: tuple[NDArray[np.uint8], ...]
@@ -41,6 +46,10 @@ class SampleSource:
     Args:
         source: all of them.
         rows: which.
+
+    Example:
+        >>> len(SampleSource(open_source("my_photos"), rows=[0, 6]).names)
+        2
     """
 
     def __init__(self, source: Source, rows: Sequence[int]) -> None:

@@ -38,11 +38,12 @@ FORMATS: tuple[str, ...] = (
 
 MODES: tuple[str, ...] = (
     "other", "RGB", "L", "RGBA", "LA", "P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "I;16",
-    "I;16B", "I;16L", "I;16N", "RGBX", "RGBa", "La",
+    "I;16B", "I;16L", "I;16N", "RGBX", "RGBa", "La", "I to 65535", "I to 4294967295", "F to 1", "F to 255",
+    "F to 65535",
 )  # fmt: skip
-"""Index -> Pillow's name of a pixel mode."""
+"""Index -> Pillow's name of a pixel mode, with the number taken for white where a file does not say it."""
 
-GREY_MODES = frozenset(("L", "LA", "La", "1", "F", "I", "I;16", "I;16B", "I;16L", "I;16N"))
+GREY_MODES = frozenset(mode for mode in MODES if mode[0] in "IF") | {"L", "LA", "La", "1"}
 ALPHA_MODES = frozenset(("RGBA", "RGBa", "LA", "La", "PA"))
 
 _FORMAT_NUMBER = {name: number for number, name in enumerate(FORMATS)}

@@ -46,6 +46,12 @@ class Loader(Generic[B]):
 
     Raises:
         DataError: the data lack what the method trains on.
+
+    Example:
+        >>> loader = Loader(data, ImageBatch, DataConfig(size=Size(32, 32)), 0, torch.device("cpu"))
+        >>> loader.batch(position=0, count=16).images.shape
+        torch.Size([16, 3, 32, 32])
+        >>> loader.close()
     """
 
     def __init__(

@@ -28,6 +28,12 @@ class ArrayWriter:
     Raises:
         DataError: the file holds fewer rows than are to be kept.
         OSError: the disk refuses.
+
+    Example:
+        >>> column = ArrayWriter(Path("ages.npy"), np.int64, ())
+        >>> column.append(np.array([31, 7])); column.close()
+        >>> np.load("ages.npy")
+        array([31,  7])
     """
 
     def __init__(self, path: Path, dtype: DTypeLike, shape: tuple[int, ...], rows: int = 0) -> None:
@@ -85,6 +91,12 @@ class TextWriter:
     Raises:
         DataError: the files hold fewer texts than are to be kept.
         OSError: the disk refuses.
+
+    Example:
+        >>> column = TextWriter(Path("."), "captions")
+        >>> column.append(["a cat", "a dog"]); column.close()
+        >>> list(Texts(Path("."), "captions"))
+        ['a cat', 'a dog']
     """
 
     def __init__(self, folder: Path, name: str, rows: int = 0) -> None:
@@ -150,6 +162,10 @@ class Texts(Sequence[str]):
 
     Raises:
         DataError: a file is missing or damaged.
+
+    Example:
+        >>> Texts(Path("faces64"), "names")[0]
+        '00000000'
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -202,6 +218,12 @@ class Journal:
 
     Args:
         path: the file; its first line is the plan.
+
+    Example:
+        >>> journal = Journal(Path("done.jsonl"))
+        >>> journal.start({"plan": "all"}); journal.add({"done": 64})
+        >>> journal.read()
+        [{'plan': 'all'}, {'done': 64}]
     """
 
     def __init__(self, path: Path) -> None:

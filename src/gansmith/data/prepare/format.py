@@ -42,7 +42,12 @@ def is_prepared(path: Path | str) -> bool:
 
 @dataclass(frozen=True)
 class PreparedReader:
-    """Images of a prepared set as files, for those who want files: PGM and PPM hold pixels as they are."""
+    r"""Images of a prepared set as files, for those who want files: PGM and PPM hold pixels as they are.
+
+    Example:
+        >>> PreparedReader(Path("faces64")).read(0)[:13]
+        b'P6 64 64 255\n'
+    """
 
     folder: Path
     column: str = "images"
@@ -70,6 +75,11 @@ class PreparedFolder:
 
     Raises:
         DataError: it is no prepared set, of a later version, or damaged.
+
+    Example:
+        >>> folder = PreparedFolder("faces64")
+        >>> len(folder), folder.size, folder.channels
+        (40, Size(width=64, height=64), 3)
     """
 
     others: tuple[str, ...] = ()

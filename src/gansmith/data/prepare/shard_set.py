@@ -48,6 +48,11 @@ class ShardedPictures:
 
     Args:
         folder: of the set.
+
+    Example:
+        >>> prepare("my_photos", "sharded", Options(size=Size(32, 32), shards=6))
+        >>> ShardedPictures(Path("sharded")).shape
+        (12, 32, 32, 3)
     """
 
     dtype = np.dtype(np.uint8)
@@ -97,6 +102,11 @@ class ShardSetWriter(SetWriter):
         groups: see `SetWriter`.
         facts: of the whole source, for the samples.
         size: images of a shard at least; its last block may bring some more.
+
+    Example:
+        >>> form = Form(size=Size(32, 32), channels=3)
+        >>> writer = ShardSetWriter(folder, form, 0, State(plan={}), groups=None, facts=facts, size=1000)
+        >>> writer.write(block, done=12); writer.close()
     """
 
     def __init__(

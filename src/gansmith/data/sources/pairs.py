@@ -45,7 +45,12 @@ _WIDEST = 8192  # In pixels, of a `Size`.
 
 @dataclass(frozen=True)
 class PairReader:
-    """Reads the two images of a row."""
+    """Reads the two images of a row.
+
+    Example:
+        >>> source = PairSource(open_source("my_pairs"), "folders")
+        >>> raw, (first, second) = source.reader.photos(source.key(0), Form(size=Size(32, 32), channels=3))
+    """
 
     reader: Reader
     kind: PairKind
@@ -107,6 +112,10 @@ class PairSource:
 
     Raises:
         DataError: there are not two folders, or no name is in both.
+
+    Example:
+        >>> PairSource(open_source("my_pairs"), "folders", between=("drawings", "faces")).names[0]
+        '0.png'
     """
 
     pictures = PAIR

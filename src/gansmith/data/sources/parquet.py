@@ -37,7 +37,7 @@ _SCRATCH = ("cache-", "tmp")  # What the library leaves beside a data set: resul
 
 
 class TableReader:
-    """Reads images by (file, row group, row); whole row groups are kept while they are few and small.
+    r"""Reads images by (file, row group, row); whole row groups are kept while they are few and small.
 
     Reading in order is fast for every table. Reading at random is slow where a row group has more bytes
     than `CACHED`: it is then passed through from its start, a few pages at a time.
@@ -45,6 +45,11 @@ class TableReader:
     Args:
         paths: the tables.
         column: the one that holds the images.
+
+    Example:
+        >>> reader = TableReader([Path("faces.parquet")], column="image")
+        >>> reader.read((0, 0, 3))[:4]  # File 0, row group 0, row 3.
+        b'\x89PNG'
     """
 
     def __init__(self, paths: Sequence[Path], column: str) -> None:
@@ -111,6 +116,11 @@ class TableSource:
     Raises:
         DataError: there is none, or none that can be read and holds images; none has ``label``.
         MissingPackageError: pyarrow is not installed.
+
+    Example:
+        >>> source = TableSource("faces.parquet", label="age")
+        >>> len(source.names), source.facts.labels[:3].tolist()
+        (12, [0, 1, 2])
     """
 
     def __init__(self, path: Path | str, *, label: str | None = None) -> None:

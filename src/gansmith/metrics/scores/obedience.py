@@ -44,6 +44,7 @@ def obedience(
     asked: Mapping[str, Tensor],
     parts: tuple[KnownPictures, KnownPictures],
     *,
+    sources: PictureSet | None = None,
     seed: int = 0,
 ) -> Result:
     """The share of generated images in which a classifier sees what was asked for.
@@ -55,9 +56,11 @@ def obedience(
         fake: generated images.
         asked: ``labels`` [n] or ``attributes`` [n, a], what each was asked to show.
         parts: the training images and the held-out images, with the same columns.
+        sources: what each generated image was made of, for a model that changes images.
         seed: of the classifier.
 
-    Returns: ``obedience``; of attributes, the share of right answers over all of them.
+    Returns: ``obedience``; of attributes, the share of right answers over all of them. With sources
+        ``obedience_copy``, too: what the sources themselves, unchanged, would reach.
 
     Raises:
         DataError: the data have no such column.
@@ -75,7 +78,12 @@ def obedience(
     note = f"The classifier is right in {float(right):.1%} of held-out images."
     poor = "It is a poor judge; believe small differences little." if right < _POOR else ""
     answers = _right(network, fake, asked[column].cpu())
-    return {"obedience": share(answers.flatten(), sentences(note, poor, _each(answers)))}
+    found = {"obedience": share(answers.flatten(), sentences(note, poor, _each(answers)))}
+    if sources is None:
+        return found
+    copied = _right(network, sources, asked[column].cpu())
+    changed = f"Of what had to change, {float(answers[~copied].double().mean()):.1%} did."
+    return found | {"obedience_copy": share(copied.flatten(), "" if bool(copied.all()) else changed)}
 
 
 def _each(answers: Tensor) -> str:
