@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from gansmith.config.recipe import Recipe
 from gansmith.core.distributed import SINGLE_PROCESS, World
@@ -13,7 +14,7 @@ from gansmith.core.text import plural
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.data.metadata.captions import to_texts, vocabulary
-from gansmith.data.prepare.format import PICTURE_COLUMNS
+from gansmith.data.prepare.schema import PICTURE_COLUMNS
 from gansmith.engine.micro_batch import micro_batch
 from gansmith.engine.sync_batch_norm import has_batch_norm
 from gansmith.engine.trainer import Trainer
@@ -118,6 +119,21 @@ def ready(
 
 def _loader(recipe: Recipe, data: DataSet, device: torch.device, world: World) -> Loader[Any]:
     return Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, device, world.rank_and_size)
+
+
+def check_stages(recipe: Recipe, networks: nn.Module) -> None:
+    """Raise where a network is trained neither here nor in a run it is borrowed from.
+
+    Raises:
+        SettingError: one is missing.
+    """
+    owned = {name.partition(".")[0] for names in recipe.method.players().values() for name in names}
+    for name, network in networks.named_children():
+        if name not in owned and name not in recipe.borrow and next(network.parameters(), None) is not None:
+            raise SettingError(
+                f"{recipe.name} builds on a network that an earlier stage has trained. Received: nothing to "
+                f"borrow '{name}' from. Train that stage first, then give its run: --set borrow.{name}=RUN."
+            )
 
 
 def check_batch_size(batch: int, there: int) -> None:
