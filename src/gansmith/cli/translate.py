@@ -22,6 +22,15 @@ _NAMED = 5  # Images left out that are named one by one.
 )
 @click.option("--direction", metavar="a_to_b|b_to_a", help="Of models of two domains. [as it was trained]")
 @click.option(
+    "--set", "settings", metavar="NAME=0|1,...", help="Attributes to set, of models that change them."
+)
+@click.option(
+    "--points", metavar="X,Y,...", help="Key points of the result in pixels, of models that take them."
+)
+@click.option(
+    "--sheet", is_flag=True, help="Write one .png: a row a picture, a column for each attribute turned."
+)
+@click.option(
     "--fit",
     type=click.Choice(["crop", "pad", "stretch"]),
     help="Bring pictures to the model's size. [larger ones are made in tiles]",
@@ -32,7 +41,7 @@ _NAMED = 5  # Images left out that are named one by one.
 )
 @with_code
 @on_device
-def translate_(model: str, src: str, out: str, **asked: Any) -> None:
+def translate_(model: str, src: str, out: str, sheet: bool, **asked: Any) -> None:
     r"""Make images out of images with a model that was trained to, such as pix2pix or CycleGAN.
 
     MODEL is a run or a checkpoint. SRC is an image, a folder in any nesting, a zip or tar, or a prepared
@@ -42,6 +51,7 @@ def translate_(model: str, src: str, out: str, **asked: Any) -> None:
     \b
     gansmith translate runs/edges drawings -o faces
     gansmith translate runs/cycle portrait.jpg -o photo.png --direction b_to_a --fit crop
+    gansmith translate runs/star portrait.jpg -o smiling.png --set smiling=1,glasses=0
     """
     from gansmith.core.console import counter
     from gansmith.models.load import open_generator
@@ -50,7 +60,14 @@ def translate_(model: str, src: str, out: str, **asked: Any) -> None:
 
     import_code(asked["code"])
     generator = open_generator(model, asked["device"])
-    how = Translation(**{name: asked[name] for name in ("direction", "fit", "compare", "seed")})
+    if sheet:
+        from gansmith.models.attribute_sheet import attribute_sheet
+
+        shown = attribute_sheet(generator, src, out)
+        click.echo(f"{shown} pictures in {out}")
+        return
+    names = ("direction", "fit", "compare", "seed", "settings", "points")
+    how = Translation(**{name: asked[name] for name in names})
     done = start(generator, src, out, how, progress=counter("Translating"))
     for refused in done.refused[:_NAMED]:
         name = refused.name if refused.name.isprintable() else repr(refused.name)

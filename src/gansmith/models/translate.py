@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from torch import Tensor
 
 from gansmith.core.files import check_outside_data, whole_file
 from gansmith.core.image_size import Fit, Form, Size
@@ -26,6 +27,7 @@ from gansmith.data.sources.open import open_source
 from gansmith.errors import DataError, SettingError, nearest
 from gansmith.images.provenance import Provenance, marked, read_provenance
 from gansmith.methods.batches import IMAGE_COLUMNS
+from gansmith.models.asked import Asked
 from gansmith.models.generator import RUN, Generator
 from gansmith.models.load import open_generator
 from gansmith.models.tiles import blend, starts
@@ -33,6 +35,7 @@ from gansmith.models.tiles import blend, starts
 Pixels = UInt8[np.ndarray, "channels height width"]
 
 _GAP = 2  # White pixels between the two images of a strip.
+_BESIDE = {"attributes", "landmarks"}  # What may be given beside an image.
 _DIRECTIONS = ("a_to_b", "b_to_a")
 
 
@@ -48,6 +51,8 @@ class Translation:
     fit: Fit | None = None  # How images are brought to the model's size; None: larger ones in tiles.
     compare: bool = False  # Write strips: the source on the left, the result on the right.
     seed: int = 0  # Of the noise, the same for all images.
+    settings: str | None = None  # Attributes to set, smiling=1,glasses=0, of a model that changes them.
+    points: str | None = None  # Key points of the result, x,y,x,y,... in pixels, of a model that takes them.
 
 
 @dataclass(frozen=True)
@@ -129,8 +134,18 @@ def translate(
     """
     asked = asked or Translation()
     generator = _directed(open_generator(model) if isinstance(model, str) else model, asked.direction)
-    source = _source(str(src))
-    job = _Job(generator, source, _place(Path(out), source), asked, progress or (lambda done, total: None))
+    conditions = Asked.of(generator, asked.settings, asked.points)
+    if asked.fit is None and len(generator.method.prompt_type._fields) > 1:  # type: ignore[union-attr]
+        asked = replace(asked, fit="crop")  # What is asked is of a whole picture, not of tiles.
+    source = open_images(str(src))
+    job = _Job(
+        generator,
+        source,
+        _place(Path(out), source),
+        asked,
+        conditions,
+        progress or (lambda done, total: None),
+    )
     check_outside_data(Path(out), str(src))
     return job.run()
 
@@ -143,7 +158,7 @@ def _directed(generator: Generator, direction: str | None) -> Generator:
     """
     kind: Any = generator.method.prompt_type
     fields: tuple[str, ...] = () if kind is None else kind._fields
-    if len(fields) != 1 or fields[0] not in IMAGE_COLUMNS:
+    if not fields or fields[0] not in IMAGE_COLUMNS or not set(fields[1:]) <= _BESIDE:
         given = f"{' and '.join(fields)}, and noise" if fields else "noise alone"
         raise SettingError(
             "translate is for models that make images out of images, such as pix2pix and CycleGAN. Received: "
@@ -162,7 +177,12 @@ def _directed(generator: Generator, direction: str | None) -> Generator:
     return replace(generator, method=replace(method, direction=direction))
 
 
-def _source(src: str) -> _Named:
+def open_images(src: str) -> _Named:
+    """The images of a file, a folder, an archive or a prepared set.
+
+    Raises:
+        DataError: there are none.
+    """
     path = Path(src).expanduser()
     if path.is_file() and path.suffix.lower() in suffixes():
         return _OneFile(path)
@@ -200,6 +220,7 @@ class _Job:
     source: _Named
     out: Path
     asked: Translation
+    conditions: Asked
     progress: Callable[[int, int], object]
     made: int = 0
     kept: int = 0
@@ -262,7 +283,12 @@ class _Job:
         digest = hashlib.sha256(raw).hexdigest()[:16]
         way = "in tiles" if self.asked.fit is None else f"fit {self.asked.fit}"
         direction = getattr(self.generator.method, "direction", None)
-        parts = (f"translated from {PurePosixPath(name).name} ({digest})", way, direction)
+        parts = (
+            f"translated from {PurePosixPath(name).name} ({digest})",
+            way,
+            direction,
+            self.conditions.words(),
+        )
         note = ", ".join(filter(None, (*parts, "beside its source" if self.asked.compare else None)))
         mark = self.generator.provenance(self.asked.seed, note)
         return replace(mark, composite=self.asked.compare)
@@ -327,13 +353,15 @@ class _Job:
     def _make(self, tiles: Sequence[Pixels]) -> list[Float[np.ndarray, "_ _ _"]]:
         """The results of tiles of the model's size, in levels 0..255, not rounded."""
         made: list[NDArray[np.float32]] = []
-        kind: Any = self.generator.method.prompt_type
         for at in range(0, len(tiles), 4 * RUN):
             shown = torch.from_numpy(np.stack(tiles[at : at + 4 * RUN]))
             noise = Noise(torch.full((len(shown),), self.asked.seed, dtype=torch.int64))
-            images = self.generator.make(noise, kind(self.generator.spec.to_network(to_float(shown))))
+            images = self.generator.make(noise, self.conditions.prompt(self._shown(shown)))
             made += list(((images.float().cpu() + 1.0) * 127.5).numpy())
         return made
+
+    def _shown(self, pixels: Tensor) -> Tensor:
+        return self.generator.spec.to_network(to_float(pixels))
 
     def _write(self, picture: _Picture, result: Pixels) -> None:
         image = _image(result)
