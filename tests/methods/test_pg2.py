@@ -31,7 +31,7 @@ from gansmith.methods.pg2 import (
     key_point_maps,
     pose_mask,
 )
-from gansmith.models.asked import Asked
+from gansmith.models.asked import Conditions
 from gansmith.models.generator import from_method
 from gansmith.models.load import borrowed_weights
 from gansmith.recipes import named
@@ -161,9 +161,9 @@ def test_points_that_cannot_be_are_refused(points: str | None, message: str) -> 
     method = PoseStage(width=2, code=2)
     model = from_method(method, method.build(SPEC), SPEC, name="pose", recipe_name="pg2")
     with pytest.raises(SettingError) as refused:
-        Asked.of(model, None, points)
+        Conditions.of(model, None, points)
     assert message in str(refused.value)
-    prompt = Asked.of(model, None, "1,2,3,4,5,6,7,8").prompt(random_images(3))
+    prompt = Conditions.of(model, None, "1,2,3,4,5,6,7,8").prompt(random_images(3))
     assert prompt.landmarks.shape == (3, 4, 2) and prompt.landmarks[2, 3].tolist() == [7.0, 8.0]
     assert model.make(Noise.of(0, 1, 2), prompt).shape == (3, 3, 16, 16)
 

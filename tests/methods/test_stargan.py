@@ -24,7 +24,7 @@ from gansmith.losses.penalties import NoPenalty
 from gansmith.methods.batches import EditBatch, EditPrompt
 from gansmith.methods.stargan import LabelTranslator, StarGAN
 from gansmith.metrics.image_sets import HeldOutPrompts
-from gansmith.models.asked import Asked, Companions
+from gansmith.models.asked import Companions, Conditions
 from gansmith.models.attribute_sheet import attribute_sheet
 from gansmith.models.generator import Generator, from_method
 from gansmith.models.translate import Translation, translate
@@ -141,12 +141,12 @@ def model() -> Generator:
 )
 def test_what_cannot_be_set_is_refused(model: Generator, settings: str | None, message: str) -> None:
     with pytest.raises(SettingError) as refused:
-        Asked.of(model, settings)
+        Conditions.of(model, settings)
     assert message in str(refused.value)
 
 
 def test_what_is_not_named_is_read_and_what_excludes_it_is_taken_away(model: Generator) -> None:
-    asked, images = Asked.of(model, "fair hair=1"), random_images(4)
+    asked, images = Conditions.of(model, "fair hair=1"), random_images(4)
     seen, wanted = asked.read(images), asked.prompt(images).attributes
     assert torch.equal(wanted[:, 0], seen[:, 0]) and bool((wanted[:, 2] == 1).all())
     assert bool((wanted[:, 1] == 0).all()), "nobody has both"

@@ -77,7 +77,7 @@ class Companions:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Conditions:
     """Turns images into the prompts of a model, with what was asked of it.
 
     Args:
@@ -86,7 +86,7 @@ class Asked:
         points: key points of the result, [points, 2], in pixels of the model's size.
 
     Example:
-        >>> Asked.of(open_generator("runs/faces"), settings="smiling=1").prompt(images)
+        >>> Conditions.of(open_generator("runs/faces"), settings="smiling=1").prompt(images)
     """
 
     generator: Generator
@@ -94,7 +94,7 @@ class Asked:
     points: Tensor | None = None
 
     @classmethod
-    def of(cls, generator: Generator, settings: str | None = None, points: str | None = None) -> "Asked":
+    def of(cls, generator: Generator, settings: str | None = None, points: str | None = None) -> "Conditions":
         """What is asked by ``--set`` and ``--points``.
 
         Raises:

@@ -18,9 +18,9 @@ from gansmith.data.sources.base import none_usable
 from gansmith.errors import DataError, SettingError
 from gansmith.images.grid import grid, to_bytes, to_pil, with_caption
 from gansmith.images.provenance import marked
-from gansmith.models.asked import Asked
+from gansmith.models.asked import Conditions
 from gansmith.models.generator import Generator
-from gansmith.models.translate import open_images
+from gansmith.models.translate_places import source_of
 
 _ROWS = 12  # Images shown, at most.
 
@@ -52,7 +52,7 @@ def attribute_sheet(generator: Generator, src: Path | str, out: Path | str) -> i
         raise SettingError(f"A sheet goes into a new .png. Received: {place}. Choose another OUT.")
     check_outside_data(place, str(src))
     pictures = _pictures(generator, src)
-    shown, asked = generator.spec.to_network(to_float(pictures)), Asked(generator, {})
+    shown, asked = generator.spec.to_network(to_float(pictures)), Conditions(generator, {})
     noise = Noise(torch.zeros(len(pictures), dtype=torch.int64))
     columns = [pictures]
     for number in range(len(names)):
@@ -75,7 +75,7 @@ def _enlarged(pictures: BytePictures) -> int:
 def _pictures(generator: Generator, src: Path | str) -> BytePictures:
     spec, found, refused = generator.spec, list[torch.Tensor](), list[Refused]()
     form = Form(size=Size(spec.width, spec.height), channels=spec.channels, fit="crop")
-    source = open_images(str(src))
+    source = source_of(str(src))
     for index, name in enumerate(source.names):
         if len(found) == _ROWS:
             break

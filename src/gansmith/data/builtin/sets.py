@@ -29,6 +29,7 @@ from gansmith.data.builtin.stacked_mnist import COUNT, Digits, StackedDigits
 from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet, DatasetInfo, GrowingDataSet
 from gansmith.data.load import ReportProgress, from_array, load, with_channels
+from gansmith.data.metadata.captions import to_column
 from gansmith.data.metadata.facts import Facts
 from gansmith.data.metadata.licences import of_builtin
 from gansmith.data.sources.folder import FolderSource
@@ -42,6 +43,7 @@ _POSE_POINTS = (
     *("upper_lip", "lower_lip", "chin", "crown"),
 )
 _LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+_CAPTION = 160  # Bytes; the longest of the first 10,000 has 137.
 _SMALLEST_FACE = 8  # In pixels.
 _COUNTED = ("demo-faces", "stacked-mnist")
 
@@ -50,7 +52,8 @@ class DemoFaces(GrowingDataSet):
     """Drawn faces, made when first asked for; every fact about them is known exactly.
 
     Columns: ``images`` uint8 [n, channels, height, width], ``labels`` int64 [n] (see `sample.LABELS`),
-    ``attributes`` uint8 [n, a] (see `sample.ATTRIBUTES`), ``landmarks`` float32 [n, 5, 2] in pixels.
+    ``captions`` uint8 [n, 160], ``attributes`` uint8 [n, a] (see `sample.ATTRIBUTES`), ``landmarks``
+    float32 [n, 5, 2] in pixels.
 
     Args:
         count: how many; face i is the same whatever the count.
@@ -102,6 +105,7 @@ class DemoFaces(GrowingDataSet):
         return {
             "images": with_channels(picture[None], self._channels)[0],
             "labels": torch.tensor(sample.label(face), dtype=torch.int64),
+            "captions": to_column([sample.caption(face)], _CAPTION)[0],
             "attributes": torch.from_numpy(sample.attributes(face)),
             "landmarks": torch.from_numpy(draw.landmarks(face, width, height)),
         }

@@ -30,6 +30,7 @@ PairKind = Literal[
     "small:4",
     "small:8",
     "hole:centre",
+    "hole:inner",
     "hole:random",
     "sketch",
     "item:hat",
