@@ -52,7 +52,10 @@ def test_commands_exist(page: Path) -> None:
 def test_settings_exist(page: Path) -> None:
     text = re.sub(r"\bedit [^`\n]*", "", page.read_text(encoding="utf-8"))  # Its --set names attributes.
     for assignment in re.findall(r"`?--set ([a-z_.]+=[^\s`]+)", text):
-        if any(mark in assignment for mark in ("...", "NAME", "borrow.")):
+        if (
+            any(mark in assignment for mark in ("...", "NAME", "borrow."))
+            or "." not in assignment.partition("=")[0]
+        ):
             continue
         takers = [name for name in CATALOGUE if _takes(name, assignment.strip("'\""))]
         assert takers, f"{page.name}: no recipe takes {assignment}"

@@ -30,6 +30,15 @@ _NAMED = 5  # Images left out that are named one by one.
 )
 @click.option("--direction", metavar="a_to_b|b_to_a", help="Of models of two domains. [as it was trained]")
 @click.option(
+    "--set", "settings", metavar="NAME=0|1,...", help="Attributes to set, of models that change them."
+)
+@click.option(
+    "--points", metavar="X,Y,...", help="Key points of the result in pixels, of models that take them."
+)
+@click.option(
+    "--sheet", is_flag=True, help="Write one .png: a row a picture, a column for each attribute turned."
+)
+@click.option(
     "--fit",
     type=click.Choice(["crop", "pad", "stretch"]),
     help="Bring pictures to the model's size. [larger ones are made in tiles]",
@@ -41,7 +50,7 @@ _NAMED = 5  # Images left out that are named one by one.
 )
 @with_code
 @on_device
-def translate_(model: str, src: str, out: str, **asked: Any) -> None:
+def translate_(model: str, src: str, out: str, sheet: bool, **asked: Any) -> None:
     r"""Make images out of images with a model that was trained to, such as pix2pix or CycleGAN.
 
     MODEL is a run or a checkpoint. SRC is an image, a folder in any nesting, a zip or tar, a prepared set, a
@@ -55,6 +64,7 @@ def translate_(model: str, src: str, out: str, **asked: Any) -> None:
     gansmith translate runs/edges drawing.mp4 -o face.mp4
     find . -name '*.jpg' | gansmith translate runs/edges - -o faces.zip
     gansmith translate runs/cycle portrait.jpg -o photo.png --direction b_to_a --fit crop
+    gansmith translate runs/star portrait.jpg -o smiling.png --set smiling=1,glasses=0
     """
     from gansmith.core.console import counter
     from gansmith.core.distributed import my_device, process_group
@@ -63,8 +73,14 @@ def translate_(model: str, src: str, out: str, **asked: Any) -> None:
     from gansmith.models.translate import translate as start
 
     import_code(asked["code"])
-    how = Translation(**{name: asked[name] for name in ("direction", "fit", "compare", "scale", "seed")})
+    names = ("direction", "fit", "compare", "scale", "seed", "settings", "points")
+    how = Translation(**{name: asked[name] for name in names})
     generator = open_generator(model, my_device(asked["device"]))
+    if sheet:
+        from gansmith.models.attribute_sheet import attribute_sheet
+
+        click.echo(f"{attribute_sheet(generator, src, out)} pictures in {out}")
+        return
     with process_group(generator.device) as world:
         listed = _listed(world) if src == "-" else src
         done = start(generator, listed, out, how, progress=counter("Translating"), world=world)

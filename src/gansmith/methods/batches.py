@@ -209,7 +209,7 @@ class EditPrompt(NamedTuple):
     """Images to be changed, and the attributes each is to have, 0 or 1.
 
     Example:
-        >>> EditPrompt(images=torch.zeros(4, 3, 64, 64), attributes=torch.ones(4, 2))
+        >>> EditPrompt(images=torch.zeros(4, 3, 64, 64), attributes=torch.ones(4, 2).byte())
     """
 
     images: Images

@@ -79,8 +79,8 @@ def _grid(points: Landmarks, height: int, width: int) -> tuple[Tensor, Tensor]:
 class ResidualUNet(nn.Module):
     """Images -> images: levels of two convolutions added to what came in, halved between, with skips.
 
-    3x3 convolutions with ReLU and no norm; level i has ``width`` (i + 1) channels, so many levels that 8 px
-    a side are left, or 4.
+    3x3 convolutions with ReLU and no norm; level i has ``width`` (i + 1) channels, so many levels that 8
+    px of the height are left (128x64: five levels, 8x4).
 
     Args:
         spec: the images wanted.
@@ -99,7 +99,7 @@ class ResidualUNet(nn.Module):
     def __init__(self, spec: DataSpec, channels: int, width: int, code: int) -> None:
         super().__init__()
         self.spec = spec
-        halvings = min(max(1, int(math.log2(min(spec.height, spec.width))) - 3), 5)
+        halvings = min(max(1, int(math.log2(spec.height)) - 3), 5)
         if spec.height % 2**halvings or spec.width % 2**halvings:
             step = 2**halvings
             high, wide = (max(step, round(side / step) * step) for side in (spec.height, spec.width))

@@ -29,7 +29,7 @@ from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.sources.base import nothing_found
 from gansmith.data.sources.made_pairs import MADE
 from gansmith.data.sources.open import RULE, open_source
-from gansmith.data.sources.pairs import PAIR
+from gansmith.data.sources.pairs import DRAWN, PAIR
 from gansmith.errors import DataError, SettingError
 from gansmith.images.grid import to_bytes
 from gansmith.methods.base import Method
@@ -305,7 +305,7 @@ def training_and_held_out(place: str, config: DataConfig, seed: int) -> tuple[Da
 
 
 def _opened(place: str, config: DataConfig) -> DataSet:
-    if config.pairs in MADE:
+    if config.pairs in (*MADE, *DRAWN):
         return open_data(place, config, fields=PAIR)
     if config.second is not None:
         return open_data(place, config, fields=DOMAINS)

@@ -25,6 +25,7 @@ from gansmith.data.sources.base import none_usable
 from gansmith.errors import DataError, SettingError, nearest
 from gansmith.images.provenance import Provenance, marked
 from gansmith.methods.batches import IMAGE_COLUMNS
+from gansmith.models.asked import Conditions
 from gansmith.models.generator import RUN, Generator
 from gansmith.models.load import open_generator
 from gansmith.models.tiles import blend, starts
@@ -36,6 +37,7 @@ Pixels = UInt8[np.ndarray, "channels height width"]
 
 _MOST_SCALE = 16
 _GAP = 2  # White pixels between the two images of a strip.
+_BESIDE = {"attributes", "landmarks"}  # What may be given beside an image.
 _DIRECTIONS = ("a_to_b", "b_to_a")
 
 
@@ -54,6 +56,8 @@ class Translation:
         None  # Of a model that enlarges: how many times, 1 to 16; None: as often as it does.
     )
     seed: int = 0  # Of the noise, the same for all images.
+    settings: str | None = None  # Attributes to set, smiling=1,glasses=0, of a model that changes them.
+    points: str | None = None  # Key points of the result, x,y,x,y,... in pixels, of a model that takes them.
 
     def __post_init__(self) -> None:
         if self.scale is not None and not 1.0 <= self.scale <= _MOST_SCALE:
@@ -130,7 +134,7 @@ def _directed(generator: Generator, direction: str | None) -> Generator:
     """
     kind: Any = generator.method.prompt_type
     fields: tuple[str, ...] = () if kind is None else kind._fields
-    if len(fields) != 1 or fields[0] not in IMAGE_COLUMNS:
+    if not fields or fields[0] not in IMAGE_COLUMNS or not set(fields[1:]) <= _BESIDE:
         given = f"{' and '.join(fields)}, and noise" if fields else "noise alone"
         raise SettingError(
             "translate is for models that make images out of images, such as pix2pix and CycleGAN. Received: "
@@ -179,6 +183,9 @@ class _Maker:
     """Images out of images; knows no files."""
 
     def __init__(self, generator: Generator, asked: Translation) -> None:
+        self.conditions = Conditions.of(generator, asked.settings, asked.points)
+        if asked.fit is None and len(generator.method.prompt_type._fields) > 1:  # type: ignore[union-attr]
+            asked = replace(asked, fit="crop")  # What is asked is of a whole picture, not of tiles.
         self.generator, self.asked, spec = generator, asked, generator.spec
         column = generator.method.prompt_type._fields[0]  # type: ignore[union-attr]
         plain = spec.channels, spec.height, spec.width
@@ -193,6 +200,7 @@ class _Maker:
             way,
             getattr(self.generator.method, "direction", None),
             None if asked.scale is None else f"scale {asked.scale:g}",
+            self.conditions.words(),
             "beside its source" if asked.compare else None,
         )
         mark = self.generator.provenance(asked.seed, ", ".join(filter(None, parts)))
@@ -249,11 +257,12 @@ class _Maker:
     def _make(self, tiles: Sequence[Pixels]) -> list[Float[np.ndarray, "_ _ _"]]:
         """The results of tiles of the model's size, in levels 0..255, not rounded."""
         made: list[NDArray[np.float32]] = []
-        kind: Any = self.generator.method.prompt_type
         for at in range(0, len(tiles), 4 * RUN):
             shown = torch.from_numpy(np.stack(tiles[at : at + 4 * RUN]))
             noise = Noise(torch.full((len(shown),), self.asked.seed, dtype=torch.int64))
-            images = self.generator.make(noise, kind(self.generator.spec.to_network(to_float(shown))))
+            images = self.generator.make(
+                noise, self.conditions.prompt(self.generator.spec.to_network(to_float(shown)))
+            )
             made += list(((images.float().cpu() + 1.0) * 127.5).numpy())
         return made
 
