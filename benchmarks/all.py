@@ -21,6 +21,7 @@ SCRIPTS = {  # Script -> what makes it quick.
     "generate.py": ("--count", "16", "--rounds", "1"),
     "train_dcgan.py": QUICK,
     "train_wgan_gp.py": QUICK,
+    "train_translators.py": QUICK,
     "health.py": QUICK,
     "scaling.py": QUICK,
 }

@@ -96,7 +96,7 @@ def test_a_run_has_its_grids_sheet_and_curves(trained: Any) -> None:
         assert (place / name).is_file(), name
     said = run("origin", place, code=1).output.splitlines()
     told = {line.partition(": ")[0].rpartition("/")[2]: line.partition(": ")[2] for line in said}
-    assert told["curves.png"] == "no mark" and told["animation.webp"].startswith("made by gansmith")
+    assert told["curves.png"] == "no mark" and "by gansmith" in told["animation.webp"]
     assert told["real_vs_generated.png"].startswith("made in part by") and "seed" not in told["000000024.png"]
     rows = [json.loads(line) for line in (place / "stats.jsonl").read_text().splitlines()]
     assert rows[-1]["images"] == 24 and all(math.isfinite(v) for row in rows for v in row.values())

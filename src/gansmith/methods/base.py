@@ -11,6 +11,7 @@ from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Batch, Images, Scalar, Scores
+from gansmith.methods.batches import IMAGE_COLUMNS
 from gansmith.networks.bundle import Networks
 
 __all__ = ["Batch", "DataSpec", "Lender", "Loss", "Method", "Networks", "Noise", "Progress", "Prompt", "Turn"]
@@ -145,6 +146,23 @@ class Method(ABC, Generic[N, B, P]):
                 found: Images = getattr(batch, name)
                 return found
         raise NotImplementedError(f"{type(self).__name__}.real_images: which column are results like?")
+
+    def panels(self, networks: N, batch: B, made: Images, noise: Noise) -> Mapping[str, Tensor]:
+        """What a row of a grid shows, by heading: source, result and, where there is one, target.
+
+        Images in the networks' range, whose sizes and channels may differ; empty where a result stands alone,
+        because it was made of no image.
+
+        Args:
+            networks: in eval mode; no gradients are kept.
+            batch: the rows that were asked about.
+            made: what ``generate`` made of their prompts, in the networks' range.
+            noise: the noise it was made with.
+        """
+        names = [] if self.prompt_type is None else self.prompt_type._fields
+        given = [getattr(batch, name) for name in names if name in IMAGE_COLUMNS]
+        wanted = {"target": batch.target} if hasattr(batch, "target") else {}
+        return {"source": given[0], "result": made, **wanted} if given else {}
 
     def validation_metrics(self, networks: N, batch: B, noise: Noise) -> Mapping[str, Tensor]:
         """Numbers about images no player moves on, such as accuracy on held-out images.

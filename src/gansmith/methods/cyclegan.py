@@ -183,6 +183,13 @@ class CycleGAN(Method[CycleNetworks, DomainBatch, DomainPrompt]):
         images: Images = translator(prompt.a)
         return images
 
+    def panels(
+        self, networks: CycleNetworks, batch: DomainBatch, made: Images, noise: Noise
+    ) -> Mapping[str, Tensor]:
+        other: Direction = "b_to_a" if self.direction == "a_to_b" else "a_to_b"
+        back = replace(self, direction=other).generate(networks, DomainPrompt(made), noise)
+        return {**super().panels(networks, batch, made, noise), "there and back": back}
+
     def critic_scores(self, networks: CycleNetworks, images: Images, prompt: DomainPrompt) -> Scores:
         critic = networks.critic_b if self.direction == "a_to_b" else networks.critic_a
         scores: Scores = critic(images)

@@ -248,6 +248,13 @@ class UNIT(Method[UnitNetworks, DomainBatch, DomainPrompt]):
             return networks.to_b(networks.mean_of_a(prompt.a))
         return networks.to_a(networks.mean_of_b(prompt.a))
 
+    def panels(
+        self, networks: UnitNetworks, batch: DomainBatch, made: Images, noise: Noise
+    ) -> Mapping[str, Tensor]:
+        other: Direction = "b_to_a" if self.direction == "a_to_b" else "a_to_b"
+        back = replace(self, direction=other).generate(networks, DomainPrompt(made), noise)
+        return {**super().panels(networks, batch, made, noise), "there and back": back}
+
     def critic_scores(self, networks: UnitNetworks, images: Images, prompt: DomainPrompt) -> Scores:
         critic = networks.critic_b if self.direction == "a_to_b" else networks.critic_a
         scores: Scores = critic(images)

@@ -2,31 +2,35 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import UInt8
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from gansmith.core.console import Console
 from gansmith.core.files import whole_file
 from gansmith.core.noise import Noise
-from gansmith.core.tensors import BytePictures
+from gansmith.core.tensors import BytePictures, Images
 from gansmith.data.loading.loader import Loader
-from gansmith.engine.trainer import Trainer, pictures_of
+from gansmith.engine.trainer import Trainer
 from gansmith.errors import GansmithError
 from gansmith.images import animation, grid, plots
 from gansmith.images.grid import Picture
 from gansmith.images.provenance import Provenance, marked, software_version, xmp_packet
+from gansmith.methods.batches import IMAGE_COLUMNS
 from gansmith.models.prompts import Prompts
 from gansmith.runs.run import Run
 
 GRID = 64  # Images in a sample grid, seeds 0 to 63.
 SHEET = 36  # Images on each side of the real-versus-generated sheet.
+_APART = 6  # White pixels between rows of images that belong together.
 MOST_FRAMES = 120  # Of the animation; a longer run is thinned out evenly.
+
+_Bytes = UInt8[Tensor, "_ _ _ _"]  # Fewer than there are fakes.
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Samples:
         real: images of the training set that results are compared with, in bytes; as many.
         batch: the training rows that prompts and real images are of, in the networks' range.
         note: what both are sorted by; None where nothing sorts them.
+        panels: what rows of the grid show, by heading, in bytes of one form; none where fakes stand alone.
 
     Example:
         >>> made = samples(trainer, loader, count=16)
@@ -48,11 +53,16 @@ class Samples:
     real: UInt8[Tensor, "rows real_channels real_height real_width"]
     batch: Any
     note: str | None = None
+    panels: Mapping[str, _Bytes] = field(default_factory=dict)
 
     @property
     def grid(self) -> Picture:
-        """All fakes in one image, with what they are sorted by."""
-        return grid.with_caption(grid.grid(self.fake), self.note)
+        """All fakes in one image, with what they are sorted by; or panels side by side, a row for each."""
+        if not self.panels:
+            return grid.with_caption(grid.grid(self.fake), self.note)
+        strips = torch.cat(list(self.panels.values()), dim=3)
+        across = max(1, round(math.sqrt(len(strips) / len(self.panels))))
+        return grid.with_caption(grid.grid(strips, across, _APART), " | ".join(self.panels))
 
 
 def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = GRID) -> Samples | None:
@@ -63,9 +73,40 @@ def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = G
     batch, note = _arranged(trainer, loader.sample(count))
     prompt = method.prompt(batch)
     noise = Noise(torch.arange(count if prompt is None else len(batch[0]), device=trainer.device))
-    fake = pictures_of(method, networks, prompt, noise, trainer.spec)
+    with torch.inference_mode():
+        made: Images = method.generate(networks, prompt, noise)
+        panels = _panels(trainer, networks, batch, made)
+    fake = trainer.spec.to_pictures(made)
     real = trainer.spec.to_pictures(method.real_images(batch))
-    return Samples(grid.to_bytes(fake).cpu(), grid.to_bytes(real).cpu(), batch, note)
+    return Samples(grid.to_bytes(fake), grid.to_bytes(real), batch, note, panels)
+
+
+def _panels(trainer: Trainer[Any, Any, Any], networks: Any, batch: Any, made: Images) -> Mapping[str, _Bytes]:
+    """What rows of a grid show, as many rows as make it no larger than one of results alone."""
+
+    def shown(rows: int) -> Mapping[str, Tensor]:
+        first = type(batch)(*(column[:rows] for column in batch))
+        noise = Noise(torch.arange(rows, device=trainer.device))
+        found: Mapping[str, Tensor] = trainer.method.panels(networks, first, made[:rows], noise)
+        return found
+
+    panels = shown(1)
+    if not panels:
+        return {}
+    panels = shown(max(1, len(made) // len(panels)))
+    size = made.shape[2:]
+    channels = max(images.shape[1] for images in panels.values())
+    return {
+        name: grid.to_bytes(_as_large(trainer.spec.to_pictures(images), channels, size))
+        for name, images in panels.items()
+    }
+
+
+def _as_large(images: Tensor, channels: int, size: torch.Size) -> Tensor:
+    """Grey as colours where others have them; smaller ones with larger pixels."""
+    if images.shape[2:] != size:
+        images = nn.functional.interpolate(images, size=tuple(size), mode="nearest")
+    return images.expand(-1, channels, -1, -1)
 
 
 def _arranged(trainer: Trainer[Any, Any, Any], batch: Any) -> tuple[Any, str | None]:
@@ -78,8 +119,11 @@ def _arranged(trainer: Trainer[Any, Any, Any], batch: Any) -> tuple[Any, str | N
 
 
 def mark_of(run: Run, trainer: Trainer[Any, Any, Any]) -> Provenance:
-    """What images of a run are marked with while it is trained."""
-    return Provenance(run.path.name, trainer.recipe.name, None, trainer.images, software_version())
+    """What grids of a run are marked with while it is trained; some show sources, too."""
+    kind: Any = trainer.method.prompt_type
+    beside = kind is not None and not IMAGE_COLUMNS.isdisjoint(kind._fields)
+    made = Provenance(run.path.name, trainer.recipe.name, None, trainer.images, software_version())
+    return replace(made, composite=beside)
 
 
 def finish(
