@@ -38,8 +38,7 @@ class MarkError(ValueError):
     """There is a packet, and it is not read; says why.
 
     Example:
-        >>> with open("my_photos/0.png", "rb") as file, suppress(MarkError):
-        ...     found = find(file)
+        >>> raise MarkError("it is compressed and damaged")
     """
 
 

@@ -164,6 +164,16 @@ class CaptionPrompt(NamedTuple):
     captions: Captions
 
 
+class ImagePrompt(NamedTuple):
+    """Images that are to be read and drawn again.
+
+    Example:
+        >>> ImagePrompt(images=torch.zeros(4, 3, 64, 64))
+    """
+
+    images: Images
+
+
 class SourcePrompt(NamedTuple):
     """The source image that each result is translated from.
 

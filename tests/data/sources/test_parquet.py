@@ -1,6 +1,6 @@
 """Tables of pictures: the columns are found, splits and labels known, and no table is read as a whole."""
 
-import importlib
+import importlib.util
 import io
 import json
 import pickle
@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from gansmith.data.sources import parquet
+from gansmith.data.sources import table_files
 from gansmith.data.sources.base import Source
 from gansmith.data.sources.parquet import TableSource, is_table
 from gansmith.errors import DataError, MissingPackageError
@@ -215,23 +215,26 @@ def test_readers_are_pickled_small_and_read_in_threads(tmp_path):
 
 
 def test_at_most_so_many_bytes_are_kept(tmp_path, monkeypatch):
-    source = TableSource(write(tmp_path / "a.parquet", table(range(60)), row_group_size=10))
-    size = source.reader.read((0, 0, 0)) and source.reader._tables[0].size(0, "image")
-    monkeypatch.setattr(parquet, "CACHED", int(2.5 * size))
+    path = str(write(tmp_path / "a.parquet", table(range(60)), row_group_size=10))
+    cells = table_files.Cells()
+    cells.cell(path, 0, "image", 0)
+    size = cells.groups[path, 0, "image"][1]
+    monkeypatch.setattr(table_files, "CACHED", int(2.5 * size))
     for index in [*range(0, 60, 9), *range(59, 0, -9)]:
-        assert source.read(index) == png(index)
-        assert 1 <= len(source.reader._groups) <= 3
-    assert len(source.reader._groups) == 2
+        assert cells.cell(path, index // 10, "image", index % 10)["bytes"] == png(index)
+        assert 1 <= len(cells.groups) <= 3
+    assert len(cells.groups) == 2
 
 
 def test_groups_too_large_to_keep_are_passed_through(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "CACHED", 1000)
-    monkeypatch.setattr(parquet, "_WINDOW", 800)
-    source = TableSource(write(tmp_path / "a.parquet", table(range(60)), row_group_size=30))
+    monkeypatch.setattr(table_files, "CACHED", 1000)
+    monkeypatch.setattr(table_files, "_PIECE", 10_000)
+    path = str(write(tmp_path / "a.parquet", table(range(60)), row_group_size=30))
+    cells = table_files.Cells()
     for index in [*range(60), 3, 59, 58, 29, 30, 0]:
-        assert source.read(index) == png(index)
-    assert source.reader._groups == {}
-    assert len(source.reader._windows) == 1
+        assert cells.cell(path, index // 30, "image", index % 30)["bytes"] == png(index)
+    assert cells.groups == {}
+    assert len(cells.windows) == 1
 
 
 def test_the_fingerprint_depends_on_names_and_contents_and_not_on_the_place(tmp_path):
@@ -245,14 +248,8 @@ def test_the_fingerprint_depends_on_names_and_contents_and_not_on_the_place(tmp_
 
 def test_without_pyarrow_it_is_said(tmp_path, monkeypatch):
     path = write(tmp_path / "a.parquet", table([0]))
-    real = importlib.import_module
-
-    def missing(name, *_):
-        if name.startswith("pyarrow"):
-            raise ModuleNotFoundError(name)
-        return real(name)
-
-    monkeypatch.setattr(importlib, "import_module", missing)
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pyarrow" else real(name))
     with pytest.raises(MissingPackageError, match=r"gansmith\[datasets\]"):
         TableSource(path)
 
