@@ -14,7 +14,23 @@ if TYPE_CHECKING:
     from gansmith.models.translate import Translated
 
 _MOST_LISTED = 2**28  # Bytes of a list of paths.
+_HOW = ("direction", "fit", "compare", "scale", "seed", "mask", "hole", "settings", "points")
 _NAMED = 5  # Images left out that are named one by one.
+
+
+def to_box(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, int, int, int] | None:
+    """``X,Y,W,H``: four whole numbers."""
+    if value is None:
+        return None
+    parts = value.split(",")
+    if len(parts) != 4 or not all(part.strip().lstrip("-").isdecimal() for part in parts):
+        raise SettingError(
+            f"--hole is X,Y,WIDTH,HEIGHT in pixels from the top left, such as 40,25,30,30. Received: {value}."
+        )
+    x, y, width, height = (int(part) for part in parts)
+    return x, y, width, height
 
 
 @click.command("translate", cls=Verb)
@@ -45,6 +61,13 @@ _NAMED = 5  # Images left out that are named one by one.
 )
 @click.option("--compare", is_flag=True, help="Write strips: source and result side by side.")
 @click.option("--scale", type=float, metavar="N", help="Of models that enlarge: how many times, 1 to 16.")
+@click.option("--mask", callback=given, metavar="FILE", help="Of models that fill holes: white is the hole.")
+@click.option(
+    "--hole",
+    callback=to_box,
+    metavar="X,Y,W,H",
+    help="Likewise: a box in pixels from the top left. [transparent pixels]",
+)
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise, where there is any."
 )
@@ -63,6 +86,7 @@ def translate_(model: str, src: str, out: str, sheet: bool, **asked: Any) -> Non
     gansmith translate runs/edges drawings -o faces
     gansmith translate runs/edges drawing.mp4 -o face.mp4
     find . -name '*.jpg' | gansmith translate runs/edges - -o faces.zip
+    gansmith translate runs/fill torn.png -o whole.png --hole 40,25,30,30
     gansmith translate runs/cycle portrait.jpg -o photo.png --direction b_to_a --fit crop
     gansmith translate runs/star portrait.jpg -o smiling.png --set smiling=1,glasses=0
     """
@@ -73,8 +97,7 @@ def translate_(model: str, src: str, out: str, sheet: bool, **asked: Any) -> Non
     from gansmith.models.translate import translate as start
 
     import_code(asked["code"])
-    names = ("direction", "fit", "compare", "scale", "seed", "settings", "points")
-    how = Translation(**{name: asked[name] for name in names})
+    how = Translation(**{name: asked[name] for name in _HOW})
     generator = open_generator(model, my_device(asked["device"]))
     if sheet:
         from gansmith.models.attribute_sheet import attribute_sheet

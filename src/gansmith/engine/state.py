@@ -10,18 +10,18 @@ from gansmith.networks.bundle import Networks
 
 
 def borrow(networks: Networks, borrowed: Mapping[str, Tensor]) -> None:
-    """Copy the borrowed networks' weights in.
+    """Copy the borrowed weights into networks and into instruments that are attached.
 
     Raises:
         SettingError: a name that is not there.
         CheckpointError: weights of another shape.
     """
-    known = [name for name, _ in networks.named_children()]
+    known = {**dict(networks.named_children()), **networks.instruments}
     for name in {key.partition(".")[0] for key in borrowed}:
         if name not in known:
             raise SettingError(f"There is no network '{name}' to borrow for.{nearest(name, known)}")
         try:
-            load_module(networks.get_submodule(name), under(borrowed, f"{name}."))
+            load_module(known[name], under(borrowed, f"{name}."))
         except CheckpointError as error:
             raise CheckpointError(
                 f"A borrowed network is built as this recipe builds it: of the same size. {error} "

@@ -89,14 +89,14 @@ class Trainer(Generic[N, B, P]):
         self.micro_batch = micro_batch(recipe.train.batch, world.size, recipe.train.engine.micro_batch)
         torch.manual_seed(mix_seeds(recipe.train.seed, _BUILD))
         self.networks: N = self.method.build(self.spec)
-        borrow(self.networks, borrowed or {})
         self.networks.to(device, memory_format=self.choices.memory_format)  # type: ignore[call-overload]
         if world.size > 1 and recipe.train.engine.shared_batch_norm:
             share_batch_norms(self.networks, world)
-        world.broadcast_(list(self.networks.state_dict().values()))
         torch.manual_seed(mix_seeds(recipe.train.seed, _INSTRUMENTS))
         instruments = self.method.instruments(self.spec)
         self.networks.attach({name: network.to(device) for name, network in instruments.items()})
+        borrow(self.networks, borrowed or {})
+        world.broadcast_(list(self.networks.state_dict().values()))
         for network in self.networks.children():
             self.choices.prepare(network)
         self._plan = schedule_updates(self.method)

@@ -72,9 +72,13 @@ class SuperResolution(Method[Enlarger, PairBatch, SourcePrompt]):
 
     def validation_metrics(self, networks: Enlarger, batch: PairBatch, noise: Noise) -> Mapping[str, Tensor]:
         """PSNR of held-out images in decibels (of all channels and pixels), beside that of bicubic."""
-        made = self.generate(networks, self.prompt(batch), noise)
-        plain = F.interpolate(batch.source, batch.target.shape[2:], mode="bicubic").clamp(-1.0, 1.0)
-        return {"psnr": _psnr(made, batch.target), "bicubic": _psnr(plain, batch.target)}
+        return psnr_beside_bicubic(self.generate(networks, self.prompt(batch), noise), batch)
+
+
+def psnr_beside_bicubic(made: Images, batch: PairBatch) -> Mapping[str, Tensor]:
+    """PSNR of enlarged images in decibels (of all channels and pixels), beside that of bicubic."""
+    plain = F.interpolate(batch.source, batch.target.shape[2:], mode="bicubic").clamp(-1.0, 1.0)
+    return {"psnr": _psnr(made, batch.target), "bicubic": _psnr(plain, batch.target)}
 
 
 def _psnr(made: Tensor, wanted: Tensor) -> Tensor:

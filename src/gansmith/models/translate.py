@@ -22,11 +22,13 @@ from gansmith.data.decode.resize import fit as fit_photo
 from gansmith.data.loading.loader import to_float
 from gansmith.data.metadata.facts import Refused
 from gansmith.data.sources.base import none_usable
+from gansmith.data.sources.made_pairs import with_hole
 from gansmith.errors import DataError, SettingError, nearest
 from gansmith.images.provenance import Provenance, marked
 from gansmith.methods.batches import IMAGE_COLUMNS
 from gansmith.models.asked import Conditions
 from gansmith.models.generator import RUN, Generator
+from gansmith.models.holes import HoleAsked, fill
 from gansmith.models.load import open_generator
 from gansmith.models.tiles import blend, starts
 from gansmith.models.translate_film import is_film, translate_film
@@ -39,6 +41,8 @@ _MOST_SCALE = 16
 _GAP = 2  # White pixels between the two images of a strip.
 _BESIDE = {"attributes", "landmarks"}  # What may be given beside an image.
 _DIRECTIONS = ("a_to_b", "b_to_a")
+_FILLED = ("source", "mask")
+"""What a model that fills holes makes images of; such a method has ``reach``, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,8 @@ class Translation:
     seed: int = 0  # Of the noise, the same for all images.
     settings: str | None = None  # Attributes to set, smiling=1,glasses=0, of a model that changes them.
     points: str | None = None  # Key points of the result, x,y,x,y,... in pixels, of a model that takes them.
+    mask: str | None = None  # Of a model that fills holes: an image, white where the hole is.
+    hole: tuple[int, int, int, int] | None = None  # Likewise: x, y, width, height in pixels.
 
     def __post_init__(self) -> None:
         if self.scale is not None and not 1.0 <= self.scale <= _MOST_SCALE:
@@ -93,14 +99,15 @@ def translate(
     Results are PNGs under the names of their sources, marked as made by a model. A video whose OUT is an mp4
     becomes one of the same rate, frame by frame, without its sound. An image larger than the
     model's is translated in overlapping tiles and keeps its size; a smaller one is continued at its edges and
-    cut back. Transparency is kept. What is there and whole is not made again, unless the model, the source or
+    cut back. Transparency is kept, unless the model fills holes and it is the hole; outside a hole an image
+    is not touched. What is there and whole is not made again, unless the model, the source or
     the way has changed. Images that cannot be read are left out and listed.
 
     Args:
         model: a run, a checkpoint, or an open generator.
         src: an image, a folder in any nesting, a zip or tar, a prepared set, a video, or a list of files.
         out: a folder or a ``.zip``; of an image a ``.png``, ``.jpg`` or ``.webp``, of a video an ``.mp4``.
-        asked: direction, fit, strips, scale.
+        asked: direction, fit, strips, scale, where holes are.
         progress: told (images done, images in all).
         world: processes that share the work; all must call this alike.
 
@@ -118,6 +125,7 @@ def translate(
     asked = asked or Translation()
     generator = _directed(open_generator(model) if isinstance(model, str) else model, asked.direction)
     _check_scale(generator, asked.scale)
+    _check_hole(generator, asked)
     maker, tell, to = _Maker(generator, asked), progress or (lambda done, total: None), Path(out)
     if isinstance(src, Path | str) and is_film(src, to):
         made, kept, refused = translate_film(Path(src).expanduser(), to, maker, world, tell)
@@ -134,7 +142,8 @@ def _directed(generator: Generator, direction: str | None) -> Generator:
     """
     kind: Any = generator.method.prompt_type
     fields: tuple[str, ...] = () if kind is None else kind._fields
-    if not fields or fields[0] not in IMAGE_COLUMNS or not set(fields[1:]) <= _BESIDE:
+    beside = set(fields[1:]) <= _BESIDE
+    if fields != _FILLED and (not fields or fields[0] not in IMAGE_COLUMNS or not beside):
         given = f"{' and '.join(fields)}, and noise" if fields else "noise alone"
         raise SettingError(
             "translate is for models that make images out of images, such as pix2pix and CycleGAN. Received: "
@@ -169,6 +178,22 @@ def _check_scale(generator: Generator, scale: float | None) -> None:
         )
 
 
+def _check_hole(generator: Generator, asked: Translation) -> None:
+    told = {"--mask": asked.mask, "--hole": asked.hole}
+    kind: Any = generator.method.prompt_type
+    if kind._fields != _FILLED:
+        for name, value in told.items():
+            if value is not None:
+                raise SettingError(
+                    f"{name} is for models that fill holes, such as a context encoder. Received: it for "
+                    f"{generator.name} ({generator.recipe_name}). Leave it out."
+                )
+    elif asked.fit is not None:
+        raise SettingError(
+            f"A hole is filled in the picture as it is. Received: --fit {asked.fit}. Leave it out."
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class _Picture:
     """An image to be translated, and what is known of it."""
@@ -177,6 +202,7 @@ class _Picture:
     mark: Provenance
     pixels: Pixels  # With the channels the model takes, at its own size.
     alpha: NDArray[np.uint8] | None
+    hole: NDArray[np.bool_] | None = None
 
 
 class _Maker:
@@ -184,10 +210,12 @@ class _Maker:
 
     def __init__(self, generator: Generator, asked: Translation) -> None:
         self.conditions = Conditions.of(generator, asked.settings, asked.points)
-        if asked.fit is None and len(generator.method.prompt_type._fields) > 1:  # type: ignore[union-attr]
+        kind: Any = generator.method.prompt_type
+        if asked.fit is None and len(kind._fields) > 1 and kind._fields != _FILLED:
             asked = replace(asked, fit="crop")  # What is asked is of a whole picture, not of tiles.
         self.generator, self.asked, spec = generator, asked, generator.spec
-        column = generator.method.prompt_type._fields[0]  # type: ignore[union-attr]
+        column = kind._fields[0]
+        self.holes = HoleAsked(asked.mask, asked.hole) if kind._fields == _FILLED else None
         plain = spec.channels, spec.height, spec.width
         self.channels, self.high, self.wide = spec.source if column == "source" else plain
         self.times = spec.source_shrink if column == "source" else 1
@@ -195,6 +223,7 @@ class _Maker:
     def mark(self, name: str, digest: str) -> Provenance:
         """What the result of a source of that name and content is marked with."""
         asked, way = self.asked, "in tiles" if self.asked.fit is None else f"fit {self.asked.fit}"
+        way = way if self.holes is None else self.holes.note
         parts = (
             f"translated from {PurePosixPath(name).name} ({digest[:16]})",
             way,
@@ -215,12 +244,17 @@ class _Maker:
         image = in_mode(photo.in_srgb(photo.image), "L" if self.channels == 1 else "RGB")
         pixels = np.asarray(image)
         pixels = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-        return _Picture(to, mark, pixels, _alpha(raw))
+        alpha = _alpha(raw)
+        if self.holes is None:
+            return _Picture(to, mark, pixels, alpha)
+        hole = self.holes.of(pixels, alpha)
+        by_alpha = self.asked.mask is None and self.asked.hole is None
+        return _Picture(to, mark, pixels, None if by_alpha else alpha, hole)
 
     def alone(self, picture: _Picture) -> bool:
         """Whether an image takes several tiles, and is not made together with others."""
         height, width = picture.pixels.shape[1:]
-        return bool(height > self.high or width > self.wide)
+        return bool(picture.hole is not None or height > self.high or width > self.wide)
 
     def images(self, pictures: Sequence[_Picture]) -> Iterator[Image.Image]:
         """The finished images, in order; those of one tile in one run of the networks."""
@@ -228,12 +262,26 @@ class _Maker:
         tiles = [_continued(picture.pixels, self.high, self.wide) for picture in small]
         together = iter(self._make(tiles) if tiles else ())
         for picture in pictures:
+            if picture.hole is not None:
+                yield self._finished(picture, self._filled(picture.pixels, picture.hole))
+                continue
             if self.alone(picture):
                 yield self._finished(picture, self._tiled(picture.pixels))
                 continue
             height, width = (self.times * side for side in picture.pixels.shape[1:])
             levels = next(together)[:, :height, :width]
             yield self._finished(picture, np.clip(levels + 0.5, 0.0, 255.0).astype(np.uint8))
+
+    def _filled(self, pixels: Pixels, hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        method: Any = self.generator.method
+        reach = method.reach(self.generator.spec)
+        return fill(
+            pixels,
+            hole,
+            reach,
+            (self.high, self.wide),
+            lambda shown, mask: self._make([shown], [mask])[0],
+        )
 
     def _tiled(self, pixels: Pixels) -> NDArray[np.uint8]:
         height, width = pixels.shape[1:]
@@ -254,15 +302,20 @@ class _Maker:
         )
         return whole[:, : times * height, : times * width]
 
-    def _make(self, tiles: Sequence[Pixels]) -> list[Float[np.ndarray, "_ _ _"]]:
+    def _make(
+        self, tiles: Sequence[Pixels], masks: Sequence[NDArray[np.uint8]] | None = None
+    ) -> list[Float[np.ndarray, "_ _ _"]]:
         """The results of tiles of the model's size, in levels 0..255, not rounded."""
         made: list[NDArray[np.float32]] = []
         for at in range(0, len(tiles), 4 * RUN):
             shown = torch.from_numpy(np.stack(tiles[at : at + 4 * RUN]))
             noise = Noise(torch.full((len(shown),), self.asked.seed, dtype=torch.int64))
-            images = self.generator.make(
-                noise, self.conditions.prompt(self.generator.spec.to_network(to_float(shown)))
-            )
+            given = self.generator.spec.to_network(to_float(shown))
+            if masks is None:
+                prompt = self.conditions.prompt(given)
+            else:
+                prompt = kind(given, to_float(torch.from_numpy(np.stack(masks[at : at + 4 * RUN]))))
+            images = self.generator.make(noise, prompt)
             made += list(((images.float().cpu() + 1.0) * 127.5).numpy())
         return made
 
@@ -270,7 +323,12 @@ class _Maker:
         image = self._scaled(picture, result)
         if picture.alpha is not None:
             image.putalpha(Image.fromarray(picture.alpha).resize(image.size, Image.Resampling.BICUBIC))
-        return _strip(_image(picture.pixels), image) if self.asked.compare else image
+        if not self.asked.compare:
+            return image
+        shown = picture.pixels
+        if picture.hole is not None:
+            shown = with_hole(shown, 255 * picture.hole[None].astype(np.uint8))
+        return _strip(_image(shown), image)
 
     def _scaled(self, picture: _Picture, result: Pixels) -> Image.Image:
         """As many times larger as was asked for: enlarged again while it is smaller, and reduced to that."""

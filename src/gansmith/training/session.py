@@ -163,7 +163,7 @@ class _Session:
         """Networks as the newest whole checkpoint has them, or fresh ones."""
         found, damaged = (self.run.newest() or (None, [])) if self.world.is_main else (None, [])
         images = self.world.broadcast(None if found is None else int(found.facts["images"]))
-        borrowed = {} if images is not None else borrowed_weights(self.recipe.borrow)
+        borrowed = borrowed_weights(self._lent(resumed=images is not None))
         trainer: Trainer[Any, Any, Any] = Trainer(self.recipe, self.loader, self.device, borrowed, self.world)
         if images is None:
             check_stages(self.recipe, trainer.networks)
@@ -175,6 +175,15 @@ class _Session:
         elif self.world.is_main and self.run.rows():
             self.run.forget_after(-1)  # Nothing was saved yet: it starts again.
         return trainer
+
+    def _lent(self, resumed: bool) -> Mapping[str, str]:
+        """What is still to be borrowed: a checkpoint has every network and no instrument."""
+        lent = self.recipe.borrow
+        if not resumed or not lent:
+            return lent
+        with torch.device("meta"):
+            instruments = self.recipe.method.instruments(self.recipe.spec())
+        return {name: place for name, place in lent.items() if name in instruments}
 
     def _go_back(self, images: int, damaged: list[str]) -> None:
         for message in damaged:
