@@ -17,7 +17,12 @@ Margin = Callable[[Latents], Float[Tensor, " batch"]]
 
 @dataclass(frozen=True, eq=False)
 class Turned:
-    """What a search found: latents whose answer has just turned, and for which there is none."""
+    """What a search found: latents whose answer has just turned, and for which there is none.
+
+    Example:
+        >>> found = SmallestTurn()(margin, latents)
+        >>> found.latents[found.turned]
+    """
 
     latents: Latents
     turned: Bool[Tensor, " batch"]

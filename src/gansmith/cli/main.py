@@ -172,6 +172,23 @@ def _say(message: str) -> None:
         click.echo(f"gansmith: {clipped(message, _LONGEST)}", err=True)
 
 
-_WORK = (demo, recipes, prepare, inspect_, train, plan, generate, walk_, translate_, edit, origin_)
-for _verb in (*_WORK, evaluate, classify, attack, report, compare, new):
+for _verb in (
+    demo,
+    recipes,
+    prepare,
+    inspect_,
+    train,
+    plan,
+    generate,
+    walk_,
+    translate_,
+    edit,
+    origin_,
+    evaluate,
+    classify,
+    attack,
+    report,
+    compare,
+    new,
+):
     cli.add_command(_verb)

@@ -138,7 +138,12 @@ class StyledBlock(nn.Module):
 
 
 class StyledHead(nn.Module):
-    """Tokens -> patches of an image: a norm that w scales (and shifts), and a linear layer."""
+    """Tokens -> patches of an image: a norm that w scales (and shifts), and a linear layer.
+
+    Example:
+        >>> StyledHead(16, 12, shift=False)(torch.zeros(1, 4, 16), torch.zeros(1, 16)).shape
+        torch.Size([1, 4, 12])
+    """
 
     def __init__(self, width: int, numbers: int, *, shift: bool) -> None:
         super().__init__()

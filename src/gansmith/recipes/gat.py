@@ -18,7 +18,11 @@ from gansmith.networks.transformer import Transformer
 
 
 class Preset(NamedTuple):
-    """What the recipes differ in."""
+    """What the recipes differ in.
+
+    Example:
+        >>> gat("gat64-wide", Preset(GAT, Transformer(width=512, heads=8), size=64))
+    """
 
     method: type[MultiLevel]
     networks: Transformer

@@ -41,6 +41,10 @@ class LatentAttack:
         before: the first images.
         after: the same, turned.
         said: of those, before and after.
+
+    Example:
+        >>> found = latent_attack("runs/traits", "runs/one", attribute="smiling")
+        >>> found.turned.value, found.distances.nanmedian()
     """
 
     turned: Value
