@@ -80,8 +80,7 @@ class Kind:
     spoil: Callable[[Path, random.Random], None] | None = (
         None  # ... or the folder otherwise, half of the time.
     )
-    alone: bool = False  # Whether the changed file is read, and not the folder ...
-    folder: bool = False  # ... or the folder, in which it is left alone.
+    alone: bool = False  # Whether the changed file is read, and not the folder.
 
     def copy(self, whole: Path, place: Path, chance: random.Random) -> Path:
         """A spoiled copy, and what is to be read of it."""
@@ -96,7 +95,7 @@ class Kind:
             for other in files:
                 if other != file:
                     other.unlink()
-        return file if self.alone and not self.folder else place
+        return file if self.alone else place
 
 
 def photo(seed: int, side: int = SIDE) -> Image.Image:
@@ -450,7 +449,7 @@ def _films(folder: Path) -> None:
 
 
 KINDS: dict[str, Kind] = {
-    **{f"picture: {name}": Kind(_pictures, name, alone=True, folder=True) for name in PICTURES},
+    **{f"picture: {name}": Kind(_pictures, name) for name in PICTURES},
     "zip": Kind(_zip, spoil=_odd_zip, alone=True),
     "tar": Kind(_tars, spoil=_tar, alone=True),
     "WebDataset shards": Kind(_shards, spoil=_odd_shards),
