@@ -62,6 +62,11 @@ class Readers(Networks):
         read_z: images -> z.
         read_y: images -> y.
         attributes: how many; 0 for classes.
+
+    Example:
+        >>> networks = Readers(nn.Identity(), nn.Identity(), nn.Identity(), attributes=3)
+        >>> networks.pairs.shape
+        torch.Size([6, 6])
     """
 
     pairs: Tensor  # [2a, 2a]: images in which both values hold; first those that are there, then not.

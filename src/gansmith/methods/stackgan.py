@@ -34,6 +34,12 @@ class Stage(Networks):
         generator: of this stage.
         discriminator: of this stage.
         first: the generator of stage one, borrowed; None in stage one.
+
+    Example:
+        >>> from gansmith.recipes import named
+        >>> method = named("stackgan32").method.tiny()
+        >>> isinstance(method.build(spec), Stage)
+        True
     """
 
     def __init__(
@@ -55,6 +61,11 @@ class TextToImage(LatentMethod[Stage, CaptionBatch, CaptionPrompt]):
 
     The spaces are z, which is z and eps side by side, and c, which is z and c: a straight way in c from one
     caption to another shows what lies between them.
+
+    Example:
+        >>> from gansmith.recipes import named
+        >>> isinstance(named("stackgan32").method, TextToImage)
+        True
     """
 
     batch_type: ClassVar[type[CaptionBatch]] = CaptionBatch

@@ -47,7 +47,12 @@ class ImageEncoder(nn.Module):
 
 
 class Scale(nn.Module):
-    """What cosines are multiplied by: learned, 1/0.07 at first, 100 at most (Radford 2021, section 2.5)."""
+    """What cosines are multiplied by: learned, 1/0.07 at first, 100 at most (Radford 2021, section 2.5).
+
+    Example:
+        >>> round(Scale()().item(), 2)
+        14.29
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,6 +71,11 @@ class JointNetworks(Networks):
         image_encoder: images -> unit vectors.
         gallery: images that are kept.
         spec: their form.
+
+    Example:
+        >>> networks = JointEmbedding().tiny().build(spec)
+        >>> networks.gallery.shape[1:]
+        torch.Size([3, 32, 32])
     """
 
     gallery: Tensor

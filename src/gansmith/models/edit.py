@@ -136,6 +136,11 @@ class Edits:
         again: drawn from what was read, unchanged.
         changed: for each change, drawn from what was read and then changed.
         condition: what was read of each photo: labels [n] or attributes [n, a].
+
+    Example:
+        >>> editor = Editor(open_generator("runs/readers"))
+        >>> edits = editor.edit(photos, ("a.jpg",), [editor.change("smiling=1")])
+        >>> edits.changed[0].shape  # As the photos.
     """
 
     names: tuple[str, ...]

@@ -81,7 +81,12 @@ class StageOneGenerator(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + F(x), two 3x3 convolutions with batch norm, then ReLU."""
+    """x + F(x), two 3x3 convolutions with batch norm, then ReLU.
+
+    Example:
+        >>> Residual(8)(torch.randn(2, 8, 4, 4)).shape
+        torch.Size([2, 8, 4, 4])
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
