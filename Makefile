@@ -23,7 +23,7 @@ slow: $(STAMP)
 
 # Seeded mutations of the files that are read: make fuzz FUZZ_SEED=1 FUZZ_COUNT=500
 fuzz: $(STAMP)
-	$(BIN)/python -m pytest -m slow -s tests/test_fuzz.py
+	$(BIN)/python -m pytest -m slow -s tests/test_fuzz.py tests/test_fuzz_data.py
 
 gpu: $(STAMP)
 	$(BIN)/python -m pytest -m gpu

@@ -110,3 +110,16 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: Facts | str) -> None
     text = facts if isinstance(facts, str) else json.dumps(facts)
     held = {name: value.contiguous() for name, value in tensors.items()}
     write_tensors(path, held, {"format": FORMAT, "facts": text, "digest": _digest(held, text)})
+
+
+def mutated(content: bytes, chance: random.Random) -> bytes:
+    """Bytes changed, cut out, put in or doubled."""
+    for _ in range(chance.choice((1, 1, 4))):
+        place, kind = chance.randrange(len(content) + 1), chance.randrange(4)
+        before, after = content[:place], content[place:]
+        odd = chance.choice((b"[" * 1000, b'{"a":' * 1000, b"9" * 30, b"\x00" * 9, b"\xff", b"null", b'"'))
+        content = (
+            before + odd + after, before + after[chance.randrange(1, 200) :],
+            before + bytes([chance.randrange(256)]) + after[1:], before + after[:500] + after,
+        )[kind]  # fmt: skip
+    return content

@@ -63,19 +63,6 @@ print(json.dumps([refused, taken, faults, round(slowest, 2)]))
 """
 
 
-def mutated(content: bytes, chance: random.Random) -> bytes:
-    """Bytes changed, cut out, put in or doubled."""
-    for _ in range(chance.choice((1, 1, 4))):
-        place, kind = chance.randrange(len(content) + 1), chance.randrange(4)
-        before, after = content[:place], content[place:]
-        odd = chance.choice((b"[" * 1000, b'{"a":' * 1000, b"9" * 30, b"\x00" * 9, b"\xff", b"null", b'"'))
-        content = (
-            before + odd + after, before + after[chance.randrange(1, 200) :],
-            before + bytes([chance.randrange(256)]) + after[1:], before + after[:500] + after,
-        )[kind]  # fmt: skip
-    return content
-
-
 def wrong_run(run: Path, place: Path, names: list[str], chance: random.Random) -> None:
     """A copy of a run without its checkpoints, one of its files changed."""
     shutil.copytree(run, place, ignore=shutil.ignore_patterns("checkpoints", "tensorboard"))
@@ -84,7 +71,7 @@ def wrong_run(run: Path, place: Path, names: list[str], chance: random.Random) -
         _, tree = lies.odd_tree(json.loads(file.read_text()), chance)
         file.write_text(json.dumps(tree))
     else:
-        file.write_bytes(mutated(file.read_bytes(), chance))
+        file.write_bytes(lies.mutated(file.read_bytes(), chance))
 
 
 def tables(kind: str, folder: Path, chance: random.Random) -> list[Path]:
@@ -105,7 +92,7 @@ def tables(kind: str, folder: Path, chance: random.Random) -> list[Path]:
         raw = bytearray(whole)
         for _ in range(chance.choice((1, 3, 20))):
             raw[chance.randrange(len(raw))] = chance.choice((0, 255, chance.randrange(256)))
-        path.write_bytes(mutated(whole, chance) if chance.random() < 0.3 else raw)
+        path.write_bytes(lies.mutated(whole, chance) if chance.random() < 0.3 else raw)
     return paths
 
 
@@ -124,13 +111,13 @@ def files(kind: str, run: Path, folder: Path, chance: random.Random) -> list[Pat
         if kind == "checkpoint":
             path = path.with_suffix(".safetensors")
             if number % 3 == 0:
-                path.write_bytes(mutated(checkpoint.read_bytes(), chance))
+                path.write_bytes(lies.mutated(checkpoint.read_bytes(), chance))
             else:
                 change: Any = lies.odd_tensors(tensors, chance)[1] if number % 3 == 1 else tensors
                 lies.write(path, change, lies.odd_tree(facts, chance)[1] if number % 3 == 2 else facts)
         elif kind == "foreign":
             path = path.with_suffix(".pt")
-            path.write_bytes(mutated(foreign, chance))
+            path.write_bytes(lies.mutated(foreign, chance))
         else:
             names = ["recipe.json"] if kind == "recipe" else ["recipe.json", "data.json", "stats.jsonl"]
             wrong_run(run, path, names, chance)

@@ -64,7 +64,9 @@ class Readers(Networks):
         attributes: how many; 0 for classes.
 
     Example:
-        >>> networks = Readers(generator, Reader(spec, 100, 4096), Reader(spec, 18, 512), attributes=18)
+        >>> networks = Readers(nn.Identity(), nn.Identity(), nn.Identity(), attributes=3)
+        >>> networks.pairs.shape
+        torch.Size([6, 6])
     """
 
     pairs: Tensor  # [2a, 2a]: images in which both values hold; first those that are there, then not.

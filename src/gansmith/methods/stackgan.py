@@ -35,7 +35,10 @@ class Stage(Networks):
         first: the generator of stage one, borrowed; None in stage one.
 
     Example:
-        >>> stage = Stage(method.encoder(spec), method.generator(spec), TextDiscriminator(spec, 128, 64))
+        >>> from gansmith.recipes import named
+        >>> method = named("stackgan32").method.tiny()
+        >>> isinstance(method.build(spec), Stage)
+        True
     """
 
     def __init__(
@@ -59,8 +62,9 @@ class TextToImage(LatentMethod[Stage, CaptionBatch, CaptionPrompt]):
     caption to another shows what lies between them.
 
     Example:
-        >>> between = torch.lerp(*(method.to_latent(networks, noise, p, "c") for p in prompts), 0.5)
-        >>> images = method.synthesize(networks, between, noise, prompts[0], "c")
+        >>> from gansmith.recipes import named
+        >>> isinstance(named("stackgan32").method, TextToImage)
+        True
     """
 
     batch_type: ClassVar[type[CaptionBatch]] = CaptionBatch

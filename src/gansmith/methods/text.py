@@ -50,8 +50,8 @@ class Scale(nn.Module):
     """What cosines are multiplied by: learned, 1/0.07 at first, 100 at most (Radford 2021, section 2.5).
 
     Example:
-        >>> Scale()()
-        tensor(14.2857, grad_fn=<ClampBackward1>)
+        >>> round(Scale()().item(), 2)
+        14.29
     """
 
     def __init__(self) -> None:
@@ -73,7 +73,9 @@ class JointNetworks(Networks):
         spec: their form.
 
     Example:
-        >>> networks = JointNetworks(method.encoder(spec), ImageEncoder(spec, 32, 128), 256, spec)
+        >>> networks = JointEmbedding().tiny().build(spec)
+        >>> networks.gallery.shape[1:]
+        torch.Size([3, 32, 32])
     """
 
     gallery: Tensor

@@ -254,6 +254,11 @@ def load(path: Path) -> Statistics:
         tensors, metadata = read_tensors(path)
         told = parse_json(metadata["told"])
         moments = Moments(tensors["mean"], tensors["covariance"], int(told["count"]), tensors.get("sample"))
+        for name in ("features", "logits"):
+            if name in tensors and (tensors[name].dim() != 2 or not tensors[name].is_floating_point()):
+                raise ValueError(f"{name} are no rows of numbers")
+        if "features" in tensors and tensors["features"].shape[1] != moments.size:
+            raise ValueError("features are not as wide as their mean")
         return Statistics(
             str(told["name"]),
             str(told["fingerprint"]),

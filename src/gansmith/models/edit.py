@@ -138,8 +138,9 @@ class Edits:
         condition: what was read of each photo: labels [n] or attributes [n, a].
 
     Example:
-        >>> Editor(generator).edit(photos, ("a.jpg",), [change]).changed[0].shape
-        torch.Size([1, 3, 32, 32])
+        >>> editor = Editor(open_generator("runs/readers"))
+        >>> edits = editor.edit(photos, ("a.jpg",), [editor.change("smiling=1")])
+        >>> edits.changed[0].shape  # As the photos.
     """
 
     names: tuple[str, ...]

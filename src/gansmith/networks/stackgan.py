@@ -84,8 +84,8 @@ class Residual(nn.Module):
     """x + F(x), two 3x3 convolutions with batch norm, then ReLU.
 
     Example:
-        >>> Residual(512)(torch.zeros(1, 512, 16, 16)).shape
-        torch.Size([1, 512, 16, 16])
+        >>> Residual(8)(torch.randn(2, 8, 4, 4)).shape
+        torch.Size([2, 8, 4, 4])
     """
 
     def __init__(self, channels: int) -> None:

@@ -180,6 +180,11 @@ class Told:
     Args:
         reader: gives the bytes of a file by its name.
         sizes: of the files, as far as they are known, in bytes.
+
+    Example:
+        >>> source = open_source("photos.zip")
+        >>> Told(source.reader, {}).read("0.png")[1:4]
+        b'PNG'
     """
 
     def __init__(self, reader: Reader, sizes: Mapping[str, int]) -> None:

@@ -40,7 +40,13 @@ QUESTION = struct.Struct(">I")
 
 
 class Table:
-    """A file of rows in groups: the row groups of Parquet."""
+    """A file of rows in groups: the row groups of Parquet.
+
+    Example:
+        >>> table = Table(Path("faces.parquet"))
+        >>> table.counts, table.schema.names
+        ([12], ['image', 'age'])
+    """
 
     def __init__(self, path: Path) -> None:
         # Buffered, so that a large group is not read as a whole; no threads, so that memory is bounded.
@@ -66,7 +72,13 @@ class Table:
 
 
 class Stream(Table):
-    """An Arrow file, mapped into memory; its groups are the record batches."""
+    """An Arrow file, mapped into memory; its groups are the record batches.
+
+    Example:
+        >>> stream = Stream(Path("faces.arrow"))
+        >>> stream.counts
+        [12]
+    """
 
     def __init__(self, path: Path) -> None:
         arrow = importlib.import_module("pyarrow")
@@ -103,6 +115,10 @@ class Cells:
 
     Reading in order is fast for every table. Reading at random is slow where a row group has more bytes
     than `CACHED`: it is then passed through from its start, a few pages at a time.
+
+    Example:
+        >>> Cells().cell("faces.parquet", 0, "age", 3)  # Row group 0, row 3.
+        3
     """
 
     def __init__(self) -> None:
@@ -143,7 +159,12 @@ class Cells:
 
 
 class Window:
-    """Some rows of a group too large to be kept, moving forward; a step back starts anew."""
+    """Some rows of a group too large to be kept, moving forward; a step back starts anew.
+
+    Example:
+        >>> Window(Table(Path("faces.parquet")), group=0, column="age").cell(11)
+        11
+    """
 
     def __init__(self, table: Table, group: int, column: str) -> None:
         self._place = table, group, column

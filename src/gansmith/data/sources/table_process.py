@@ -24,13 +24,22 @@ _MOST_ANSWER = 2**31  # Bytes.
 
 
 class EndedError(DataError):
-    """The process ended while it was asked, or did not answer: the file is damaged in a way that harms."""
+    """The process ended while it was asked, or did not answer: the file is damaged in a way that harms.
+
+    Example:
+        >>> with suppress(EndedError):
+        ...     picture = TableProcess().ask("cell", path="faces.parquet", group=0, column="image", row=3)
+    """
 
 
 class TableProcess:
     """Asks a child process about Parquet and Arrow files; it is started when it is first asked.
 
     Threads may share it. It ends with this object, and with the process that made it.
+
+    Example:
+        >>> TableProcess().ask("cell", path="faces.parquet", group=0, column="image", row=3)[1:4]
+        b'PNG'
     """
 
     def __init__(self) -> None:

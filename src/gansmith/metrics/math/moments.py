@@ -36,6 +36,10 @@ class Moments:
         if self.covariance.shape != (size, size):
             rule = "A covariance has a row and a column for each number of the mean."
             raise DataError(f"{rule} Received: {size} means, shape {list(self.covariance.shape)}.")
+        if self.mean.dim() != 1 or (self.sample is not None and self.sample.shape[1:] != (size,)):
+            given = [list(self.mean.shape), [] if self.sample is None else list(self.sample.shape)]
+            rule = "A mean is a row of numbers, and a sample has rows of as many."
+            raise DataError(f"{rule} Received: shapes {given[0]} and {given[1]}.")
         if not bool(self.mean.isfinite().all() and self.covariance.isfinite().all()):
             raise DataError(
                 "Mean and covariance must be finite numbers. Received: nan or inf. Either the file is "
