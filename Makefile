@@ -16,7 +16,7 @@ demo: $(STAMP)
 	$(BIN)/gansmith demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --cov=gansmith --cov-report=term:skip-covered --cov-fail-under=95
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --cov=gansmith --cov-report=term:skip-covered --cov-fail-under=95
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow

@@ -1,5 +1,6 @@
 """What the documentation says is there: files, verbs, options, recipes, settings and public names."""
 
+import ast
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,9 @@ from gansmith.recipes import CATALOGUE, named
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WITHOUT_EXAMPLE: dict[str, str] = {}
+"""Class, such as ``core/progress.py:Progress`` -> why it has no example; at most ten."""
+
 every_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 
 
@@ -46,7 +50,7 @@ def test_commands_exist(page: Path) -> None:
 
 @every_page
 def test_settings_exist(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
+    text = re.sub(r"\bedit [^`\n]*", "", page.read_text(encoding="utf-8"))  # Its --set names attributes.
     for assignment in re.findall(r"`?--set ([a-z_.]+=[^\s`]+)", text):
         if any(mark in assignment for mark in ("...", "NAME", "borrow.")):
             continue
@@ -73,3 +77,22 @@ def test_every_verb_is_in_the_readme() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "Makefile").read_text(encoding="utf-8")
     assert isinstance(cli, click.Group)
     assert [verb for verb in cli.commands if f"gansmith {verb}" not in text] == []
+
+
+def _classes() -> dict[str, ast.ClassDef]:
+    """The public classes at the top level of every module."""
+    source = ROOT / "src" / "gansmith"
+    return {
+        f"{file.relative_to(source).as_posix()}:{node.name}": node
+        for file in sorted(source.rglob("*.py"))
+        for node in ast.parse(file.read_text("utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    }
+
+
+def test_every_public_class_has_an_example() -> None:
+    classes = _classes()
+    assert len(classes) > 300
+    without = {name for name, node in classes.items() if ">>>" not in (ast.get_docstring(node) or "")}
+    assert without == set(WITHOUT_EXAMPLE)
+    assert all(WITHOUT_EXAMPLE.values()) and len(WITHOUT_EXAMPLE) <= 10

@@ -94,6 +94,10 @@ def test_a_run_has_its_grids_sheet_and_curves(trained: Any) -> None:
     kind, _, place, _ = trained
     for name in ("pictures/000000024.png", "real_vs_generated.png", "curves.png", "animation.webp"):
         assert (place / name).is_file(), name
+    said = run("origin", place, code=1).output.splitlines()
+    told = {line.partition(": ")[0].rpartition("/")[2]: line.partition(": ")[2] for line in said}
+    assert told["curves.png"] == "no mark" and told["animation.webp"].startswith("made by gansmith")
+    assert told["real_vs_generated.png"].startswith("made in part by") and "seed" not in told["000000024.png"]
     rows = [json.loads(line) for line in (place / "stats.jsonl").read_text().splitlines()]
     assert rows[-1]["images"] == 24 and all(math.isfinite(v) for row in rows for v in row.values())
     assert any("health/spread" in row for row in rows)
@@ -169,6 +173,7 @@ def test_walk(trained: Any, tmp_path: Path) -> None:
         return
     asked = WISHES[kind][0] if kind in WISHES else []
     run("walk", place, "-o", tmp_path / "walk.gif", "--seeds", "1,2", "--frames", "3", *asked)
+    assert "made by gansmith" in run("origin", tmp_path / "walk.gif").output
     with Image.open(tmp_path / "walk.gif") as film:
         assert film.n_frames == 6
     if kind == "two spaces":

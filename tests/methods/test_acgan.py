@@ -10,8 +10,9 @@ from torch import nn
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
+from gansmith.losses.classification import right
 from gansmith.losses.penalties import R1, NoPenalty
-from gansmith.methods.acgan import ACGAN, AttributeACGAN, right
+from gansmith.methods.acgan import ACGAN, AttributeACGAN
 from gansmith.methods.batches import AttributeBatch, LabelledBatch, LabelPrompt
 from gansmith.networks.bundle import Pair
 

@@ -18,6 +18,8 @@ from gansmith.core.noise import Noise
 from gansmith.engine.trainer import Trainer, pictures_of
 from gansmith.errors import SettingError
 from gansmith.methods.batches import IMAGE_COLUMNS
+from gansmith.methods.discriminative import DiscriminativeMethod
+from gansmith.models.classifier import open_classifier
 from gansmith.models.generator import from_method
 from gansmith.models.load import borrowed_weights, open_generator
 from gansmith.models.prompts import Prompts
@@ -101,6 +103,12 @@ def test_a_picture_does_not_depend_on_its_batch(recipe: Recipe) -> None:
         trainer.step()
     networks = trainer.networks_for_pictures()
     sample = trainer._loader.sample(4)
+    if isinstance(recipe.method, DiscriminativeMethod):
+        said = recipe.method.answers(networks, sample.images)
+        alone = recipe.method.answers(networks, sample.images[2:3])
+        torch.testing.assert_close(said[2:3], alone, rtol=0, atol=1e-5)
+        assert len(said) == len(recipe.method.truth(sample)) == 4
+        return
     whole = pictures_of(
         recipe.method, networks, recipe.method.prompt(sample), Noise.of(5, 6, 7, 8), recipe.spec()
     )
@@ -206,6 +214,12 @@ def test_a_checkpoint_makes_images_without_the_data(recipe: Recipe, tmp_path: Pa
     saved = {n.removeprefix("networks.") for n in trainer.state() if n.startswith("networks.")}
     plain = recipe.method.build(trainer.spec).state_dict()
     assert saved == set(plain), "networks as they are built, and no instruments"
+    if not recipe.method.makes_images:
+        with pytest.raises(SettingError, match="needs a model that makes images"):
+            open_generator(str(tmp_path / "model.safetensors"), "cpu")
+        classifier = open_classifier(str(tmp_path / "model.safetensors"), "cpu")
+        assert len(classifier.logits(trainer._loader.sample(3).images)) == 3
+        return
     generator = open_generator(str(tmp_path / "model.safetensors"), "cpu")
     kind = recipe.method.prompt_type
     if kind is not None and IMAGE_COLUMNS & set(kind._fields):
@@ -225,8 +239,9 @@ def test_a_tiny_method_is_the_same_game(recipe: Recipe) -> None:
     assert type(tiny) is type(recipe.method) and tiny.players() == recipe.method.players()
     names = [turn.name for turn in recipe.method.turns()]
     assert [turn.name for turn in tiny.turns()] == names
+    spec = resolved(recipe).spec()
     with torch.device("meta"):
-        tiny.build(resolved(recipe).spec())
+        tiny.build(spec)
 
 
 def test_a_spec_knows_the_names_of_what_a_method_trains_on() -> None:

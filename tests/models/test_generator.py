@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import itertools
+import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -125,7 +126,17 @@ def test_a_method_becomes_a_generator_in_eval_mode_without_gradients() -> None:
     assert made.shape == (2, 1, 16, 16)
     assert not made.requires_grad
     assert torch.equal(maker.synthesize(maker.latents(Noise.of(3, 4)), Noise.of(3, 4)), made)
-    assert maker.provenance(3) == provenance.Provenance("toy", "toys", 3, None, provenance.software_version())
+    mark = provenance.Provenance(
+        "toy", "toys", 3, None, provenance.software_version(), None, maker.fingerprint
+    )
+    assert maker.provenance(3) == mark
+    assert re.fullmatch("[0-9a-f]{12}", mark.fingerprint or "")
+    again = from_method(Toy(), networks, spec, name="other", recipe_name="toys")
+    assert again.fingerprint == maker.fingerprint, "weights have it, not names"
+    with torch.no_grad():
+        next(networks.parameters()).add_(1.0)
+    changed = from_method(Toy(), networks, spec, name="toy", recipe_name="toys")
+    assert changed.fingerprint != maker.fingerprint
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
@@ -153,7 +164,7 @@ def test_seed_5_alone_is_seed_5_among_64(tmp_path: Path) -> None:
     assert alone.read_bytes() == among.read_bytes()
     assert len(list((tmp_path / "many").iterdir())) == 64 + 1
     mark = provenance.read_provenance(alone)
-    assert mark == provenance.Provenance("toy", "toys", 5, 640, provenance.software_version())
+    assert mark == maker.provenance(5) and mark.seed == 5 and mark.images_seen == 640
     assert provenance.read_provenance(tmp_path / "many" / "grid.png") == dataclasses.replace(mark, seed=None)
 
 
@@ -204,7 +215,7 @@ class NoPictures(Toy):
     [
         ("grid.png", parse_seeds("0-4096"), "at most 4096 pictures"),
         ("out", SeedRanges(()), "no seeds"),
-        ("out.jpg", parse_seeds("1"), "a folder"),
+        ("out.bmp", parse_seeds("1"), "a folder"),
         ("out", parse_seeds("1-9,5"), "Received twice: 5"),
         ("out.zip", [3, 4, 3], "Received twice: 3"),
         ("file", parse_seeds("1"), "which is a file"),

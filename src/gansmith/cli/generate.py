@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gansmith.cli.options import Verb, given, import_code, on_device, to_wish, with_code, with_wish
+from gansmith.core.launch import speaks
 
 if TYPE_CHECKING:
     from gansmith.models.generator import Generator
+    from gansmith.models.prompts import Wish
 
 
 @click.command(cls=Verb)
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     required=True,
     callback=given,
     metavar="OUT",
-    help="A folder, a .zip, or one .png for a grid.",
+    help="A folder, a .zip, or one .png, .jpg or .webp for a grid.",
 )
 @click.option("--seeds", default="0-63", show_default=True, help="Seeds and ranges: 0-63,100,200-299.")
 @click.option(
@@ -42,6 +44,7 @@ def generate(model: str, out: str, seeds: str, batch: int, **asked: Any) -> None
     chosen = parse_seeds(seeds)
     choice = Choice(to_wish(asked), asked["truncation"])
     generator = open_model(model, asked["code"], my_device(asked["device"]))
+    say_unknown(generator, choice.wish)
     with process_group(generator.device) as world:
         with bar("Generating", len(chosen)) as progress:
             done = progress.update
@@ -50,6 +53,12 @@ def generate(model: str, out: str, seeds: str, batch: int, **asked: Any) -> None
             )
         if world.is_main:
             click.echo(f"{written.count} pictures in {written.path}")
+
+
+def say_unknown(generator: "Generator", wish: "Wish | None") -> None:
+    """Say on stderr which words of a caption a model does not know."""
+    if generator.asks is not None and (line := generator.asks.remark(wish)) and speaks():
+        click.echo(line, err=True)
 
 
 def open_model(model: str, code: str | None, device: str) -> "Generator":

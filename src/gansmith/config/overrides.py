@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from gansmith.config.field_types import choices_of, hints_of, new_name, open_kind
 from gansmith.config.serialization import describe_type, to_json
+from gansmith.core.text import parse_number
 from gansmith.errors import SettingError, nearest
 
 T = TypeVar("T")
@@ -165,7 +166,7 @@ _PLAIN: Mapping[Any, Callable[[str], Any]] = {
     type(None): _none,
     bool: _truth,
     int: _whole,
-    float: float,
+    float: parse_number,
     str: str,
 }
 

@@ -37,6 +37,12 @@ class Unfailing:
 
     Args:
         stream: of text; None where a program was started without one.
+
+    Example:
+        >>> stream = Unfailing(open("/dev/full", "w"))
+        >>> stream.write("hello"); stream.flush()
+        >>> stream.lost.strerror
+        'No space left on device'
     """
 
     encoding: str
@@ -99,7 +105,12 @@ class Unfailing:
 
 
 class Messages(Unfailing):
-    """A stream of messages: cleaned, never failing. ``raw`` is for progress bars, which move the cursor."""
+    r"""A stream of messages: cleaned, never failing. ``raw`` is for progress bars, which move the cursor.
+
+    Example:
+        >>> print("\x1b[2Jcat", file=Messages(sys.stdout))
+        \x1b[2Jcat
+    """
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)

@@ -56,6 +56,20 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def parse_number(text: str) -> float:
+    """``0.3``, ``2e-4`` or a fraction such as ``4/255``.
+
+    Raises:
+        ValueError: something else.
+    """
+    above, slash, below = text.partition("/")
+    if not slash:
+        return float(text)
+    if float(below) == 0:
+        raise ValueError(text)
+    return float(above) / float(below)
+
+
 def in_time(seconds: float) -> str:
     """A duration in words.
 

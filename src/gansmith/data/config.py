@@ -11,7 +11,11 @@ from gansmith.errors import SettingError
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """How images are brought into the form the networks train on."""
+    """How images are brought into the form the networks train on.
+
+    Example:
+        >>> DataConfig(size=Size(32, 32), mirror=True, label="age")
+    """
 
     size: Size = Size(64, 64)
     channels: int | None = None  # None: 1 where every image is grey, else 3.
@@ -29,9 +33,10 @@ class DataConfig:
     domains: tuple[str, str] | None = None  # The two labels of a method that translates without pairs.
     second: str | None = None  # Where the second domain's images are, if not in the same data.
     classes: tuple[str, ...] = ()  # Names of the labels a method trains on; filled from the data.
-    attributes: tuple[str, ...] = ()  # Likewise, of attributes.
+    attributes: tuple[str, ...] = ()  # Attributes or classes trained on as such; filled: all attributes.
     landmarks: int = 0  # Points of an image, where a method trains on them; filled from the data.
     caption_length: int = 0  # Bytes of the longest caption, likewise.
+    words: tuple[str, ...] = ()  # Of the captions, likewise.
     validation: float = 0.05  # Share of the images held out, never trained on.
 
     def __post_init__(self) -> None:

@@ -13,7 +13,13 @@ from gansmith.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class DatasetInfo:
-    """What is known of a data set as a whole."""
+    """What is known of a data set as a whole.
+
+    Example:
+        >>> info = DatasetInfo(label_names=("cat", "dog"))
+        >>> MemoryDataSet("mine", {"images": images, "labels": labels}, info=info).info.label_names[1]
+        'dog'
+    """
 
     held_out: Tensor | None = None  # bool [n]: the owner's own split; None where training makes its own.
     label_names: tuple[str, ...] = ()
@@ -37,6 +43,11 @@ class DataSet(Protocol):
     ``labels`` (int64 [n]), ``attributes`` (uint8 [n, a]) and ``landmarks`` (float32 [n, points, 2],
     x and y in pixels) are there where they are known. Any further column is allowed: a method asks
     for columns by the field names of its batch.
+
+    Example:
+        >>> data = open_data("my_photos", DataConfig(size=Size(32, 32)))
+        >>> isinstance(data, DataSet), data.columns
+        (True, ('images',))
     """
 
     name: str
@@ -79,6 +90,11 @@ class MemoryDataSet:
         fingerprint: changes when the images do.
         refused: files left out on the way here.
         info: what is known of it as a whole.
+
+    Example:
+        >>> data = MemoryDataSet("mine", {"images": torch.zeros(10, 3, 32, 32, dtype=torch.uint8)})
+        >>> data.fetch(torch.tensor([4, 2]))["images"].shape
+        torch.Size([2, 3, 32, 32])
     """
 
     in_arrays = True
@@ -123,6 +139,12 @@ class GrowingDataSet:
         make: image number -> its row, the same columns each time.
         fingerprint: changes when the images do.
         info: what is known of it as a whole.
+
+    Example:
+        >>> shade = lambda index: {"images": torch.full((3, 32, 32), index % 256)}
+        >>> data = GrowingDataSet("drawn", 1000, shade)
+        >>> data.fetch(torch.tensor([7]))["images"].unique()
+        tensor([7])
     """
 
     refused: tuple[Refused, ...] = ()
@@ -159,7 +181,14 @@ class GrowingDataSet:
 
 @runtime_checkable
 class Maker(Protocol):
-    """Makes the row of one image."""
+    """Makes the row of one image.
+
+    Example:
+        >>> def shade(index: int) -> dict[str, Tensor]:
+        ...     return {"images": torch.full((3, 32, 32), index % 256, dtype=torch.uint8)}
+        >>> isinstance(shade, Maker)
+        True
+    """
 
     def __call__(self, index: int) -> Mapping[str, Tensor]:
         """Column name -> the row, without a batch dimension."""

@@ -18,6 +18,10 @@ class DeviceDataSet(MemoryDataSet):
         data: the set.
         columns: the columns wanted.
         device: where they are held.
+
+    Example:
+        >>> DeviceDataSet(data, ("images",), torch.device("cpu")).fetch(torch.tensor([0]))["images"].device
+        device(type='cpu')
     """
 
     def __init__(self, data: DataSet, columns: Sequence[str], device: torch.device) -> None:
@@ -37,7 +41,8 @@ def on_device(data: DataSet, fields: Sequence[str], device: torch.device) -> Dat
     """The data set itself, or a copy of what is needed of it on a GPU that has room for it."""
     if device.type != "cuda" or not data.in_arrays:
         return data
-    needed = [name for name in data.columns if name in (*fields, "images", "labels")]
+    others = (field.removeprefix("other_") for field in fields)
+    needed = [name for name in data.columns if name in (*fields, *others, "images", "labels")]
     first = data.fetch(torch.zeros(1, dtype=torch.int64), needed)
     size = len(data) * sum(column[0].numel() * column.element_size() for column in first.values())
     free, _ = torch.cuda.mem_get_info(device)

@@ -132,6 +132,11 @@ class LazyDataSet:
     Args:
         source: where the files are.
         config: size, channels (resolved) and fit.
+
+    Example:
+        >>> data = LazyDataSet(open_source("my_photos"), DataConfig(size=Size(32, 32), channels=3))
+        >>> data.fetch(torch.tensor([0, 1]), ("images",))["images"].shape
+        torch.Size([2, 3, 32, 32])
     """
 
     in_arrays = False

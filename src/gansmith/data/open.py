@@ -6,6 +6,7 @@ from statistics import median_low
 
 import torch
 
+from gansmith.data.attribute_views import with_attributes
 from gansmith.data.builtin.names import is_builtin
 from gansmith.data.builtin.sets import builtin_facts, open_builtin
 from gansmith.data.config import DataConfig
@@ -17,7 +18,7 @@ from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.sources.base import Source, nothing_found
 from gansmith.data.sources.made_pairs import MADE
 from gansmith.data.sources.open import open_source
-from gansmith.data.sources.pairs import PAIR, PairSource, guess
+from gansmith.data.sources.pairs import DRAWN, PAIR, PairSource, guess, only_drawn
 from gansmith.errors import DataError
 
 _WIDE = 1.9  # Images at least so many times as wide as high may be two side by side.
@@ -25,7 +26,12 @@ _WIDE = 1.9  # Images at least so many times as wide as high may be two side by 
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What can be said about images before any is decoded; sizes in pixels."""
+    """What can be said about images before any is decoded; sizes in pixels.
+
+    Example:
+        >>> describe_source("my_photos")
+        SourceFacts(count=12, median_width=32, median_height=32, all_grey=False)
+    """
 
     count: int
     median_width: int
@@ -56,6 +62,13 @@ def open_data(
         DataError: there is nothing of that name, or no image in it.
         MissingPackageError: the built-in set needs an optional package.
     """
+    opened = _with_pairs(data, config, fields, progress)
+    return with_attributes(opened, config.attributes, "attributes" in fields)
+
+
+def _with_pairs(
+    data: str, config: DataConfig, fields: Sequence[str], progress: ReportProgress | None
+) -> DataSet:
     check_unused(config, fields)
     if config.pairs in MADE:
         alone = replace(config, pairs=None, swap=False, source_channels=None)
@@ -79,6 +92,8 @@ def _domains(first: str, second: str, config: DataConfig, progress: ReportProgre
 
 
 def _opened(data: str, config: DataConfig, fields: Sequence[str], progress: ReportProgress | None) -> DataSet:
+    if config.pairs in DRAWN and not data.startswith("demo-faces"):
+        raise only_drawn(str(config.pairs), data)
     if is_builtin(data):
         return open_builtin(data, config, progress=progress)
     source = open_source(data, label=config.label)

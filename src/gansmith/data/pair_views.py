@@ -52,6 +52,11 @@ class MadePairs(_View):
 
     Raises:
         DataError: the set lacks what the kind is made of, or the kind cannot be swapped.
+
+    Example:
+        >>> pairs = MadePairs(data, "small:4")  # For super-resolution.
+        >>> pairs.fetch(torch.tensor([0]), ("source",))["source"].shape
+        torch.Size([1, 3, 8, 8])
     """
 
     def __init__(
@@ -108,6 +113,8 @@ class MadePairs(_View):
         height, width = pictures.shape[2:]
         if self._kind == "hole:centre":
             return [made_pairs.centre_hole(height, width)] * len(rows)
+        if self._kind == "hole:inner":
+            return [made_pairs.inner_hole(height, width)] * len(rows)
         if self._kind == "hole:random":
             return [made_pairs.random_hole(height, width, row) for row in rows.tolist()]
         return None
@@ -136,6 +143,11 @@ class SourceChannels(_View):
     Args:
         data: has ``source``.
         channels: 1 or 3.
+
+    Example:
+        >>> pairs = SourceChannels(MadePairs(data, "grey"), channels=1)
+        >>> pairs.fetch(torch.tensor([0]), ("source",))["source"].shape
+        torch.Size([1, 1, 32, 32])
     """
 
     def __init__(self, data: DataSet, channels: int) -> None:
@@ -162,6 +174,11 @@ class TwoSets:
     Args:
         first: its images have the label 0, ``a``.
         second: label 1, ``b``; images of the same size and channels.
+
+    Example:
+        >>> both = TwoSets(horses, zebras)
+        >>> both.fetch(torch.tensor([0, len(horses)]), ("labels",))["labels"]
+        tensor([0, 1])
     """
 
     def __init__(self, first: DataSet, second: DataSet) -> None:

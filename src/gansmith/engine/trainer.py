@@ -67,9 +67,9 @@ class Trainer(Generic[N, B, P]):
         SettingError: the recipe does not fit together, or the batch cannot be shared out evenly.
 
     Example:
-        >>> trainer = Trainer(recipe, Loader(data, ImageBatch, recipe.data, 0, cpu), cpu)
-        >>> trainer.step()
-        >>> trainer.flush()
+        >>> device = torch.device("cpu")
+        >>> trainer = Trainer(recipe, Loader(data, ImageBatch, recipe.data, 0, device), device)
+        >>> trainer.step(); trainer.flush()
     """
 
     def __init__(

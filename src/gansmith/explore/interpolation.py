@@ -185,7 +185,7 @@ def walk(
     frames = _frames(generator, paths, shown.columns, (seeds[0], held))
     note = None if prompts is None or generator.asks is None else generator.asks.describe(prompts, 0)
     provenance = generator.provenance(seeds[0] if len(seeds) == 1 else None, note)
-    words, packet = description(provenance), xmp_packet(provenance).encode()
+    words, packet = description(provenance), xmp_packet(provenance)
     return animate(frames, out, shown.fps, shown.last_hold_s, comment=words, xmp=packet)
 
 

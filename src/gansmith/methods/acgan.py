@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from gansmith.core.noise import Noise
@@ -14,6 +12,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Scalar, Scores, full
 from gansmith.errors import at_least
 from gansmith.losses.adversarial import AdversarialLoss, Logistic, accuracy
+from gansmith.losses.classification import Logits, cross_entropy, right
 from gansmith.losses.penalties import R1, Penalty
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, AttributePrompt, LabelledBatch, LabelPrompt
@@ -21,8 +20,6 @@ from gansmith.methods.pair import PairMethod
 from gansmith.networks.bundle import Pair
 from gansmith.networks.conditional_dcgan import ConditionalGenerator
 from gansmith.networks.dcgan import DCGANDiscriminator, initialize
-
-Logits = Float[Tensor, "batch classes"]
 
 
 class AuxiliaryDiscriminator(nn.Module):
@@ -132,9 +129,7 @@ class ACGAN(PairMethod[Any, Any]):
 
     def classification(self, logits: Logits, prompt: Any) -> Scalar:
         """-L_C: cross-entropy of classes, or of each attribute."""
-        if self.columns[0] == "labels":
-            return F.cross_entropy(logits, prompt[0])
-        return F.binary_cross_entropy_with_logits(logits, prompt[0].to(logits.dtype))
+        return cross_entropy(logits, prompt[0]).mean()
 
     def critic_scores(self, networks: Pair, images: Images, prompt: Any) -> Scores:
         scores: Scores = networks.discriminator(images)[0]
@@ -144,12 +139,6 @@ class ACGAN(PairMethod[Any, Any]):
         scores, classes = networks.discriminator(batch.images)
         told = right(classes, self.prompt(batch)[0])
         return {"accuracy": accuracy(scores, real=True), "class accuracy": told}
-
-
-def right(logits: Logits, truth: Tensor) -> Scalar:
-    """Share of images, or of attributes, that are told right."""
-    found = logits.argmax(dim=1) == truth if truth.dim() == 1 else (logits > 0) == (truth > 0)
-    return found.float().mean()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Batch, Images, Scalar, Scores
 from gansmith.networks.bundle import Networks
 
-__all__ = ["Batch", "DataSpec", "Loss", "Method", "Networks", "Noise", "Progress", "Prompt", "Turn"]
+__all__ = ["Batch", "DataSpec", "Lender", "Loss", "Method", "Networks", "Noise", "Progress", "Prompt", "Turn"]
 
 Prompt = Any
 """What a generator is given besides noise: a NamedTuple of columns, as a batch is, or None."""
@@ -71,6 +71,19 @@ class Turn(Generic[N, B]):
     post_step: Callable[[N], None] = _nothing  # Applied after each move: weight clipping, a projection.
 
 
+@dataclass(frozen=True)
+class Lender:
+    """A run that a network is borrowed from, as its own recipe has it.
+
+    Example:
+        >>> Lender("runs/one", ConditionalDCGAN(), DataSpec(height=32, width=32, class_names=("cat", "dog")))
+    """
+
+    name: str  # As the user named it.
+    method: "Method[Any, Any, Any]"
+    spec: DataSpec  # What its networks are built for.
+
+
 class Method(ABC, Generic[N, B, P]):
     """A paper as a value: hyper-parameters are fields, equations are methods, no state.
 
@@ -81,6 +94,8 @@ class Method(ABC, Generic[N, B, P]):
         batch_type: the NamedTuple a batch is; its field names are columns of the data (`methods.batches`).
         prompt_type: the NamedTuple a prompt is, with some of the same columns; None where images are made of
             noise alone.
+        makes_images: False for what only tells something of images (`methods.discriminative`): its runs have
+            no grids, and nothing is generated.
 
     Example:
         >>> method: Method = DCGAN(latent=64)
@@ -91,6 +106,7 @@ class Method(ABC, Generic[N, B, P]):
 
     batch_type: ClassVar[type[Any]]
     prompt_type: ClassVar[type[Any] | None] = None
+    makes_images: ClassVar[bool] = True
 
     @abstractmethod
     def build(self, spec: DataSpec) -> N:
@@ -151,6 +167,22 @@ class Method(ABC, Generic[N, B, P]):
         no checkpoint, no average and no generator.
         """
         return {}
+
+    def words(self, spec: DataSpec) -> tuple[str, ...]:
+        """The words of captions that it understands; none: any text, or no captions at all."""
+        return ()
+
+    def with_lenders(self, spec: DataSpec, lenders: Mapping[str, Lender]) -> "Method[N, B, P]":
+        """The method with what the lenders of its networks decide, such as their widths; asked once a start.
+
+        Args:
+            spec: what its own networks are built for.
+            lenders: network -> the run it is borrowed from.
+
+        Raises:
+            SettingError: a stage it stands on is missing, or is of another size or other attributes.
+        """
+        return self
 
     def after_step(self, networks: N, signals: Mapping[str, Tensor], progress: Progress) -> None:
         """Write the memory of the method, its buffers in the bundle, once at the end of each step.

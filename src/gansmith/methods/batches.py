@@ -41,6 +41,19 @@ class AttributeBatch(NamedTuple):
     attributes: Attributes
 
 
+class EditBatch(NamedTuple):
+    """Images with their attributes, each 0 or 1, and those of other images, which are asked for.
+
+    Example:
+        >>> smiling = torch.tensor([[1], [0]])
+        >>> EditBatch(torch.zeros(2, 3, 64, 64), attributes=smiling, other_attributes=1 - smiling)
+    """
+
+    images: Images
+    attributes: Attributes
+    other_attributes: Attributes
+
+
 class CaptionBatch(NamedTuple):
     """Images, each with a caption as bytes, which `gansmith.data.metadata.captions.to_texts` decodes.
 
@@ -72,6 +85,42 @@ class PairBatch(NamedTuple):
 
     source: Images
     target: Images
+
+
+class HoleBatch(NamedTuple):
+    """Images with holes, the images they were, and where the holes are (above 0).
+
+    Example:
+        >>> HoleBatch(source=images, target=images, mask=torch.full((4, 1, 64, 64), -1.0))
+    """
+
+    source: Images
+    target: Images
+    mask: Images
+
+
+class AssociationBatch(NamedTuple):
+    """Pairs of images, and for each a target that belongs to another source.
+
+    Example:
+        >>> AssociationBatch(*(torch.zeros(4, 3, 64, 64) for _ in range(3)))
+    """
+
+    source: Images
+    target: Images
+    other_target: Images
+
+
+class PoseBatch(NamedTuple):
+    """Pairs of images of one person, and the key points of the target, x and y in pixels.
+
+    Example:
+        >>> PoseBatch(torch.zeros(4, 3, 64, 64), torch.zeros(4, 3, 64, 64), torch.full((4, 5, 2), 32.0))
+    """
+
+    source: Images
+    target: Images
+    landmarks: Landmarks
 
 
 class DomainBatch(NamedTuple):
@@ -115,6 +164,16 @@ class CaptionPrompt(NamedTuple):
     captions: Captions
 
 
+class ImagePrompt(NamedTuple):
+    """Images that are to be read and drawn again.
+
+    Example:
+        >>> ImagePrompt(images=torch.zeros(4, 3, 64, 64))
+    """
+
+    images: Images
+
+
 class SourcePrompt(NamedTuple):
     """The source image that each result is translated from.
 
@@ -123,6 +182,17 @@ class SourcePrompt(NamedTuple):
     """
 
     source: Images
+
+
+class HolePrompt(NamedTuple):
+    """The image whose hole is to be filled, and where that is: a mask of one channel, above 0 in the hole.
+
+    Example:
+        >>> HolePrompt(source=torch.zeros(4, 3, 64, 64), mask=torch.full((4, 1, 64, 64), -1.0))
+    """
+
+    source: Images
+    mask: Images
 
 
 class DomainPrompt(NamedTuple):
@@ -135,7 +205,29 @@ class DomainPrompt(NamedTuple):
     a: Images
 
 
-IMAGE_COLUMNS = frozenset(("images", "source", "target", "a", "b", "mask"))
+class EditPrompt(NamedTuple):
+    """Images to be changed, and the attributes each is to have, 0 or 1.
+
+    Example:
+        >>> EditPrompt(images=torch.zeros(4, 3, 64, 64), attributes=torch.ones(4, 2))
+    """
+
+    images: Images
+    attributes: Attributes
+
+
+class PosePrompt(NamedTuple):
+    """Source images, and the key points each is to have in the result, x and y in pixels.
+
+    Example:
+        >>> PosePrompt(source=torch.zeros(4, 3, 64, 64), landmarks=torch.full((4, 5, 2), 32.0))
+    """
+
+    source: Images
+    landmarks: Landmarks
+
+
+IMAGE_COLUMNS = frozenset(("images", "source", "target", "other_target", "a", "b", "mask"))
 """Columns that hold images."""
 
 
@@ -158,11 +250,12 @@ def example_batch(kind: type[Any], spec: DataSpec, count: int) -> Any:
 def _example(name: str, spec: DataSpec, count: int) -> Tensor:
     if name == "labels":
         return torch.arange(count) % max(spec.classes, 1)
-    if name == "attributes":
+    if name in ("attributes", "other_attributes"):
         return torch.zeros(count, max(spec.attributes, 1), dtype=torch.uint8)
     if name == "captions":
         return torch.zeros(count, max(spec.caption_length, 1), dtype=torch.uint8)
     if name == "landmarks":
         return torch.rand(count, max(spec.landmarks, 1), 2) * min(spec.height, spec.width)
     shape = spec.source if name == "source" else (spec.channels, spec.height, spec.width)
+    shape = (1, *shape[1:]) if name == "mask" else shape
     return torch.rand(count, *shape) * 2.0 - 1.0

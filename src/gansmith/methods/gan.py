@@ -21,7 +21,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images
 from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import AdversarialLoss, Logistic, PairedLoss, accuracy
-from gansmith.losses.penalties import Critic, NoPenalty, Penalty
+from gansmith.losses.penalties import Critic, NoPenalty, Penalty, remembered
 from gansmith.methods.augmented import adapt, augmented, remembering, sign_of
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, AttributePrompt, ImageBatch, LabelledBatch, LabelPrompt
@@ -44,11 +44,13 @@ class Game(PairMethod[Any, Any]):
     adversarial: AdversarialLoss | PairedLoss = Logistic()
     penalty: Penalty = NoPenalty()
     penalty_schedule: Schedule = Constant()  # What the penalty is multiplied by.
+    drift: float = 0.0  # Of E[D(x)^2], which keeps scores near 0 (Karras 2017, appendix A.1).
     discriminator_moves: int = 1  # For each of the generator.
     augment: Augmentation = NoAugmentation()  # What the discriminator sees instead of images as they are.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent", "discriminator_moves")
+        at_least(self, 0, "drift")
         if not isinstance(self.penalty, NoPenalty) and not self.networks.per_image():
             raise SettingError(
                 "A penalty of slopes needs a discriminator that judges each image by itself. Received: "
@@ -77,8 +79,8 @@ class Game(PairMethod[Any, Any]):
 
     def discriminator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss and the penalty."""
-        critic = self._augmented(networks, batch, noise, progress)
-        fakes: Images = self._fakes(networks, batch, noise).detach()
+        critic = remembered(self._augmented(networks, batch, noise, progress))
+        fakes: Images = self._fakes(networks, batch, noise, progress).detach()
         real, fake = critic(batch.images), critic(fakes)
         penalty = self.penalty(critic, batch.images, fakes, noise) * self.penalty_schedule(progress)
         parts = {
@@ -89,12 +91,18 @@ class Game(PairMethod[Any, Any]):
         if not isinstance(self.penalty, NoPenalty):
             parts["penalty"] = penalty.detach()
         total = self.adversarial.discriminator(real, fake) + penalty
+        if self.drift:
+            total = total + self.drift * real.square().mean()
         return Loss(total, parts, signals=sign_of(real, self.augment))
 
     def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss."""
         critic = self._augmented(networks, batch, noise, progress)
-        fake = critic(self._fakes(networks, batch, noise))
+        return self._against(critic, batch, self._fakes(networks, batch, noise, progress))
+
+    def _against(self, critic: Critic, batch: Any, fakes: Images) -> Loss:
+        """What the generator pays for these images."""
+        fake = critic(fakes)
         if not isinstance(self.adversarial, PairedLoss):
             return Loss(self.adversarial.generator(fake))
         with torch.no_grad():
@@ -109,16 +117,17 @@ class Game(PairMethod[Any, Any]):
         real, fake = critic(batch.images), critic(self._fakes(networks, batch, noise))
         return {"accuracy": accuracy(real, real=True), "margin": real.mean() - fake.mean()}
 
-    def _fakes(self, networks: Pair, batch: Any, noise: Noise) -> Images:
+    def _fakes(self, networks: Pair, batch: Any, noise: Noise, progress: Progress | None = None) -> Images:
+        """Images for the conditions of this batch; None: as they were in the last step, where they grow."""
         fakes: Images = networks.generator(self.latents(noise), *condition(self.prompt(batch)))
         return fakes
 
-    def _critic(self, networks: Pair, batch: Any) -> Critic:
-        """Scores of images for the conditions of this batch."""
+    def _critic(self, networks: Pair, batch: Any, progress: Progress | None = None) -> Critic:
+        """Scores of images for the conditions of this batch; None: as for ``_fakes``."""
         return partial(self.critic_scores, networks, prompt=self.prompt(batch))
 
     def _augmented(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Critic:
-        return augmented(self._critic(networks, batch), self.augment, networks, noise, progress)
+        return augmented(self._critic(networks, batch, progress), self.augment, networks, noise, progress)
 
 
 @dataclass(frozen=True, kw_only=True)

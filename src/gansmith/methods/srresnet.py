@@ -19,7 +19,14 @@ from gansmith.networks.srresnet import SRResNet
 
 
 class Enlarger(Networks):
-    """A generator alone: nobody judges it."""
+    """A generator alone: nobody judges it.
+
+    Example:
+        >>> spec = DataSpec(height=32, width=32, source_shrink=4)
+        >>> networks = SuperResolution(width=8, blocks=1).build(spec)
+        >>> networks.generator(torch.zeros(1, 3, 8, 8)).shape
+        torch.Size([1, 3, 32, 32])
+    """
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()

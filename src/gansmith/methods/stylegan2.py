@@ -27,7 +27,13 @@ _AVERAGE_LENGTH = 0.01  # Share of the newest batch in the average path length.
 
 
 class StyleNetworks(Networks):
-    """Mapping, synthesis and discriminator; the average w, and the average length of paths."""
+    """Mapping, synthesis and discriminator; the average w, and the average length of paths.
+
+    Example:
+        >>> networks = StyleGAN2(width=4, max_channels=16).build(spec)
+        >>> networks.average_w.shape
+        torch.Size([512])
+    """
 
     def __init__(
         self, mapping: StyleMapping, synthesis: StyleSynthesis, discriminator: StyleDiscriminator, style: int

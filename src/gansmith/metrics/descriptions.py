@@ -100,6 +100,9 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "higher",
         "share of generated images in which a classifier sees what was asked for; 1 is all",
     ),
+    "obedience_copy": Description(
+        "Obedience of a copy", "", "what the images to be changed, left as they are, reach in obedience"
+    ),
 }
 """Name of a number, as in JSON -> what it is."""
 

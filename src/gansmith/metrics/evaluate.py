@@ -170,7 +170,7 @@ class _Sides:
         fake = replace(
             self.fake,
             count=count,
-            prompts=HeldOutPrompts(loader, kind),
+            prompts=HeldOutPrompts(loader, recipe.method),
             fingerprint=f"{self.fake.fingerprint} {made} {count}",
         )
         if not of_images:

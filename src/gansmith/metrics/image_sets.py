@@ -15,6 +15,7 @@ from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensor_file import read_metadata
 from gansmith.core.tensors import BytePictures
+from gansmith.data.attribute_views import with_attributes
 from gansmith.data.builtin.names import is_builtin
 from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
@@ -110,17 +111,23 @@ class HeldOutPrompts:
 
     Example:
         >>> loader = Loader(data, LabelledBatch, DataConfig(), 0, torch.device("cpu"))
-        >>> HeldOutPrompts(loader, LabelPrompt).some(0, 4).labels.shape
+        >>> HeldOutPrompts(loader, method).some(0, 4).labels.shape
         torch.Size([4])
     """
 
     loader: Loader[Any]
-    kind: type[Any]
+    method: Method[Any, Any, Any]
 
     def some(self, start: int, stop: int) -> Any:
         """The prompts at places ``start`` up to ``stop``, images in the networks' range."""
-        columns = self.loader.held_out_rows(start, stop, self.kind._fields)
-        return self.kind(*(columns[name] for name in self.kind._fields))
+        kind: Any = self.method.prompt_type
+        if type(self.method).prompt is Method.prompt:  # Nothing else is needed of the rows.
+            columns = self.loader.held_out_rows(start, stop, kind._fields)
+            return kind(*(columns[name] for name in kind._fields))
+        columns = self.loader.held_out_rows(start, stop)
+        return self.method.prompt(
+            self.method.batch_type(*(columns[name] for name in self.method.batch_type._fields))
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +270,7 @@ def open_rows(
     Raises:
         DataError: there is nothing of that name, or no image in it.
     """
-    data = _opened(place, config)
+    data = with_attributes(_opened(place, config), config.attributes, wanted=False)
     column = next((name for name in COMPARED if name in data.columns), None)
     if column is None:
         raise DataError(

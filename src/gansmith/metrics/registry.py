@@ -142,7 +142,13 @@ def _class_fid(inputs: Inputs) -> Result:
 def _obedience(inputs: Inputs) -> Result:
     if inputs.extra.parts is None or inputs.pairs is None or not inputs.extra.asked:
         raise SettingError(_NEEDS["obedience"])
-    return obedience(inputs.pairs[0], inputs.extra.asked, inputs.extra.parts)
+    generator = inputs.extra.generator
+    kind = None if generator is None else generator.method.prompt_type
+    edits = (
+        kind is not None and "images" in kind._fields
+    )  # Results belong to the very images of the other set.
+    sources = inputs.pairs[1] if edits else None
+    return obedience(inputs.pairs[0], inputs.extra.asked, inputs.extra.parts, sources=sources)
 
 
 def _score(inputs: Inputs) -> Result:

@@ -17,6 +17,7 @@ from gansmith.engine.device import pick_device
 from gansmith.engine.ema import EMA, bundle_for_pictures
 from gansmith.engine.state import under
 from gansmith.errors import CheckpointError, RunError, SettingError, nearest
+from gansmith.methods.base import Lender
 from gansmith.models.generator import Generator, from_method
 from gansmith.models.import_dcgan import foreign_generator
 from gansmith.networks.bundle import Networks
@@ -30,13 +31,19 @@ def open_generator(model: str, device: str = "auto") -> Generator:
     Raises:
         CheckpointError: nothing there, or damaged.
         RunError: a run without a checkpoint yet.
+        SettingError: it makes no images, such as a classifier.
     """
     path = Path(model)
     where = pick_device(device)
     if path.is_file() and not _is_ours(path):
         return foreign_generator(path, where)
-    checkpoint = _checkpoint(path)
+    checkpoint = checkpoint_of(path)
     recipe: Recipe = from_json(checkpoint.facts["recipe"], Recipe)
+    if not recipe.method.makes_images:
+        raise SettingError(
+            f"This needs a model that makes images. Received: {model}, by {recipe.name}, which tells what an "
+            "image shows. Name the run of a generator."
+        )
     networks = build_networks(recipe, checkpoint.tensors)
     generator = from_method(
         recipe.method,
@@ -79,7 +86,7 @@ def open_judge(model: str, device: str = "auto") -> Callable[[BytePictures, Any]
         SettingError: it has no critic.
     """
     path, where = Path(model), pick_device(device)
-    checkpoint = _checkpoint(path)
+    checkpoint = checkpoint_of(path)
     recipe: Recipe = from_json(checkpoint.facts["recipe"], Recipe)
     networks = build_networks(recipe, checkpoint.tensors).to(where).eval()
     spec = recipe.spec()
@@ -108,7 +115,7 @@ def borrowed_weights(borrow: Mapping[str, str]) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for name, place in borrow.items():
         model, theirs = _network_of(place, name)
-        tensors = _checkpoint(Path(model)).tensors
+        tensors = checkpoint_of(Path(model)).tensors
         found: dict[str, Tensor] = {}
         for prefix in (f"average.{theirs}.", f"networks.{theirs}."):
             found = found or {
@@ -121,6 +128,20 @@ def borrowed_weights(borrow: Mapping[str, str]) -> dict[str, Tensor]:
             raise SettingError(f"{model} has no network '{theirs}' to borrow.{nearest(theirs, known)}")
         weights |= found
     return weights
+
+
+def lenders(borrow: Mapping[str, str]) -> dict[str, Lender]:
+    """The run that each network is borrowed from, as `Method.with_lenders` wants it.
+
+    Raises:
+        CheckpointError, RunError: there is no such model.
+    """
+    found = {}
+    for name, place in borrow.items():
+        model, _ = _network_of(place, name)
+        recipe: Recipe = from_json(checkpoint_of(Path(model)).facts["recipe"], Recipe)
+        found[name] = Lender(model, recipe.method, recipe.spec())
+    return found
 
 
 def _network_of(place: str, name: str) -> tuple[str, str]:
@@ -139,7 +160,13 @@ def _is_ours(path: Path) -> bool:
         return True  # Damaged: our reader says so best.
 
 
-def _checkpoint(path: Path) -> Checkpoint:
+def checkpoint_of(path: Path) -> Checkpoint:
+    """The newest whole checkpoint of a run, or the file itself.
+
+    Raises:
+        CheckpointError: nothing there, or damaged.
+        RunError: a run without a checkpoint yet.
+    """
     if path.is_dir():
         found = Run.open(path).newest()
         if found is None:

@@ -19,7 +19,7 @@ from gansmith.core.seeds import check_no_repeats
 from gansmith.core.tensors import BytePictures
 from gansmith.errors import SettingError, StorageError
 from gansmith.images.grid import Canvas, Picture, to_bytes, with_caption
-from gansmith.images.provenance import Provenance, png_bytes, write_png
+from gansmith.images.provenance import KINDS, Provenance, check_kind, png_bytes, write_picture, write_png
 from gansmith.models.generator import RUN, Generator
 from gansmith.models.load import open_generator
 from gansmith.models.prompts import Wish
@@ -220,7 +220,7 @@ class _Job:
         Every process must come to the end. A few batches are in memory, however many seeds there are.
         """
         for seeds, mine in self.rounds():
-            everyones = _collected(self.world, list(itertools.islice(contents, len(mine))))
+            everyones = collected(self.world, list(itertools.islice(contents, len(mine))))
             if self.world.is_main:
                 yield from zip(seeds, everyones, strict=True)
 
@@ -243,7 +243,7 @@ class _Job:
     def write_canvas(self, canvas: Canvas, path: Path, note: str | None) -> None:
         """A grid with what it is sorted by below it."""
         seed = self.seeds[0] if len(self.seeds) == 1 else None
-        write_png(with_caption(canvas.picture, note), path, self.generator.provenance(seed, note))
+        write_picture(with_caption(canvas.picture, note), path, self.generator.provenance(seed, note))
 
 
 def generate(
@@ -253,7 +253,7 @@ def generate(
 
     Args:
         model: whose images.
-        out: a ``.png`` for a grid, a ``.zip``, or a folder for a PNG each.
+        out: a ``.png``, ``.jpg`` or ``.webp`` for a grid, a ``.zip``, or a folder for a PNG each.
         seeds: one image each, from 0 to 2^63 - 1.
         choice: label, attributes, caption and truncation; None for what the seeds draw.
 
@@ -279,7 +279,7 @@ def write(
 ) -> Written:
     """Write the images of these seeds; the name ``out`` says in which form.
 
-    - ``faces.png``: one grid of them all, at most 4096 images and 89 million pixels.
+    - ``faces.png``: one grid of them all, at most 4096 images and 89 million pixels; so for .jpg and .webp.
     - ``faces.zip``: a PNG for each, named by its seed.
     - ``faces`` or any folder that exists: a PNG for each, and ``grid.png`` with the first 64.
 
@@ -304,10 +304,13 @@ def write(
 
 
 def _writer(out: Path) -> Callable[[_Job], None]:
-    rule = "Pictures are written to one .png, a .zip, or a folder (make it first if its name has a dot)."
+    rule = (
+        "Pictures are written to one .png, .jpg or .webp, a .zip, or a folder (make it first if its name has "
+        "a dot)."
+    )
     if out.is_dir() or not (out.suffix or out.is_file()):
         return _write_folder
-    writer = {".png": _write_grid, ".zip": _write_zip}.get(out.suffix.lower())
+    writer = {".zip": _write_zip, **dict.fromkeys(KINDS, _write_grid)}.get(out.suffix.lower())
     if writer is None:
         raise SettingError(f"{rule} Received: {str(out)!r}{', which is a file' if out.is_file() else ''}.")
     return writer
@@ -321,6 +324,7 @@ def _write_grid(job: _Job) -> None:
             f"Received: {count} pictures of {spec.width}x{spec.height}. Write to a folder or a .zip instead."
         )
     canvas, (places, note) = job.canvas(count), job.arranged(job.seeds)
+    check_kind(job.out.suffix, canvas.picture.shape[2], canvas.picture.shape[1])
     raw = (picture.numpy().tobytes() for _, picture, _ in job.stream())
     for place, (_, content) in zip(places, job.brought(raw), strict=False):
         canvas.put(place, torch.frombuffer(bytearray(content), dtype=torch.uint8).view(job.shape))
@@ -371,7 +375,7 @@ def _write_preview(job: _Job, canvas: Canvas, places: dict[int, int], note: str 
     job.write_canvas(canvas, job.out / "grid.png", note)
 
 
-def _collected(world: World, contents: list[bytes]) -> list[bytes]:
+def collected(world: World, contents: list[bytes]) -> list[bytes]:
     """The contents of all processes, in the order of their ranks, at the first one; none at the others."""
     if world.size == 1:
         return contents

@@ -7,8 +7,10 @@ from torch import nn
 
 from gansmith.core.spec import DataSpec
 from gansmith.errors import at_least
+from gansmith.networks.biggan import Attentive
 from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gansmith.networks.norm import Norm
+from gansmith.networks.progan import Progressive
 from gansmith.networks.r3gan import R3
 from gansmith.networks.resnet import (
     ResidualCritic,
@@ -23,8 +25,10 @@ __all__ = [
     "R3",
     "AnyNorm",
     "Architecture",
+    "Attentive",
     "ConditionalArchitecture",
     "Convolutional",
+    "Progressive",
     "ResNet",
     "SNResNet",
 ]

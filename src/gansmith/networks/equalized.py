@@ -23,6 +23,10 @@ class EqualizedLinear(nn.Module):
         bias_gain: what the stored bias is multiplied by.
         bias: the bias at the start; None: no bias.
         rate: of the layer, as a share of the optimizer's (StyleGAN's mapping: 0.01).
+
+    Example:
+        >>> EqualizedLinear(512, 64, gain=math.sqrt(2.0))(torch.randn(4, 512)).shape
+        torch.Size([4, 64])
     """
 
     def __init__(
@@ -55,6 +59,10 @@ class EqualizedConv2d(nn.Module):
         gain: as in ``EqualizedLinear``.
         bias_gain: as in ``EqualizedLinear``.
         bias: whether there is one, 0 at the start.
+
+    Example:
+        >>> EqualizedConv2d(3, 16, 3)(torch.randn(4, 3, 32, 32)).shape
+        torch.Size([4, 16, 32, 32])
     """
 
     def __init__(

@@ -78,7 +78,13 @@ def _convolve(features: Tensor, weight: Tensor, up: bool, groups: int) -> Tensor
 
 
 class StyledConvolution(nn.Module):
-    """A modulated 3x3 convolution, noise of a learned strength, a bias, a leaky ReLU (figure 2)."""
+    """A modulated 3x3 convolution, noise of a learned strength, a bias, a leaky ReLU (figure 2).
+
+    Example:
+        >>> layer = StyledConvolution(16, 8, style=32, up=True, scaled="activations")
+        >>> layer(torch.randn(2, 16, 4, 4), torch.randn(2, 32), noise=torch.randn(2, 1, 8, 8)).shape
+        torch.Size([2, 8, 8, 8])
+    """
 
     def __init__(self, channels: int, wanted: int, style: int, *, up: bool, scaled: Scaled) -> None:
         super().__init__()
@@ -96,7 +102,12 @@ class StyledConvolution(nn.Module):
 
 
 class ToImage(nn.Module):
-    """A modulated 1x1 convolution to the image's channels, without demodulation."""
+    """A modulated 1x1 convolution to the image's channels, without demodulation.
+
+    Example:
+        >>> ToImage(16, wanted=3, style=32)(torch.randn(2, 16, 8, 8), torch.randn(2, 32)).shape
+        torch.Size([2, 3, 8, 8])
+    """
 
     def __init__(self, channels: int, wanted: int, style: int) -> None:
         super().__init__()
@@ -119,6 +130,10 @@ class StyleMapping(nn.Module):
         style: numbers in w.
         layers: how many.
         rate: of their steps, as a share of the optimizer's.
+
+    Example:
+        >>> StyleMapping(latent=64, style=32, layers=2)(torch.randn(4, 64)).shape
+        torch.Size([4, 32])
     """
 
     def __init__(self, latent: int, style: int, layers: int, rate: float = 0.01) -> None:
@@ -150,6 +165,12 @@ class StyleSynthesis(nn.Module):
     Attributes:
         layers: vectors of w+ that an image takes.
         cells: numbers of noise that an image takes.
+
+    Example:
+        >>> synthesis = StyleSynthesis(spec, style=32, width=4, max_channels=16)
+        >>> w, noise = torch.randn(2, synthesis.layers, 32), torch.randn(2, synthesis.cells)
+        >>> synthesis(w, noise).shape
+        torch.Size([2, 3, 32, 32])
     """
 
     def __init__(
@@ -208,6 +229,10 @@ class StyleDiscriminator(nn.Module):
         width: channels at full size.
         max_channels: no layer has more.
         group: images of a group, see ``with_deviation``.
+
+    Example:
+        >>> StyleDiscriminator(spec, width=4, max_channels=16)(torch.randn(4, 3, 32, 32)).shape
+        torch.Size([4])
     """
 
     def __init__(self, spec: DataSpec, width: int, max_channels: int, group: int = 4) -> None:

@@ -18,7 +18,11 @@ from gansmith.networks.r3gan import R3
 
 
 class Preset(NamedTuple):
-    """What the recipes differ in."""
+    """What the recipes differ in.
+
+    Example:
+        >>> r3gan("mine", _SMALL32._replace(size=64, images=1_000_000))
+    """
 
     about: str
     size: int

@@ -15,7 +15,7 @@ MOST_FRAMES = 40
 FRAMES_BYTES = 2_200_000  # All of them; base64 makes a third more of it.
 
 _QUALITIES = (86, 74, 60)
-_MOST_MARK = 4096  # Bytes of an XMP packet that are carried over; ours have 1 KB.
+_MOST_MARK = 2**15  # Bytes of an XMP packet that are carried over; ours have 2 KB.
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,10 @@ def _hero(record: Record) -> tuple[list[dict[str, Any]], str]:
     facts = html.pairs(dict(_facts(record)))
     images, newest = _newest(record)
     if newest is None:
-        words = "There are no pictures yet. Training writes the first grid when it starts."
+        words = (
+            "There are no pictures yet. The training of a generator writes the first grid when it starts; a "
+            "classifier makes none."
+        )
         return [], f'<section id="samples">\n<h2>Samples</h2>\n{html.paragraph(words)}\n{facts}\n</section>'
     before = frames([grid for grid in record.grids if grid[0] < images])
     shown = [{"images": at, "uri": picture.uri} for at, picture in before]

@@ -85,6 +85,8 @@ class Examiner:
 
     def _refusal(self, name: str, method: Method[Any, Any, Any], held_out: int) -> str:
         """Why a metric cannot be measured while this run goes on; empty where it can."""
+        if not method.makes_images:
+            return f"{name} measures generated images, and {self._run.recipe.name} makes none."
         if METRICS[name].while_training:
             return f"{METRICS[name].while_training} {name}."
         columns = set() if method.prompt_type is None else set(method.prompt_type._fields)
@@ -139,7 +141,7 @@ class Examiner:
 
     def _sides(self, generator: Generator, images: int) -> tuple[ModelPictures, PictureSet]:
         kind, count = generator.method.prompt_type, self._config.samples
-        prompts = None if kind is None else HeldOutPrompts(self._loader, kind)
+        prompts = None if kind is None else HeldOutPrompts(self._loader, generator.method)
         if self._of_images:
             count = min(count, len(self._loader.held_out) or len(self._loader.training))
         fake = ModelPictures(generator, self._run.path.name, f"after {images}", count, prompts)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from gansmith.engine.trainer import Trainer, pictures_of
 from gansmith.errors import GansmithError
 from gansmith.images import animation, grid, plots
 from gansmith.images.grid import Picture
+from gansmith.images.provenance import Provenance, marked, software_version, xmp_packet
 from gansmith.models.prompts import Prompts
 from gansmith.runs.run import Run
 
@@ -54,8 +55,10 @@ class Samples:
         return grid.with_caption(grid.grid(self.fake), self.note)
 
 
-def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = GRID) -> Samples:
-    """Samples by the networks as they stand, averaged where they are averaged."""
+def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = GRID) -> Samples | None:
+    """Samples by the networks as they stand, averaged where they are; None of what makes no images."""
+    if not trainer.method.makes_images:
+        return None
     method, networks = trainer.method, trainer.networks_for_pictures()
     batch, note = _arranged(trainer, loader.sample(count))
     prompt = method.prompt(batch)
@@ -74,6 +77,11 @@ def _arranged(trainer: Trainer[Any, Any, Any], batch: Any) -> tuple[Any, str | N
     return type(batch)(*(column[order] for column in batch)), note
 
 
+def mark_of(run: Run, trainer: Trainer[Any, Any, Any]) -> Provenance:
+    """What images of a run are marked with while it is trained."""
+    return Provenance(run.path.name, trainer.recipe.name, None, trainer.images, software_version())
+
+
 def finish(
     run: Run, trainer: Trainer[Any, Any, Any], loader: Loader[Any], console: Console
 ) -> Mapping[str, Path]:
@@ -84,16 +92,25 @@ def finish(
 
     def sheet(path: Path) -> None:
         made = samples(trainer, loader, SHEET)
+        assert made is not None
         page = grid.sheet(made.real, made.fake, _headings(made))
+        content = marked(page, replace(mark, composite=True))
         with whole_file(path) as part:
-            page.save(part, format="PNG")
+            part.write_bytes(content)
+
+    def film(path: Path) -> None:
+        animation.animate(_frames(run), path, xmp=xmp_packet(mark))
+
+    mark = mark_of(run, trainer)
 
     work: Mapping[str, tuple[str, Callable[[Path], object]]] = {
-        "animation": ("animation.webp", lambda path: animation.animate(_frames(run), path)),
+        "animation": ("animation.webp", film),
         "curves": ("curves.png", lambda path: plots.curves(run.rows(), path)),
         "real and generated": ("real_vs_generated.png", sheet),
     }
     shown = {"samples": run.picture(trainer.images)}
+    if not trainer.method.makes_images:
+        work = {"curves": work["curves"]}
     for name, (file, draw) in work.items():
         shown[name] = run.path / file
         try:

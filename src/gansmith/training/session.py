@@ -23,7 +23,6 @@ from gansmith.engine.layout import Idle
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import GansmithError, StorageError, TrainingError
 from gansmith.images import provenance
-from gansmith.images.provenance import Provenance
 from gansmith.models.load import borrowed_weights
 from gansmith.runs.checkpoint import copied
 from gansmith.runs.logs import Alarm, Logbook
@@ -31,8 +30,8 @@ from gansmith.runs.run import Run
 from gansmith.training.background import Background
 from gansmith.training.health.monitor import HealthMonitor
 from gansmith.training.health.statistics import vital_signs
-from gansmith.training.samples import Samples, finish, samples
-from gansmith.training.setup import fit_memory, ready, repeats
+from gansmith.training.samples import Samples, finish, mark_of, samples
+from gansmith.training.setup import check_stages, fit_memory, ready, repeats
 from gansmith.training.signals import Interruption, interruptible
 
 if TYPE_CHECKING:
@@ -166,6 +165,8 @@ class _Session:
         images = self.world.broadcast(None if found is None else int(found.facts["images"]))
         borrowed = {} if images is not None else borrowed_weights(self.recipe.borrow)
         trainer: Trainer[Any, Any, Any] = Trainer(self.recipe, self.loader, self.device, borrowed, self.world)
+        if images is None:
+            check_stages(self.recipe, trainer.networks)
         trainer.rate = SLOWER ** self.world.broadcast(len(self.run.rollbacks()) if self.world.is_main else 0)
         if images is not None:
             trainer.load(share_tensors(self.world, None if found is None else found.tensors), images)
@@ -240,7 +241,7 @@ class _Session:
         pictured = self._passed(before, config.picture_every) or self.trainer.images >= config.images
         if pictured or self._passed(before, config.log_every):
             self._log(measured=pictured)
-        if pictured and self.made is not None:
+        if pictured:
             self._picture(self.made)
         if self._passed(before, config.checkpoint_every):
             self._checkpoint()
@@ -360,6 +361,7 @@ class _Session:
         self._recover()
         if measured:
             self.made = samples(self.trainer, self.loader)
+        if self.made is not None:
             row |= vital_signs(self.trainer, self.loader, self.made)
         self.logbook.write(row)
         for alarm in self.health.look(row):
@@ -403,11 +405,11 @@ class _Session:
             self.refused = len(self.data.refused)
             self.run.note_data(facts_of(self.data))
 
-    def _picture(self, made: Samples) -> None:
+    def _picture(self, made: Samples | None) -> None:
+        if made is None:
+            return
         file = self.run.picture(self.trainer.images)
-        mark = Provenance(
-            self.run.path.name, self.recipe.name, None, self.trainer.images, provenance.software_version()
-        )
+        mark = mark_of(self.run, self.trainer)
         self.background.do(lambda: provenance.write_png(made.grid, file, mark))
 
 

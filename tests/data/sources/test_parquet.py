@@ -138,6 +138,14 @@ def test_damaged_metadata_is_as_none(tmp_path, text):
     assert TableSource(write(tmp_path / "a.parquet", made)).facts.label_names == ("0", "1")
 
 
+@pytest.mark.parametrize("names", [3, 10**30, True, None, "cat", {"0": "a"}, [1, None], [["a"], "b"], []])
+def test_names_of_another_kind_stop_nothing(tmp_path, names):
+    features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": names}}
+    facts = TableSource(write(tmp_path / "a.parquet", table([0, 1], features, label=[0, 1]))).facts
+    assert facts.labels.tolist() == [0, 1]
+    assert len(facts.label_names) == 2 and all(isinstance(name, str) for name in facts.label_names)
+
+
 @pytest.mark.parametrize("labels", [[0, -1], [0, None], [-5, 3], [0, 10**12], ["a", None]])
 def test_labels_that_cannot_be_used_are_told(tmp_path, labels):
     source = TableSource(write(tmp_path / "a.parquet", table([0, 1], label=labels)))

@@ -17,11 +17,15 @@ from gansmith.data.sources.base import Reader
 
 
 class BuiltinReader:
-    """Draws or copies images of a built-in set; a worker process opens the set for itself.
+    r"""Draws or copies images of a built-in set; a worker process opens the set for itself.
 
     Args:
         name: of the set, as on the command line.
         size: images are made at this size.
+
+    Example:
+        >>> BuiltinReader("demo-faces", Size(32, 32)).read(0)[:13]
+        b'P6 32 32 255\n'
     """
 
     format = "built-in"  # What users are told.
@@ -59,6 +63,11 @@ class BuiltinSource:
     Raises:
         DataError: its files are neither here nor to be had.
         MissingPackageError: it needs an optional package.
+
+    Example:
+        >>> source = BuiltinSource("demo-faces:100", Size(32, 32))
+        >>> len(source.names), source.facts.label_names[0]
+        (100, 'bald')
     """
 
     refused: tuple[Refused, ...] = ()

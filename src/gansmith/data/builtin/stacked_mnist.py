@@ -25,6 +25,9 @@ class Digits:
 
     images: uint8 [n, height, width].
     labels: what they show, int64 [n], 0 to 9.
+
+    Example:
+        >>> Digits(images=torch.zeros(10, 28, 28, dtype=torch.uint8), labels=torch.arange(10))
     """
 
     images: Tensor
@@ -43,6 +46,12 @@ class StackedDigits:
         count: how many images.
         config: size, channels and fit.
         seed: another seed, other images.
+
+    Example:
+        >>> from gansmith.data.builtin.sets import mnist
+        >>> stacked = StackedDigits("stacked-mnist", mnist(), 1000, DataConfig(size=Size(32, 32)))
+        >>> stacked.fetch(torch.tensor([0]))["images"].shape
+        torch.Size([1, 3, 32, 32])
     """
 
     refused: tuple[Refused, ...] = ()

@@ -76,7 +76,12 @@ PICTURE_ERRORS = (
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its image before it is decoded; width and height as a viewer shows them."""
+    """What a file says of its image before it is decoded; width and height as a viewer shows them.
+
+    Example:
+        >>> probe(Path("my_photos/0.png").read_bytes())
+        Header(width=32, height=32, grey=False)
+    """
 
     width: int
     height: int
@@ -85,7 +90,13 @@ class Header:
 
 @dataclass(frozen=True)
 class Photo:
-    """An image as a viewer shows it; ``image`` is smaller than width x height where it was reduced."""
+    """An image as a viewer shows it; ``image`` is smaller than width x height where it was reduced.
+
+    Example:
+        >>> photo = read(Path("my_photos/0.png").read_bytes())
+        >>> photo.format, photo.width, photo.height
+        ('PNG', 32, 32)
+    """
 
     image: Image.Image  # Mode L, RGB or CMYK (with a profile); opaque.
     width: int  # Of the whole image, upright, in pixels.

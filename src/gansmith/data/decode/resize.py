@@ -24,7 +24,13 @@ Rectangle = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Placement:
-    """Which part of an image is taken, and where it lies in the result; both in pixels."""
+    """Which part of an image is taken, and where it lies in the result; both in pixels.
+
+    Example:
+        >>> placement = place(200, 100, Form(size=Size(50, 50), channels=3))  # The middle of a wide image.
+        >>> placement.points(np.array([[100.0, 50.0]]))
+        array([[25., 25.]], dtype=float32)
+    """
 
     taken: Rectangle  # In the upright image of the file.
     at: Box  # In the result; smaller than the result where the image is padded.
@@ -41,7 +47,13 @@ class Placement:
 
 @dataclass(frozen=True)
 class Decoded:
-    """An image in its new form, and what it was."""
+    """An image in its new form, and what it was.
+
+    Example:
+        >>> decoded = decode(Path("my_photos/0.png").read_bytes(), Form(size=Size(16, 16), channels=3))
+        >>> decoded.pixels.shape, decoded.photo.width
+        ((3, 16, 16), 32)
+    """
 
     pixels: UInt8[np.ndarray, "channels height width"]
     photo: Photo

@@ -35,7 +35,12 @@ Counts = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class Goal:
-    """What is to be trained, as far as it is known."""
+    """What is to be trained, as far as it is known.
+
+    Example:
+        >>> from gansmith.data.inspect.inspect import inspect
+        >>> inspect("my_photos", Goal("dcgan64", 64, 64, images=200_000, channels=3)).report.advice
+    """
 
     recipe: str | None
     width: int
@@ -47,7 +52,13 @@ class Goal:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The images that were looked at, one row each."""
+    """The images that were looked at, one row each.
+
+    Example:
+        >>> folder = PreparedFolder("faces64")
+        >>> find("faces64", Measured(folder.names, folder.seen, folder.facts)).count
+        40
+    """
 
     names: Sequence[str]
     seen: Seen
@@ -62,7 +73,13 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Of the originals; a size is (width, height) in pixels, a shape is width / height."""
+    """Of the originals; a size is (width, height) in pixels, a shape is width / height.
+
+    Example:
+        >>> from gansmith.data.inspect.inspect import inspect
+        >>> inspect("my_photos").report.sizes.median
+        (32, 32)
+    """
 
     smallest: tuple[int, int]  # By area, as the next two.
     median: tuple[int, int]
@@ -78,7 +95,12 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Faces:
-    """Of the images in which a face was looked for."""
+    """Of the images in which a face was looked for.
+
+    Example:
+        >>> from gansmith.data.inspect.inspect import inspect
+        >>> inspect("my_photos").report.faces  # None: faces are looked for by ``prepare --faces``.
+    """
 
     looked_for: int
     tiny: int
@@ -87,7 +109,14 @@ class Faces:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """Everything measured. Shares are of the images looked at, 0..1."""
+    """Everything measured. Shares are of the images looked at, 0..1.
+
+    Example:
+        >>> from gansmith.data.inspect.inspect import inspect
+        >>> found = inspect("my_photos").report
+        >>> found.looked_at, found.copies
+        (12, 0)
+    """
 
     name: str
     count: int  # Images listed, refused ones included.

@@ -15,7 +15,8 @@ from gansmith.data.inspect.measure import SEEN
 from gansmith.data.inspect.report import Report, build
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.prepare.finish import small, split_of
-from gansmith.data.prepare.format import PICTURE_COLUMNS, PreparedFolder
+from gansmith.data.prepare.format import PreparedFolder
+from gansmith.data.prepare.schema import PICTURE_COLUMNS
 from gansmith.data.prepare.worker import Job, blocks, cores
 from gansmith.data.sources.base import Reader, Source, nothing_found
 from gansmith.data.sources.named import named_source
@@ -29,7 +30,12 @@ _POOL = 300  # Images from which on starting worker processes pays.
 
 @dataclass(frozen=True)
 class Inspected:
-    """A report, and some of the images it is about: uint8 [channels, height, width]."""
+    """A report, and some of the images it is about: uint8 [channels, height, width].
+
+    Example:
+        >>> found = inspect("my_photos")
+        >>> write_sheet(found, Path("sheet.png"))
+    """
 
     report: Report
     pictures: tuple[NDArray[np.uint8], ...]
@@ -41,6 +47,10 @@ class SampleSource:
     Args:
         source: all of them.
         rows: which.
+
+    Example:
+        >>> len(SampleSource(open_source("my_photos"), rows=[0, 6]).names)
+        2
     """
 
     def __init__(self, source: Source, rows: Sequence[int]) -> None:

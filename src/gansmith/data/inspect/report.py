@@ -18,7 +18,12 @@ _REASONS = 5  # Kinds of refusal in text.
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Findings):
-    """What was found, and what follows from it."""
+    """What was found, and what follows from it.
+
+    Example:
+        >>> from gansmith.data.inspect.inspect import inspect
+        >>> print(as_text(inspect("my_photos").report))
+    """
 
     advice: tuple[str, ...]
 

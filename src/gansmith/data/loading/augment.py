@@ -53,6 +53,9 @@ class Augment:
     """What chance does to training images besides mirroring; by default nothing.
 
     Each number is drawn evenly for each image. Grey images have no saturation and no hue to change.
+
+    Example:
+        >>> DataConfig(mirror=True, augment=Augment(rotate=5.0, brightness=0.1))
     """
 
     flip: bool = False  # Half of the images upside down.
@@ -97,7 +100,13 @@ class Augment:
 
 
 class Geometry(NamedTuple):
-    """Where the points of each image go: cut out at an angle, enlarged, then mirrored and flipped."""
+    """Where the points of each image go: cut out at an angle, enlarged, then mirrored and flipped.
+
+    Example:
+        >>> geometry, _ = draw(Augment(rotate=10.0), mirror=True, noise=Noise.of(0, 1))
+        >>> affine(geometry, width=64, height=64).shape
+        torch.Size([2, 2, 3])
+    """
 
     mirror: Bool[Tensor, " batch"]  # Left to right.
     flip: Bool[Tensor, " batch"]  # Upside down.
@@ -108,7 +117,13 @@ class Geometry(NamedTuple):
 
 
 class Colour(NamedTuple):
-    """How the colours of each image change."""
+    """How the colours of each image change.
+
+    Example:
+        >>> _, colour = draw(Augment(contrast=0.2), mirror=False, noise=Noise.of(0, 1))
+        >>> relight(torch.zeros(2, 3, 8, 8), colour).shape
+        torch.Size([2, 3, 8, 8])
+    """
 
     brightness: PerPicture  # Share of the way from black to white that is added.
     contrast: PerPicture  # Factor of the differences from the image's mean luma.

@@ -28,6 +28,10 @@ class Sampler:
     Args:
         length: number of rows.
         seed: of the run.
+
+    Example:
+        >>> Sampler(length=5, seed=0).rows(position=0, count=5).sort().values
+        tensor([0, 1, 2, 3, 4])
     """
 
     def __init__(self, length: int, seed: int) -> None:

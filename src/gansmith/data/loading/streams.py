@@ -14,6 +14,10 @@ from gansmith.errors import DataError, nearest
 DOMAINS = ("a", "b")
 """Fields of a batch that shows two domains without pairs."""
 
+OTHER = "other_"
+"""A field ``other_x`` of a batch is column ``x`` of another row, one that the rest has nothing to do with."""
+
+_OTHERS = 7  # Keeps the order of other rows apart from that of the rows.
 _USUAL = (("trainA", "trainB"), ("a", "b"), ("A", "B"))  # How data sets of two domains name their folders.
 
 
@@ -25,6 +29,11 @@ class Stream:
         columns: field of the batch -> column of the data.
         parts: (rows for training, rows held out), int64.
         seed: of the order.
+
+    Example:
+        >>> (stream,) = streams(data, ("images",), DataConfig(), seed=0)
+        >>> stream.fetch(stream.rows(position=0, count=4))["images"].shape
+        torch.Size([4, 3, 32, 32])
     """
 
     def __init__(
@@ -55,12 +64,42 @@ class Stream:
         return {field: fetched[column] for field, column in columns.items()}
 
 
+class OtherStream(Stream):
+    """The same rows in an order of their own; what is held out or looked at is never a row's own.
+
+    Example:
+        >>> OtherStream(data, {"other_target": "target"}, (training, held_out), seed=0)
+    """
+
+    def __init__(
+        self, data: DataSet, columns: Mapping[str, str], parts: tuple[Tensor, Tensor], seed: int
+    ) -> None:
+        super().__init__(data, columns, (parts[0], _others(parts[1])), mix_seeds(seed, _OTHERS))
+
+    def sample(self, count: int, seed: int) -> Tensor:
+        """For each of the training rows that a stream would show, another one of them."""
+        return _others(super().sample(count, seed))
+
+
+def _others(rows: Tensor) -> Tensor:
+    """Each row's place taken by another row, in one ring by chance: none stays where it is."""
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(_OTHERS))
+    found = rows.clone()
+    found[order] = rows[order.roll(1)]
+    return found
+
+
 def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int) -> tuple[Stream, ...]:
     """The streams that together give the fields of a batch.
 
     Raises:
         DataError: the data lack a field, or are not two domains where two are wanted.
     """
+    others = {name: name.removeprefix(OTHER) for name in fields if name.startswith(OTHER)}
+    if others and set(others.values()) <= set(data.columns):
+        own = tuple(name for name in fields if name not in others)
+        parts = parted(data, None, config, seed)
+        return (*streams(data, own, config, seed), OtherStream(data, others, parts, seed))
     missing = [name for name in fields if name not in data.columns]
     if set(missing) == set(DOMAINS) and "images" in data.columns:
         return tuple(
@@ -88,25 +127,45 @@ def parted(data: DataSet, rows: Tensor | None, config: DataConfig, seed: int) ->
 
 
 def _domains(data: DataSet, config: DataConfig) -> tuple[Tensor, Tensor]:
-    """The rows of the two domains: two labels of the data."""
-    names = data.info.label_names
-    rule = "Two domains without pairs are two class folders, or two labels named by data.domains"
-    if "labels" not in data.columns or len(names) < 2:
-        raise DataError(f"{rule}. Received: {data.name}, which has {', '.join(data.columns)}.")
+    """The rows of the two domains: two labels of the data, or two attributes that no image has both of."""
+    names = data.info.label_names if "labels" in data.columns else ()
+    traits = data.info.attribute_names if "attributes" in data.columns else ()
+    rule = (
+        "Two domains without pairs are two class folders, or two labels or attributes named by data.domains"
+    )
     chosen = config.domains or next((pair for pair in _USUAL if set(pair) <= set(names)), None)
     if chosen is None and len(names) == 2:
         chosen = (names[0], names[1])
+    if len(names) < 2 and not traits:
+        raise DataError(f"{rule}. Received: {data.name}, which has {', '.join(data.columns)}.")
     if chosen is None:
+        known = names if len(names) > 1 else traits
         raise DataError(
-            f"{rule}. Received: {data.name}, with the labels {', '.join(names[:10])}. "
-            f"Choose two, for example --set data.domains={names[0]},{names[1]}."
+            f"{rule}. Received: {data.name}, with the {'labels' if known is names else 'attributes'} "
+            f"{', '.join(known[:10])}. Choose two, for example --set data.domains={','.join(known[:2])}."
         )
-    unknown = [name for name in chosen if name not in names]
-    if unknown:
-        raise DataError(f"There is no label '{unknown[0]}' in {data.name}.{nearest(unknown[0], names)}")
-    labels = data.fetch(torch.arange(len(data)), ("labels",))["labels"].cpu()
-    first, second = ((labels == names.index(name)).nonzero()[:, 0] for name in chosen)
+    first, second = _rows_of(data, chosen, names, traits)
     for name, rows in zip(chosen, (first, second), strict=True):
         if len(rows) < 2:
             raise DataError(f"A domain needs two pictures or more. Received: {len(rows)} of '{name}'.")
     return first, second
+
+
+def _rows_of(
+    data: DataSet, chosen: tuple[str, str], names: Sequence[str], traits: Sequence[str]
+) -> tuple[Tensor, Tensor]:
+    """Images that are of the first and not of the second, and the reverse."""
+    known, everything = (*names, *traits), torch.arange(len(data))
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise DataError(
+            f"There is no label or attribute '{unknown[0]}' in {data.name}.{nearest(unknown[0], known)}"
+        )
+
+    def has(name: str) -> Tensor:
+        if name in names:
+            return data.fetch(everything, ("labels",))["labels"].cpu() == names.index(name)
+        return data.fetch(everything, ("attributes",))["attributes"].cpu()[:, traits.index(name)] > 0
+
+    first, second = (has(name) for name in chosen)
+    return (first & ~second).nonzero()[:, 0], (second & ~first).nonzero()[:, 0]

@@ -46,7 +46,13 @@ _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BO
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """Texts in rows; every distinct one is kept once."""
+    """Texts in rows; every distinct one is kept once.
+
+    Example:
+        >>> column = make_column("age", ["31", "7"], np.array([0, 1, 0], np.int32))
+        >>> column.kinds, column.codes.tolist()
+        (('31', '7'), [0, 1, 0])
+    """
 
     name: str  # As written.
     kinds: tuple[str, ...]  # Without spaces around them; none is empty.
@@ -55,7 +61,13 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows that say something about images."""
+    r"""Rows that say something about images.
+
+    Example:
+        >>> from gansmith.data.metadata.tables import read_table
+        >>> [column.name for column in read_table("labels.csv", b"file,age\n0.png,31\n1.png,7\n").columns]
+        ['file', 'age']
+    """
 
     columns: tuple[Column, ...]
     files: tuple[Column, ...]  # Those that may hold the images' names, the likeliest first.
@@ -86,7 +98,13 @@ def open_text(raw: bytes) -> io.TextIOWrapper:
 
 
 class Codes(dict[str, int]):
-    """Numbers texts in the order they are first asked for."""
+    """Numbers texts in the order they are first asked for.
+
+    Example:
+        >>> codes = Codes()
+        >>> [codes[text] for text in ("cat", "dog", "cat")]
+        [0, 1, 0]
+    """
 
     def __missing__(self, text: str) -> int:
         self[text] = code = len(self)

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Refused:
-    """A file, or a part of one, that was left out, and why."""
+    """A file, or a part of one, that was left out, and why.
+
+    Example:
+        >>> from gansmith.data.sources.open import open_source
+        >>> [f"{item.name}: {item.reason}" for item in open_source("my_photos").refused]
+    """
 
     name: str
     reason: str
@@ -33,7 +38,13 @@ def is_repeated(item: Refused) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """What is known of n images, one row each; None where nothing is known."""
+    """What is known of n images, one row each; None where nothing is known.
+
+    Example:
+        >>> facts = Facts(labels=np.array([0, 1, 1]), label_names=("cat", "dog"))
+        >>> facts.take([2, 0]).labels
+        array([1, 0])
+    """
 
     labels: NDArray[np.int64] | None = None  # [n], from 0.
     label_names: tuple[str, ...] = ()  # What label 0, 1, ... is called.

@@ -19,6 +19,10 @@ class Pictures:
 
     Args:
         names: of the images, relative, with forward slashes.
+
+    Example:
+        >>> Pictures(["a/1.png", "a/2.png"]).find(["2", "./a/1.PNG", "3.png"])
+        array([ 1,  0, -1])
     """
 
     def __init__(self, names: Sequence[str]) -> None:

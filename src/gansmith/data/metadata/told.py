@@ -23,7 +23,14 @@ _NAMES_AT_MOST = 20  # Told one by one; CelebA's tables name 202,599.
 
 @dataclass(frozen=True, eq=False)
 class MergedColumn:
-    """One column for all images, merged from every table that has it."""
+    r"""One column for all images, merged from every table that has it.
+
+    Example:
+        >>> merged = MergedTables(["0.png", "1.png"])
+        >>> merged.read("labels.csv", lambda file: b"file,age\n0.png,31\n")
+        >>> merged.columns["age"].numbers(), merged.columns["age"].missing
+        (array([31., nan], dtype=float32), 1)
+    """
 
     name: str
     file: str  # The first that has it.
@@ -47,10 +54,16 @@ class MergedColumn:
 
 
 class MergedTables:
-    """The columns of all tables merged by image, and what of them cannot be used.
+    r"""The columns of all tables merged by image, and what of them cannot be used.
 
     Args:
         names: of the images.
+
+    Example:
+        >>> merged = MergedTables(["0.png", "1.png"])
+        >>> merged.read("labels.csv", lambda file: b"file,age\n0.png,31\n9.png,7\n")
+        >>> list(merged.columns), merged.refused[0].reason
+        (['age'], 'labels.csv names it, but there is no such picture')
     """
 
     def __init__(self, names: Sequence[str]) -> None:

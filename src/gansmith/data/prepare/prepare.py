@@ -36,7 +36,11 @@ _SIZES = (8, 16, 28, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a prepared set is to be; None is chosen from the images."""
+    """What a prepared set is to be; None is chosen from the images.
+
+    Example:
+        >>> prepare("my_photos", "mine", Options(size=Size(32, 32), channels=3, fit="pad"))
+    """
 
     size: Size | None = None
     channels: int | None = None
@@ -52,7 +56,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What ``prepare`` came to."""
+    """What ``prepare`` came to.
+
+    Example:
+        >>> done = prepare("my_photos", "photos32", Options(size=Size(32, 32)))
+        >>> done.pictures, done.report.refused
+        (12, ())
+    """
 
     path: Path
     report: Report

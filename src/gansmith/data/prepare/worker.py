@@ -32,7 +32,12 @@ from gansmith.faces.detect import LEAST_FACE, LEAST_SCORE, Detector, open_detect
 
 @dataclass(frozen=True, kw_only=True)
 class Faces:
-    """How faces are found and brought into line."""
+    """How faces are found and brought into line.
+
+    Example:
+        >>> from gansmith.faces.align import named_template
+        >>> Faces(template=named_template("ffhq"), min_face=64)
+    """
 
     template: Template
     detector: str = "dlib"
@@ -54,7 +59,14 @@ class Faces:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is done to every image; small, for it is sent to each worker."""
+    """What is done to every image; small, for it is sent to each worker.
+
+    Example:
+        >>> source = open_source("my_photos")
+        >>> job = Job(reader=source.reader, form=Form(size=Size(32, 32), channels=3))
+        >>> [done for done, block in blocks(source, job, start=0, workers=1)]
+        [12]
+    """
 
     reader: Reader
     form: Form
@@ -63,7 +75,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Task:
-    """One image of the source; ``landmarks`` [points, 2] in its pixels where the source knows them."""
+    """One image of the source; ``landmarks`` [points, 2] in its pixels where the source knows them.
+
+    Example:
+        >>> Maker(job).block([Task(0, "0.png", source.key(0))]).names
+        ['0.png']
+    """
 
     index: int
     name: str
@@ -73,7 +90,13 @@ class Task:
 
 @dataclass
 class Block:
-    """What a worker made of a run of tasks; row by row in the order of the tasks."""
+    """What a worker made of a run of tasks; row by row in the order of the tasks.
+
+    Example:
+        >>> (_, block), *_ = blocks(source, job, start=0, workers=1)
+        >>> block.measured()["width"].tolist()[:3]
+        [32, 32, 32]
+    """
 
     index: list[int] = field(default_factory=list)  # Of the task each row comes from.
     names: list[str] = field(default_factory=list)
@@ -109,6 +132,11 @@ class Maker:
 
     Args:
         job: what is done to every image.
+
+    Example:
+        >>> maker = Maker(Job(reader=source.reader, form=Form(size=Size(32, 32), channels=3)))
+        >>> maker.block([Task(0, "0.png", source.key(0))]).pixels[0][0].shape
+        (32, 32, 3)
     """
 
     def __init__(self, job: Job) -> None:

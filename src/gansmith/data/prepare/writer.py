@@ -21,7 +21,11 @@ _ALIKE = 5  # Bits: frames of one video whose hashes differ in no more count as 
 
 @dataclass
 class State:
-    """How far a set is prepared."""
+    """How far a set is prepared.
+
+    Example:
+        >>> State(plan={"size": "32x32"}, done=128, rows=127)
+    """
 
     plan: dict[str, Any]  # Everything its bytes depend on.
     done: int = 0  # Images of the source.
@@ -43,6 +47,11 @@ class SetWriter:
 
     Raises:
         OSError: the disk refuses.
+
+    Example:
+        >>> form = Form(size=Size(32, 32), channels=3)
+        >>> writer = SetWriter(folder, form, (("images",), 0), State(plan={}))
+        >>> writer.write(block, done=12); writer.close()
     """
 
     def __init__(

@@ -17,7 +17,11 @@ from gansmith.data.sources.tar import read_part
 
 @dataclass(frozen=True)
 class Rows:
-    """Where images of one shape lie: ``count`` of them, ``stride`` bytes apart, from byte ``start`` on."""
+    """Where images of one shape lie: ``count`` of them, ``stride`` bytes apart, from byte ``start`` on.
+
+    Example:
+        >>> Rows("train", Path("pixels.bin"), start=16, stride=28 * 28, count=100)
+    """
 
     part: str  # What their names begin with, such as "train".
     path: Path
@@ -28,7 +32,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class ArrayReader:
-    """Reads images by (number of the file, number in it) as PGM or PPM, which are pixels with a header."""
+    r"""Reads images by (number of the file, number in it) as PGM or PPM, which are pixels with a header.
+
+    Example:
+        >>> reader = ArrayReader((Rows("train", Path("pixels.bin"), 16, 28 * 28, 100),), (1, 28, 28))
+        >>> reader.read((0, 99))[:13]
+        b'P5 28 28 255\n'
+    """
 
     files: tuple[Rows, ...]
     shape: tuple[int, int, int]  # Channels (1 or 3, one after another in the file), height, width.
@@ -55,6 +65,11 @@ class ArraySource:
         shape: channels (1 or 3), height, width.
         facts: one row per image.
         refused: what could not be used.
+
+    Example:
+        >>> rows = Rows("train", Path("pixels.bin"), start=16, stride=28 * 28, count=100)
+        >>> ArraySource("pixels", [rows], (1, 28, 28), Facts()).names[0]
+        'train/00000'
     """
 
     others: tuple[str, ...] = ()

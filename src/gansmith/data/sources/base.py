@@ -23,7 +23,13 @@ _SHOWN = 5  # Names or reasons in a message.
 
 @runtime_checkable
 class Reader(Protocol):
-    """Gives the bytes of images by key; pickled small, so that every worker process can have its own."""
+    r"""Gives the bytes of images by key; pickled small, so that every worker process can have its own.
+
+    Example:
+        >>> source = open_source("my_photos")
+        >>> isinstance(source.reader, Reader), source.reader.read(source.key(0))[:4]
+        (True, b'\x89PNG')
+    """
 
     def read(self, key: Any) -> bytes:
         """The bytes of one image file. Raises DataError or OSError where they cannot be had."""
@@ -32,7 +38,13 @@ class Reader(Protocol):
 
 @runtime_checkable
 class PartReader(Protocol):
-    """A reader that can also give some of the bytes."""
+    """A reader that can also give some of the bytes.
+
+    Example:
+        >>> source = open_source("photos.zip")
+        >>> source.reader.part(source.key(0), start=1, length=3)
+        b'PNG'
+    """
 
     def part(self, key: Any, start: int, length: int) -> bytes:
         """Bytes of a file from ``start`` on. Raises DataError or OSError where they cannot be had."""
@@ -41,7 +53,13 @@ class PartReader(Protocol):
 
 @runtime_checkable
 class Source(Protocol):
-    """Image files with a fixed order."""
+    """Image files with a fixed order.
+
+    Example:
+        >>> source = open_source("my_photos")
+        >>> isinstance(source, Source), len(source.names)
+        (True, 12)
+    """
 
     @property
     def name(self) -> str:
@@ -98,6 +116,12 @@ class Listing:
     """What was found so far: sizes of image files by name, other files, and what cannot be used.
 
     Whatever is given to it ends in ``sizes``, ``others`` or ``refused``, or in a place that is passed over.
+
+    Example:
+        >>> listing = Listing()
+        >>> listing.add("a/1.png", 4096); listing.add("a/notes.txt", 12)
+        >>> list(listing.sizes), listing.others
+        (['a/1.png'], ['a/notes.txt'])
     """
 
     def __init__(self) -> None:
@@ -185,6 +209,12 @@ class Files:
         listing: the files found.
         reader: gives the bytes of a file by its name.
         label: the column of a table beside the images that is the class; None: the usual names.
+
+    Example:
+        >>> from gansmith.data.sources.folder import FolderReader, files_below
+        >>> files = Files("my_photos", files_below(Path("my_photos")), FolderReader(Path("my_photos")))
+        >>> files.names[0]
+        '0.png'
     """
 
     def __init__(self, name: str, listing: Listing, reader: Reader, label: str | None = None) -> None:

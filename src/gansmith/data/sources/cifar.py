@@ -121,7 +121,13 @@ def _named(given: dict[Any, Any]) -> dict[str, Any]:
 
 
 class PlainArray:
-    """The parts a pickle gives for an array: nothing is made of them but ``data``, its bytes."""
+    """The parts a pickle gives for an array: nothing is made of them but ``data``, its bytes.
+
+    Example:
+        >>> table = read_plain_pickle(pickle.dumps({"data": np.zeros((2, 3072), np.uint8)}, protocol=2))
+        >>> type(table["data"]).__name__, len(table["data"].data)
+        ('PlainArray', 6144)
+    """
 
     data = b""
 

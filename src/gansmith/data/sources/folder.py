@@ -13,7 +13,12 @@ from gansmith.errors import DataError
 
 @dataclass(frozen=True)
 class FolderReader:
-    """Reads the files of a folder by their relative names."""
+    r"""Reads the files of a folder by their relative names.
+
+    Example:
+        >>> FolderReader(Path("my_photos")).read("0.png")[:4]
+        b'\x89PNG'
+    """
 
     root: Path
 
@@ -37,6 +42,11 @@ class FolderSource(Files):
 
     Raises:
         DataError: there is no such folder, or it cannot be listed.
+
+    Example:
+        >>> source = FolderSource("my_photos")
+        >>> source.names[0], source.facts.labels
+        ('0.png', None)
     """
 
     def __init__(self, path: Path | str, label: str | None = None) -> None:

@@ -37,12 +37,17 @@ _SCRATCH = ("cache-", "tmp")  # What the library leaves beside a data set: resul
 
 
 class TableReader:
-    """Reads images by (file, row group, row), in a process of its own; see `Cells` there for what is kept.
+    r"""Reads images by (file, row group, row), in a process of its own; see `Cells` there for what is kept.
 
     Args:
         paths: the tables.
         column: the one that holds the images.
         process: that reads them, where there is one already.
+
+    Example:
+        >>> reader = TableReader([Path("faces.parquet")], column="image")
+        >>> reader.read((0, 0, 3))[:4]  # File 0, row group 0, row 3.
+        b'\x89PNG'
     """
 
     def __init__(self, paths: Sequence[Path], column: str, process: TableProcess | None = None) -> None:
@@ -91,6 +96,11 @@ class TableSource:
     Raises:
         DataError: there is none, or none that can be read and holds images; none has ``label``.
         MissingPackageError: pyarrow is not installed.
+
+    Example:
+        >>> source = TableSource("faces.parquet", label="age")
+        >>> len(source.names), source.facts.labels[:3].tolist()
+        (12, [0, 1, 2])
     """
 
     def __init__(self, path: Path | str, *, label: str | None = None) -> None:

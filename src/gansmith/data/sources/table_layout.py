@@ -16,7 +16,12 @@ _CAPTIONS = ("caption", "captions", "text", "prompt", "sentence", "description")
 
 @dataclass(frozen=True)
 class Layout:
-    """Names of columns; "" where there is none."""
+    """Names of columns; "" where there is none.
+
+    Example:
+        >>> layout_of(pyarrow.parquet.read_schema("faces.parquet"), label="age")
+        Layout(image='image', label='age', caption='', attributes=(), label_names=())
+    """
 
     image: str
     label: str = ""

@@ -42,7 +42,13 @@ _WITHOUT_DATA = b"123456"
 
 
 class Entry(NamedTuple):
-    """One file of a tar: where its bytes are, or why they are not used."""
+    r"""One file of a tar: where its bytes are, or why they are not used.
+
+    Example:
+        >>> entry = contents(Path("photos.tar")).entries["0.png"]
+        >>> read_part(Path("photos.tar"), entry.offset, entry.size)[:4]
+        b'\x89PNG'
+    """
 
     name: str  # Relative, forward slashes; never leads out of the archive.
     offset: int  # In bytes, in the plain tar.
@@ -52,7 +58,13 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Contents:
-    """What a tar holds."""
+    """What a tar holds.
+
+    Example:
+        >>> found = contents(Path("photos.tar"))
+        >>> len(found.entries), found.damage
+        (12, '')
+    """
 
     path: Path  # The plain tar.
     entries: Mapping[str, Entry]  # By name; of several with one name the last, as tar does.
@@ -89,13 +101,18 @@ def contents(path: Path) -> Contents:
 
 
 class TarReader:
-    """Reads parts of one plain tar by (offset, size) in bytes.
+    r"""Reads parts of one plain tar by (offset, size) in bytes.
 
     The file is opened for every read, as it is for every image of a folder: nothing is shared between
     threads or processes.
 
     Args:
         path: the plain tar.
+
+    Example:
+        >>> entry = contents(Path("photos.tar")).entries["0.png"]
+        >>> TarReader(Path("photos.tar")).read((entry.offset, entry.size))[:4]
+        b'\x89PNG'
     """
 
     def __init__(self, path: Path) -> None:
@@ -126,7 +143,7 @@ def read_part(path: Path, offset: int, size: int) -> bytes:
 
 
 class TarSource(Files):
-    """The images of a tar; a key is (offset, size) in bytes.
+    r"""The images of a tar; a key is (offset, size) in bytes.
 
     A single folder around everything is left out of the names: a tar of a folder is that folder.
     Links, devices, pipes and sparse files are refused by name. Of a damaged archive everything before the
@@ -140,6 +157,11 @@ class TarSource(Files):
     Raises:
         DataError: it cannot be read, or is no tar; no table has the column ``label``.
         StorageError: it is packed, and there is no room to unpack it.
+
+    Example:
+        >>> source = TarSource("photos.tar")
+        >>> source.read(0)[:4]
+        b'\x89PNG'
     """
 
     def __init__(self, path: Path | str, found: Contents | None = None, *, label: str | None = None) -> None:

@@ -46,6 +46,9 @@ class Sampling:
 
     Raises:
         SettingError: a value outside its range.
+
+    Example:
+        >>> VideoSource("clip.mp4", Sampling(every=0.5, scenes=False, max_frames=100))
     """
 
     every: float = 1.0
@@ -95,7 +98,13 @@ def _on_grid(frames: Times, every: float) -> Times:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What one pass over a video found."""
+    """What one pass over a video found.
+
+    Example:
+        >>> found = scan(Path("clip.mp4"))
+        >>> len(found.frames), found.missing
+        (24, '')
+    """
 
     frames: Times  # Those that can be decoded; at least one.
     cuts: tuple[float, ...]  # When new scenes begin, in seconds; found at keyframes.
@@ -216,6 +225,11 @@ class VideoSource:
     Raises:
         DataError: there is no such file or folder.
         MissingPackageError: PyAV is not installed.
+
+    Example:
+        >>> source = VideoSource("clip.mp4", Sampling(every=0.5))
+        >>> source.names[0]
+        'clip.mp4#t=0.000'
     """
 
     def __init__(self, path: Path | str, sampling: Sampling = Sampling()) -> None:

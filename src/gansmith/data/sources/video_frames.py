@@ -92,13 +92,19 @@ def time_of(packet: Any) -> float | None:
 
 
 class Decoder:
-    """One open video, decoded forwards from where it stands; not for two threads at a time.
+    r"""One open video, decoded forwards from where it stands; not for two threads at a time.
 
     Args:
         path: the video file.
 
     Raises:
         DataError: as `open_video`.
+
+    Example:
+        >>> decoder = Decoder(Path("clip.mp4"))
+        >>> decoder.picture(0.5)[:13]
+        b'P6\n64 64\n255\n'
+        >>> decoder.close()
     """
 
     def __init__(self, path: Path) -> None:
@@ -220,13 +226,17 @@ class Decoder:
 
 
 class VideoReader:
-    """Gives frames as binary PPM files; any order is right, and forwards in time is fast.
+    r"""Gives frames as binary PPM files; any order is right, and forwards in time is fast.
 
     Decoders stay open between frames, each where it stands, and threads use one each at a time.
     Copies sent to other processes open their own.
 
     Args:
         root: the folder the names of keys are relative to.
+
+    Example:
+        >>> VideoReader(Path(".")).read(("clip.mp4", 0.5))[:13]
+        b'P6\n64 64\n255\n'
     """
 
     format = "video"  # What users are told.

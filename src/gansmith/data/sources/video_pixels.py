@@ -29,6 +29,12 @@ class Converter:
 
     Args:
         av: the package PyAV.
+
+    Example:
+        >>> import av
+        >>> frame = next(av.open("clip.mp4").decode(video=0))
+        >>> Converter(av).pixels(frame).shape
+        (64, 64, 3)
     """
 
     def __init__(self, av: Any) -> None:

@@ -46,7 +46,13 @@ _FACTS = (".cls", ".txt", ".json")
 
 @dataclass(frozen=True)
 class ShardReader:
-    """Reads parts of shards by (number of the shard, offset, size)."""
+    r"""Reads parts of shards by (number of the shard, offset, size).
+
+    Example:
+        >>> source = ShardSource("shards")
+        >>> ShardReader((Path("shards/000000.tar"),)).read(source.key(0))[:4]
+        b'\x89PNG'
+    """
 
     paths: tuple[Path, ...]  # Plain tars.
 
@@ -88,6 +94,11 @@ class ShardSource(Files):
     Raises:
         DataError: a shard is no tar, or there is none; no sample has ``label``.
         StorageError: a shard is packed, and there is no room to unpack it.
+
+    Example:
+        >>> source = ShardSource("shards", label="age")
+        >>> source.names[0], source.facts.labels.tolist()[:3]
+        ('000000/000000.png', [0, 1, 2])
     """
 
     def __init__(self, path: Path | str, found: Contents | None = None, *, label: str | None = None) -> None:
@@ -263,6 +274,10 @@ class ShardWriter:
 
     Raises:
         DataError: the folder holds a tar, or a limit is below 1.
+
+    Example:
+        >>> with ShardWriter(Path("new_shards"), maxcount=1000) as writer:
+        ...     writer.write("000000", np.zeros((3, 32, 32), np.uint8), {"label": 3})
     """
 
     def __init__(

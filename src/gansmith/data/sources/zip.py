@@ -28,10 +28,15 @@ _DAMAGED = (
 
 
 class ZipReader:
-    """Reads the entries of a zip by their names as `ZipSource` tells them; opens it on first use.
+    r"""Reads the entries of a zip by their names as `ZipSource` tells them; opens it on first use.
 
     Args:
         path: the zip file.
+
+    Example:
+        >>> reader = ZipReader(Path("photos.zip"))
+        >>> reader.read(next(iter(reader.entries())))[:4]
+        b'\x89PNG'
     """
 
     def __init__(self, path: Path) -> None:
@@ -154,7 +159,7 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 class ZipSource(Files):
-    """The images in a zip; nothing is extracted, so names inside may be anything.
+    r"""The images in a zip; nothing is extracted, so names inside may be anything.
 
     A single folder around everything is left out of the names: a zip of a folder is that folder.
 
@@ -164,6 +169,11 @@ class ZipSource(Files):
 
     Raises:
         DataError: it is not a zip, or damaged.
+
+    Example:
+        >>> source = ZipSource("photos.zip")
+        >>> source.names[0], source.read(0)[:4]
+        ('0.png', b'\x89PNG')
     """
 
     def __init__(self, path: Path | str, label: str | None = None) -> None:

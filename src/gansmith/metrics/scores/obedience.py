@@ -1,7 +1,7 @@
 """Whether a conditional model draws what it was asked for, in the eyes of a classifier of the same data."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -11,9 +11,11 @@ from torch.nn import functional
 from gansmith.core.console import bar
 from gansmith.core.tensors import BytePictures
 from gansmith.errors import DataError
+from gansmith.losses.classification import cross_entropy, told
 from gansmith.metrics.image_sets import PictureSet
 from gansmith.metrics.math.intervals import Result, full_precision, sentences, share
 from gansmith.metrics.scores.mnist_classifier import one_thread
+from gansmith.networks.classifiers import strided
 
 _SIDE = 32  # Pixels a side that the classifier looks at, at most.
 _MAX_TRAINING = 20_000  # Images it learns from.
@@ -42,6 +44,7 @@ def obedience(
     asked: Mapping[str, Tensor],
     parts: tuple[KnownPictures, KnownPictures],
     *,
+    sources: PictureSet | None = None,
     seed: int = 0,
 ) -> Result:
     """The share of generated images in which a classifier sees what was asked for.
@@ -53,9 +56,11 @@ def obedience(
         fake: generated images.
         asked: ``labels`` [n] or ``attributes`` [n, a], what each was asked to show.
         parts: the training images and the held-out images, with the same columns.
+        sources: what each generated image was made of, for a model that changes images.
         seed: of the classifier.
 
-    Returns: ``obedience``; of attributes, the share of right answers over all of them.
+    Returns: ``obedience``; of attributes, the share of right answers over all of them. With sources
+        ``obedience_copy``, too: what the sources themselves, unchanged, would reach.
 
     Raises:
         DataError: the data have no such column.
@@ -73,7 +78,37 @@ def obedience(
     note = f"The classifier is right in {float(right):.1%} of held-out images."
     poor = "It is a poor judge; believe small differences little." if right < _POOR else ""
     answers = _right(network, fake, asked[column].cpu())
-    return {"obedience": share(answers.flatten(), sentences(note, poor, _each(answers)))}
+    found = {"obedience": share(answers.flatten(), sentences(note, poor, _each(answers)))}
+    if sources is None:
+        return found
+    copied = _right(network, sources, asked[column].cpu())
+    changed = f"Of what had to change, {float(answers[~copied].double().mean()):.1%} did."
+    return found | {"obedience_copy": share(copied.flatten(), "" if bool(copied.all()) else changed)}
+
+
+def judge(part: KnownPictures, column: str, seed: int = 0) -> Callable[[BytePictures], Tensor]:
+    """The classifier of ``obedience`` by itself: uint8 images -> the labels [n] or attributes [n, a] it sees.
+
+    Args:
+        part: the images it learns from.
+        column: ``labels`` or ``attributes``.
+        seed: of the classifier.
+
+    Example:
+        >>> sees = judge(training, "attributes")
+        >>> share = (sees(made) == asked).double().mean()
+    """
+    truth = part.columns((column,))[column].cpu()
+    with one_thread(), full_precision(), torch.inference_mode(False), torch.enable_grad():
+        network = _train(part, truth, seed)
+
+    @torch.inference_mode()
+    def sees(images: BytePictures) -> Tensor:
+        parts = [network(_shown(chunk).float() / 127.5 - 1.0) for chunk in torch.split(images, _PART)]
+        found = torch.cat(parts)
+        return found.argmax(dim=1) if truth.dim() == 1 else (found > 0).to(torch.uint8)
+
+    return sees
 
 
 def _each(answers: Tensor) -> str:
@@ -94,7 +129,7 @@ def _train(part: KnownPictures, truth: Tensor, seed: int) -> nn.Module:
     outputs = int(truth.max()) + 1 if truth.dim() == 1 else truth.shape[1]
     with torch.random.fork_rng(devices=[]):  # Layers draw their first weights from torch's own generator.
         torch.manual_seed(seed)
-        network = _network(images.shape[1], outputs)
+        network = strided(images.shape[1], outputs)
     steps = min(_MOST_STEPS, max(_FEWEST_STEPS, _PASSES * math.ceil(len(rows) / _BATCH)))
     optimizer = torch.optim.Adam(network.parameters(), _RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, steps)
@@ -102,7 +137,7 @@ def _train(part: KnownPictures, truth: Tensor, seed: int) -> nn.Module:
     with bar("Training the classifier that judges", steps, " steps") as shown:
         for _ in range(steps):
             batch = next(order)
-            loss = _loss(network(images[batch].float() / 127.5 - 1.0), truth[batch])
+            loss = cross_entropy(network(images[batch].float() / 127.5 - 1.0), truth[batch]).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -111,25 +146,10 @@ def _train(part: KnownPictures, truth: Tensor, seed: int) -> nn.Module:
     return network.requires_grad_(False).eval()
 
 
-def _loss(found: Tensor, truth: Tensor) -> Tensor:
-    if truth.dim() == 1:
-        return functional.cross_entropy(found, truth.long())
-    return functional.binary_cross_entropy_with_logits(found, truth.float())
-
-
 def _order(count: int, seed: int) -> Iterator[Tensor]:
     draws = torch.Generator().manual_seed(seed)
     while True:
         yield from torch.split(torch.randperm(count, generator=draws), _BATCH)
-
-
-def _network(channels: int, outputs: int) -> nn.Sequential:
-    """Three convolutions with batch norm, and the mean over a small grid."""
-    layers: list[nn.Module] = []
-    for width in (32, 64, 128):
-        layers += [nn.Conv2d(channels, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-        channels = width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, outputs))
 
 
 def _shown(images: BytePictures) -> BytePictures:
@@ -152,4 +172,4 @@ def _right(network: nn.Module, pictures: PictureSet, truth: Tensor) -> Tensor:
     found = torch.cat(
         [network(_shown(chunk).float() / 127.5 - 1.0) for chunk in _chunks(pictures, len(pictures))]
     )
-    return found.argmax(dim=1) == truth if truth.dim() == 1 else (found > 0) == (truth > 0)
+    return told(found, truth)

@@ -101,6 +101,10 @@ class Pen:
     """Fills outlines in one frame of a Pillow image: each point z lands at pixel z * turn + origin.
 
     `flip` scales the conjugate of z, which is how one frame can be wider than high.
+
+    Example:
+        >>> image = Image.new("L", (64, 64))
+        >>> Pen(image, turn=32, origin=32 + 32j).fill(ellipse(0, 0.5, 0.5), 255)
     """
 
     def __init__(self, image: Image.Image, turn: complex, origin: complex, flip: complex = 0) -> None:

@@ -118,6 +118,12 @@ class Face:
 
     `dataclasses.replace` makes pairs: `replace(f, smile=1.0)` is the same person in the same pose, smiling.
     Lengths are shares of the image's smaller side; left and right are the viewer's.
+
+    Example:
+        >>> from gansmith.data.builtin.demo_faces import draw, sample
+        >>> smiling = dataclasses.replace(sample.face(seed=0, index=7), smile=1.0)
+        >>> draw.draw(smiling, 64, 64).shape
+        (64, 64, 3)
     """
 
     skin: str  # a key of SKIN_COLOURS

@@ -1,0 +1,1 @@
+"""Attacks: small changes of images that raise a loss as far as a ball allows."""
