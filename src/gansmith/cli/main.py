@@ -191,5 +191,4 @@ for _verb in (
     compare,
     new,
 ):
-for _verb in (*_WORK, evaluate, classify, attack, report, compare, new):
     cli.add_command(_verb)

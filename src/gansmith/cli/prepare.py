@@ -168,8 +168,8 @@ def _tell_vanished(done: "Prepared") -> None:
     if gone:
         click.echo(
             f"gansmith: {plural(len(gone), 'picture')} vanished from SRC while it was read, such as "
-            f"{gone[0]}. The set is of the others. If that was a mistake, bring them back, delete {done.path}, and give "
-            "the command again.",
+            f"{gone[0]}. The set is of the others. If that was a mistake, bring them back, delete "
+            f"{done.path}, and give the command again.",
             err=True,
         )
 
