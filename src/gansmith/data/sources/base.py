@@ -180,6 +180,9 @@ class Told:
     Args:
         reader: gives the bytes of a file by its name.
         sizes: of the files, as far as they are known, in bytes.
+
+    Example:
+        >>> Told(FolderReader(Path("photos")), {}).read("labels.csv")
     """
 
     def __init__(self, reader: Reader, sizes: Mapping[str, int]) -> None:

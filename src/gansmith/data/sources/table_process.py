@@ -24,13 +24,21 @@ _MOST_ANSWER = 2**31  # Bytes.
 
 
 class EndedError(DataError):
-    """The process ended while it was asked, or did not answer: the file is damaged in a way that harms."""
+    """The process ended while it was asked, or did not answer: the file is damaged in a way that harms.
+
+    Example:
+        >>> try: process.ask("describe", path="train.arrow")
+        ... except EndedError as error: print(error)
+    """
 
 
 class TableProcess:
     """Asks a child process about Parquet and Arrow files; it is started when it is first asked.
 
     Threads may share it. It ends with this object, and with the process that made it.
+
+    Example:
+        >>> TableProcess().ask("describe", path="train.parquet")["counts"]
     """
 
     def __init__(self) -> None:
