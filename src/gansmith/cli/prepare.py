@@ -14,7 +14,7 @@ from gansmith.errors import SettingError
 
 if TYPE_CHECKING:
     from gansmith.core.image_size import Size
-    from gansmith.data.prepare.prepare import Options
+    from gansmith.data.prepare.prepare import Options, Prepared
     from gansmith.data.prepare.worker import Faces
     from gansmith.data.sources.base import Source
 
@@ -152,10 +152,26 @@ def prepare(src: str, dest: str, as_json: bool, **asked: Any) -> None:
         click.echo(f"Went on after {plural(done.before, 'picture')} done already.", err=True)
     if as_json:
         click.echo(json.dumps(tree(done.report), indent=2))
+        _tell_vanished(done)
         return
     click.echo(as_text(done.report))
     click.echo(f"\n{plural(done.pictures, 'picture')} in {dest}; its report: report.txt, contact.png. Next:")
     click.echo(f"  gansmith train {dest} --run runs/{Path(dest).name}")
+    _tell_vanished(done)
+
+
+def _tell_vanished(done: "Prepared") -> None:
+    """Say last what a short set may be due to; it is whole in itself, so this is no failure."""
+    from gansmith.data.metadata.facts import VANISHED
+
+    gone = [item.name for item in done.report.refused if item.reason == VANISHED]
+    if gone:
+        click.echo(
+            f"gansmith: {plural(len(gone), 'picture')} vanished from SRC while it was read, such as "
+            f"{gone[0]}. The set is of the others. If that was a mistake, bring them back, delete "
+            f"{done.path}, and give the command again.",
+            err=True,
+        )
 
 
 def _options(asked: dict[str, Any]) -> "Options":

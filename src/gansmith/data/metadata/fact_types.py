@@ -27,6 +27,10 @@ REPEATED = "nearly the same as another frame of its video"
 """Why a frame is left out with which nothing is wrong."""
 
 
+VANISHED = "it was there when SRC was listed, and gone when it was to be read"
+"""Why a file is left out that somebody removed meanwhile."""
+
+
 def is_repeated(item: Refused) -> bool:
     """Whether something was left out as one of many like it, and not because it cannot be used."""
     return item.reason == REPEATED

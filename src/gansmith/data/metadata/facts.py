@@ -10,14 +10,14 @@ from dataclasses import replace
 import numpy as np
 
 from gansmith.core.text import classes_of
-from gansmith.data.metadata.fact_types import Facts, Refused, is_repeated
+from gansmith.data.metadata.fact_types import VANISHED, Facts, Refused, is_repeated
 from gansmith.data.metadata.licences import found_in
 from gansmith.data.metadata.records import SIDECAR_ENDINGS, read_sidecars
 from gansmith.data.metadata.settle import HELD_OUT, SPLITS, TRAIN, resolve_columns
 from gansmith.data.metadata.tables import CELEBA, TABLE_ENDINGS
 from gansmith.data.metadata.told import FIRST, MergedTables
 
-__all__ = ["Facts", "Refused", "find_facts", "is_repeated"]
+__all__ = ["VANISHED", "Facts", "Refused", "find_facts", "is_repeated"]
 
 
 def find_facts(

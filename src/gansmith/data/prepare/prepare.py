@@ -16,12 +16,12 @@ from gansmith.core.image_size import Box, Fit, Form, Size, check_box
 from gansmith.data.decode.reading import Header
 from gansmith.data.inspect.findings import Measured
 from gansmith.data.inspect.report import Report
-from gansmith.data.metadata.facts import Refused
+from gansmith.data.metadata.facts import VANISHED, Refused
 from gansmith.data.prepare.columns import Journal
 from gansmith.data.prepare.finish import finish, note_licence, report_of, write_report
 from gansmith.data.prepare.format import PreparedFolder, is_prepared
 from gansmith.data.prepare.shard_set import ShardSetWriter
-from gansmith.data.prepare.worker import Faces, Job, blocks, cores
+from gansmith.data.prepare.worker import Block, Faces, Job, blocks, cores
 from gansmith.data.prepare.writer import JOURNAL, SetWriter, State
 from gansmith.data.sources.base import Source, none_usable, nothing_found, with_licence
 from gansmith.data.sources.identity import is_same
@@ -143,6 +143,7 @@ def _run(
     writer = _writer(source, dest, job, state, points)
     try:
         for done, block in blocks(source, job, state.done, workers):
+            _check_there(source, dest, block)
             writer.write(block, done)
             if progress is not None:
                 progress(done, len(source.names))
@@ -151,6 +152,16 @@ def _run(
         writer.close()
     finally:
         writer.release()
+
+
+def _check_there(source: Source, dest: Path, block: Block) -> None:
+    """Raise where files are gone because all of SRC is, such as an unplugged disk: nothing is lost."""
+    gone = any(item.reason == VANISHED for item in block.refused)
+    if gone and not Path(source.name).expanduser().exists():
+        raise DataError(
+            f"SRC must stay where it is while it is read. Received: {source.name}, which is gone. What is "
+            f"prepared in {dest} is kept: bring it back, and the same command goes on."
+        )
 
 
 def _writer(source: Source, dest: Path, job: Job, state: State, points: int) -> SetWriter:

@@ -22,7 +22,7 @@ from gansmith.core.image_size import Form
 from gansmith.data.decode.reading import Photo, read
 from gansmith.data.decode.resize import fit
 from gansmith.data.inspect.measure import SEEN, seen
-from gansmith.data.metadata.facts import Refused
+from gansmith.data.metadata.facts import VANISHED, Refused
 from gansmith.data.sources.base import Reader, Source
 from gansmith.data.sources.pairs import photos, row_of
 from gansmith.errors import DataError, GansmithError
@@ -156,6 +156,8 @@ class Maker:
                 self._one(task, block)
             except DataError as error:
                 block.refused.append(Refused(task.name, str(error)))
+            except (FileNotFoundError, NotADirectoryError):
+                block.refused.append(Refused(task.name, VANISHED))
             except OSError as error:
                 reason = f"it cannot be read: {error.strerror or error}"
                 block.refused.append(Refused(task.name, reason))

@@ -9,6 +9,7 @@ group, so a table may be larger than the memory. All of it is done in a process 
 Layout: https://huggingface.co/docs/datasets/about_arrow.
 """
 
+import errno
 import importlib.util
 import os
 from collections.abc import Sequence
@@ -65,6 +66,7 @@ class TableReader:
 
         Raises:
             DataError: the table is damaged there, or names a file instead of holding it.
+            FileNotFoundError: the table is not there any more.
         """
         file, group, row = key
         if (file, group) in self._deadly:
@@ -74,6 +76,10 @@ class TableReader:
             raw: bytes = self._process.ask("cell", path=path, group=group, column=self.column, row=row)
         except EndedError as error:
             self._deadly[file, group] = error
+            raise
+        except DataError:
+            if not self.paths[file].exists():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
             raise
         return raw
 

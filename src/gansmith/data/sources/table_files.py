@@ -39,14 +39,8 @@ QUESTION = struct.Struct(">I")
 """Length of a question, which is JSON."""
 
 
-class Table:
-    """A file of rows in groups: the row groups of Parquet.
-
-    Example:
-        >>> table = Table(Path("faces.parquet"))
-        >>> table.counts, table.schema.names
-        ([12], ['image', 'age'])
-    """
+class _Table:
+    """A file of rows in groups: the row groups of Parquet."""
 
     def __init__(self, path: Path) -> None:
         # Buffered, so that a large group is not read as a whole; no threads, so that memory is bounded.
@@ -71,14 +65,8 @@ class Table:
         return (batch.column(0) for batch in every)
 
 
-class Stream(Table):
-    """An Arrow file, mapped into memory; its groups are the record batches.
-
-    Example:
-        >>> stream = Stream(Path("faces.arrow"))
-        >>> stream.counts
-        [12]
-    """
+class _Stream(_Table):
+    """An Arrow file, mapped into memory; its groups are the record batches."""
 
     def __init__(self, path: Path) -> None:
         arrow = importlib.import_module("pyarrow")
@@ -105,9 +93,9 @@ class Stream(Table):
         yield whole
 
 
-def open_table(path: Path) -> Table:
+def open_table(path: Path) -> _Table:
     """The table in a file, by its ending."""
-    return Stream(path) if path.suffix.lower() == ".arrow" else Table(path)
+    return _Stream(path) if path.suffix.lower() == ".arrow" else _Table(path)
 
 
 class Cells:
@@ -117,16 +105,15 @@ class Cells:
     than `CACHED`: it is then passed through from its start, a few pages at a time.
 
     Example:
-        >>> Cells().cell("faces.parquet", 0, "age", 3)  # Row group 0, row 3.
-        3
+        >>> Cells().cell("train.parquet", group=0, column="image", row=5)["bytes"]
     """
 
     def __init__(self) -> None:
-        self.tables: dict[str, Table] = {}
+        self.tables: dict[str, _Table] = {}
         self.groups: OrderedDict[tuple[str, int, str], tuple[Any, int]] = OrderedDict()
-        self.windows: dict[tuple[str, int, str], Window] = {}
+        self.windows: dict[tuple[str, int, str], _Window] = {}
 
-    def table(self, path: str) -> Table:
+    def table(self, path: str) -> _Table:
         """The table at a path, opened once."""
         if path not in self.tables:
             self.tables[path] = open_table(Path(path))
@@ -148,9 +135,9 @@ class Cells:
         table, parts, size = self.table(path), list[Any](), 0
         for batch in table.batches(group, column):
             parts.append(batch)
-            size += 0 if isinstance(table, Stream) else batch.nbytes
+            size += 0 if isinstance(table, _Stream) else batch.nbytes
             if size > CACHED:
-                self.windows = {place: Window(table, group, column)}
+                self.windows = {place: _Window(table, group, column)}
                 return
         while self.groups and size + sum(kept for _, kept in self.groups.values()) > CACHED:
             self.groups.popitem(last=False)
@@ -158,15 +145,10 @@ class Cells:
         self.groups[place] = arrow.chunked_array(parts), size
 
 
-class Window:
-    """Some rows of a group too large to be kept, moving forward; a step back starts anew.
+class _Window:
+    """Some rows of a group too large to be kept, moving forward; a step back starts anew."""
 
-    Example:
-        >>> Window(Table(Path("faces.parquet")), group=0, column="age").cell(11)
-        11
-    """
-
-    def __init__(self, table: Table, group: int, column: str) -> None:
+    def __init__(self, table: _Table, group: int, column: str) -> None:
         self._place = table, group, column
         self._rewind()
 

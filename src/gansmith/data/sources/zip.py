@@ -1,6 +1,8 @@
 """Images in a zip file, read where they lie."""
 
+import errno
 import lzma
+import os
 import struct
 import threading
 import zipfile
@@ -80,19 +82,29 @@ class ZipReader:
     def read(self, key: str) -> bytes:
         """The bytes of an entry."""
         with self._lock:
-            entry = self.entries()[key]
+            entry = self._entry(key)
             assert self._open is not None
             try:
                 return self._open.read(entry)
             except _DAMAGED as error:
                 raise DataError(f"damaged inside the zip: {error}") from error
 
+    def _entry(self, key: str) -> zipfile.ZipInfo:
+        if self._open is None and not self.path.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+        found = self.entries().get(key)
+        if found is None:
+            raise FileNotFoundError(
+                errno.ENOENT, os.strerror(errno.ENOENT), key
+            )  # Another zip lies there now.
+        return found
+
     def part(self, key: str, start: int, length: int) -> bytes:
         """Some bytes of an entry; they are read where they lie, where nothing is packed.
 
         No more is unpacked than is asked for, whatever the archive says of the size.
         """
-        entry = self.entries()[key]
+        entry = self._entry(key)
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
             return self._unpacked(entry, start, length)
         try:
