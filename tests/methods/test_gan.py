@@ -113,8 +113,9 @@ def test_any_loss_with_any_penalty_on_any_networks(networks: str) -> None:
             assert all(gradient.isfinite().all() for gradient in gradients)
             assert any(gradient.abs().max() > 0 for gradient in gradients)
 
+
+def test_clipping_keeps_every_weight_of_the_discriminator_small() -> None:
     """After each move, and after none of the generator's; layers that scale their weights refuse it."""
-    """After each move, and after none of the generator's; on layers that scale their weights it is refused."""
     recipe = override(small_named("dragan32"), "method.penalty=NoPenalty", "method.clip=0.02")
     trainer = trainer_of(recipe)
     assert max(float(w.detach().abs().max()) for w in trainer.networks.discriminator.parameters()) > 0.02
