@@ -71,6 +71,7 @@ def everything(rows: int = 40, size: int = 16, shrink: int = 1) -> MemoryDataSet
         "captions": integers(6, stop=128),
         "landmarks": torch.rand(rows, 5, 2, generator=draws) * size,
     }
+    images["mask"] = torch.where(integers(1, size, size) > 128, 255, 0).to(torch.uint8)
     info = DatasetInfo(label_names=CLASSES, attribute_names=ATTRIBUTES)
     return MemoryDataSet("made up", images | facts, "made up", info=info)
 

@@ -16,6 +16,7 @@ from gansmith.config.recipe import Recipe
 from gansmith.core.noise import Noise
 from gansmith.core.normalization import Scale
 from gansmith.core.progress import Progress
+from gansmith.core.schedules import Linear
 from gansmith.core.spec import DataSpec
 from gansmith.errors import DataError, SettingError
 from gansmith.losses.classification import cross_entropy, margin, right, told
@@ -78,6 +79,9 @@ def test_the_loss_is_that_of_the_worst_image_of_the_ball() -> None:
         assert loss.total.item() == pytest.approx(math.log(1 + math.exp(change)), rel=1e-5)
     assert networks.classifier.modes == [True, False, True], "attacked in eval mode, trained in training mode"
     assert networks.training and networks.classifier.norm.num_batches_tracked == 2
+    growing = Classifier(attack=FGSM(epsilon=0.05), growth=Linear(end=0.0))
+    found = growing.classifier_loss(networks, batch, Noise.of(0, 1), Progress(images=50, total_images=100))
+    assert found.total.item() == pytest.approx(math.log(1 + math.exp(0.6)), rel=1e-5), "half of epsilon"
     mixed = Classifier(attack=FGSM(epsilon=0.05), clean=0.25)
     both = 0.75 * math.log(1 + math.exp(1.2)) + 0.25 * math.log(2)
     found = mixed.classifier_loss(networks, batch, Noise.of(0, 1), Progress())

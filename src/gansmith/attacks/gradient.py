@@ -167,6 +167,27 @@ class RFGSM(Attack):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Chance(Attack):
+    """A corner of the ball at random: what an attack that follows a gradient has to beat.
+
+    Example:
+        >>> Chance(epsilon=8 / 255)(network, loss, images, Noise.of(*range(len(images))))
+    """
+
+    @property
+    def title(self) -> str:
+        """``noise``."""
+        return "noise"
+
+    def _search(
+        self, model: Model, loss: ImageLoss, images: Images, noise: Noise, worst: ImageLoss
+    ) -> Images:
+        return self.ball.project(
+            images + self.ball.radius * noise.signs(*images.shape[1:]).to(images), images
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PGD(Attack):
     """Steps along the sign of the gradient from a random start, back into the ball after each (Madry 2018).
 

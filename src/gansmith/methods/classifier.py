@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gansmith.attacks.gradient import PGD, Attack
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
+from gansmith.core.schedules import Constant, Schedule
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images
 from gansmith.errors import SettingError, at_least
@@ -46,6 +47,8 @@ class Classifier(DiscriminativeMethod[Alone, Any]):
         network: which one.
         attack: what training images are changed by; None: they are as they are. The network is in eval mode
             while it is attacked.
+        growth: what the attack's epsilon is multiplied by in training. From 0.3 on, a network that starts
+            with all of it may never leave the answer that is the same for every image.
         clean: weight of the loss on images as they are, 0 to 1, where there is an attack; 0 in both papers.
 
     Example:
@@ -56,6 +59,7 @@ class Classifier(DiscriminativeMethod[Alone, Any]):
 
     network: ClassifierNetwork = Strided()
     attack: Attack | None = None
+    growth: Schedule = Constant()
     clean: float = 0.0
 
     def __post_init__(self) -> None:
@@ -102,7 +106,7 @@ class Classifier(DiscriminativeMethod[Alone, Any]):
     def classifier_loss(self, networks: Alone, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """Cross-entropy, of classes or of each attribute."""
         truth = self.truth(batch)
-        logits = self.answers(networks, self.attacked(networks, batch, noise))
+        logits = self.answers(networks, self.attacked(networks, batch, noise, self.growth(progress)))
         total, parts = cross_entropy(logits, truth).mean(), {"accuracy": right(logits, truth)}
         if self.attack is not None and self.clean > 0:
             plain = self.answers(networks, batch.images)
@@ -110,16 +114,17 @@ class Classifier(DiscriminativeMethod[Alone, Any]):
             parts["clean accuracy"] = right(plain, truth)
         return Loss(total, parts)
 
-    def attacked(self, networks: Alone, batch: Any, noise: Noise) -> Images:
-        """What the attack makes of a batch; the batch where there is no attack."""
+    def attacked(self, networks: Alone, batch: Any, noise: Noise, share: float = 1.0) -> Images:
+        """What the attack makes of a batch, with a share of its epsilon; the batch where there is none."""
         images: Images = batch.images
-        if self.attack is None:
+        if self.attack is None or share <= 0:
             return images
+        attack = self.attack.at(share * self.attack.epsilon)
         truth = self.truth(batch)
         with in_eval_mode(networks.classifier):
-            return self.attack(
-                networks.classifier, lambda logits: cross_entropy(logits, truth), images, noise
-            ).to(images.dtype)
+            return attack(networks.classifier, lambda logits: cross_entropy(logits, truth), images, noise).to(
+                images.dtype
+            )
 
     def validation_metrics(self, networks: Alone, batch: Any, noise: Noise) -> Mapping[str, Tensor]:
         truth = self.truth(batch)

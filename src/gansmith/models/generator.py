@@ -96,7 +96,7 @@ class Generator:
     def asks(self) -> Prompts | None:
         """What prompts there are; None for a method that makes images of noise alone."""
         kind = self.method.prompt_type
-        return None if kind is None else Prompts(kind, self.spec, self.table)
+        return None if kind is None else Prompts(kind, self.spec, self.table, self.method.words(self.spec))
 
     def prompts(self, seeds: Sequence[int], wish: Wish | None = None) -> Any:
         """The prompt of each seed, what ``wish`` leaves open drawn as the training data are; None for none.

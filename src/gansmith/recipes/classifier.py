@@ -55,7 +55,7 @@ def _pgd() -> Recipe:
     return robust(
         "classifier28-pgd",
         "A small classifier trained against PGD, epsilon 0.3, 40 steps of 0.01.",
-        Classifier(network=Plain(), attack=PGD(epsilon=0.3, steps=40, step=1 / 30)),
+        Classifier(network=Plain(), attack=PGD(epsilon=0.3, steps=40, step=1 / 30), growth=Warmup(60_000)),
         Adam(lr=2e-3, betas=(0.9, 0.999), schedule=Warmup(10_000, Linear())),
         28,
         TrainConfig(images=250_000, batch=100, average=None, precision="float32"),
