@@ -29,7 +29,7 @@ from gansmith.losses.adversarial import (
 from gansmith.losses.penalties import DRAGAN, R1, R1R2, GradientPenalty, NoPenalty, Penalty
 from gansmith.methods.batches import AttributeBatch, ImageBatch, LabelledBatch
 from gansmith.methods.gan import GAN, AttributeGAN, ConditionalGAN
-from gansmith.networks.architectures import Architecture, Convolutional, ResNet, SNResNet
+from gansmith.networks.architectures import R3MP, Architecture, Convolutional, Progressive, ResNet, SNResNet
 from gansmith.networks.bundle import Pair
 
 LOG2 = math.log(2.0)
@@ -58,7 +58,16 @@ def test_the_names_are_those_the_pages_speak_of() -> None:
         "Wasserstein",
     ]
     assert sorted(PENALTIES) == ["DRAGAN", "GradientPenalty", "NoPenalty", "R1", "R1R2", "R2"]
-    assert sorted(NETWORKS) == ["Attentive", "Convolutional", "Progressive", "R3", "ResNet", "SNResNet"]
+    assert sorted(NETWORKS) == [
+        "Attentive",
+        "Convolutional",
+        "Progressive",
+        "R3",
+        "R3MP",
+        "ResNet",
+        "SNResNet",
+        "Transformer",
+    ]
 
 
 ARCHITECTURES = [
@@ -67,6 +76,8 @@ ARCHITECTURES = [
     "R3",
     "Progressive",
     "Attentive",
+    "R3MP",
+    "Transformer",
 ]
 
 
@@ -88,6 +99,10 @@ def test_any_loss_with_any_penalty_on_any_networks(networks: str) -> None:
         recipe = override(small_named("lsgan32"), *settings)
         assert from_json(to_json(recipe), type(recipe)) == recipe
         method = recipe.method.tiny()
+        if penalty != "NoPenalty" and networks == "Transformer":
+            with pytest.raises(SettingError, match="cannot be differentiated twice"):
+                method.build(spec)
+            continue
         pair = method.build(spec)
         for turn, owned in zip(method.turns(), (pair.discriminator, pair.generator), strict=True):
             pair.zero_grad(set_to_none=True)
@@ -97,6 +112,23 @@ def test_any_loss_with_any_penalty_on_any_networks(networks: str) -> None:
             assert total.isfinite() and gradients, f"{loss}, {penalty}, {turn.name}"
             assert all(gradient.isfinite().all() for gradient in gradients)
             assert any(gradient.abs().max() > 0 for gradient in gradients)
+
+
+def test_clipping_keeps_every_weight_of_the_discriminator_small() -> None:
+    """After each move, and after none of the generator's; layers that scale their weights refuse it."""
+    recipe = override(small_named("dragan32"), "method.penalty=NoPenalty", "method.clip=0.02")
+    trainer = trainer_of(recipe)
+    assert max(float(w.detach().abs().max()) for w in trainer.networks.discriminator.parameters()) > 0.02
+    trainer.step()
+    weights = list(trainer.networks.discriminator.parameters())
+    assert max(float(w.detach().abs().max()) for w in weights) == pytest.approx(0.02)
+    assert max(float(w.detach().abs().max()) for w in trainer.networks.generator.parameters()) > 0.02
+    rule = r"used as they are stored\. Received: clip=0\.02 with"
+    for networks in (Convolutional(norm="spectral"), Progressive(), R3MP()):
+        with pytest.raises(SettingError, match=rule):
+            tiny(clip=0.02, networks=networks).build(SPEC16)
+    with pytest.raises(SettingError, match=r"positive, or none\. Received: clip=0"):
+        GAN(clip=0.0)
 
 
 def test_a_finite_difference_begins_where_the_game_has_been() -> None:

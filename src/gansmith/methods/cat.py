@@ -12,7 +12,6 @@ from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Scores
 from gansmith.errors import SettingError, at_least
 from gansmith.losses.penalties import Critic
-from gansmith.methods.augmented import remembering
 from gansmith.methods.base import Loss
 from gansmith.methods.batches import LabelledBatch, LabelPrompt
 from gansmith.methods.multilevel import MultiLevel
@@ -48,7 +47,7 @@ class CAT(MultiLevel):
             TransformerGenerator(spec, self.latent, column, look),
             TransformerDiscriminator(spec, column, look, scales=look.levels),
         )
-        return remembering(pair, self.augment)
+        return self.ready(pair)
 
     def judge(self, networks: Pair, stack: Images, prompt: Any, noise: Noise) -> Scores:
         """[batch, levels]: scales never see each other, which they would use as a short cut."""

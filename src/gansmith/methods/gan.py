@@ -27,7 +27,11 @@ from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, AttributePrompt, ImageBatch, LabelledBatch, LabelPrompt
 from gansmith.methods.pair import PairMethod, condition
 from gansmith.networks.architectures import R3, Architecture, ConditionalArchitecture, Convolutional
-from gansmith.networks.bundle import Pair
+from gansmith.networks.bundle import Pair, project
+from gansmith.networks.equalized import EqualizedConv2d, EqualizedLinear
+from gansmith.networks.magnitude import UnitConv2d
+from gansmith.networks.spectral import SpectralNorm
+from gansmith.networks.transformer import Attention
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +49,15 @@ class Game(PairMethod[Any, Any]):
     penalty: Penalty = NoPenalty()
     penalty_schedule: Schedule = Constant()  # What the penalty is multiplied by.
     drift: float = 0.0  # Of E[D(x)^2], which keeps scores near 0 (Karras 2017, appendix A.1).
+    clip: float | None = None  # Every weight of the discriminator stays in [-clip, clip] (WGAN: 0.01).
     discriminator_moves: int = 1  # For each of the generator.
     augment: Augmentation = NoAugmentation()  # What the discriminator sees instead of images as they are.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent", "discriminator_moves")
         at_least(self, 0, "drift")
+        if self.clip is not None and not self.clip > 0:
+            raise SettingError(f"method.clip must be positive, or none. Received: clip={self.clip}.")
         if not isinstance(self.penalty, NoPenalty) and not self.networks.per_image():
             raise SettingError(
                 "A penalty of slopes needs a discriminator that judges each image by itself. Received: "
@@ -68,14 +75,38 @@ class Game(PairMethod[Any, Any]):
                 player="discriminator",
                 loss=self.discriminator_loss,
                 repeats=self.discriminator_moves,
+                post_step=self.bound,
             ),
             Turn(
                 name="generator",
                 player="generator",
                 loss=self.generator_loss,
                 new_batch=isinstance(self.adversarial, PairedLoss),  # Real images the critic has not seen.
+                post_step=lambda networks: project(networks.generator),
             ),
         )
+
+    def bound(self, networks: Pair) -> None:
+        """After a move of the discriminator: its layers' own rule for weights, and clipping."""
+        project(networks.discriminator)
+        if self.clip is not None:
+            weights: list[Tensor] = list(networks.discriminator.parameters())
+            torch._foreach_clamp_max_(weights, self.clip)
+            torch._foreach_clamp_min_(weights, -self.clip)
+
+    def ready(self, pair: Pair) -> Pair:
+        """The pair with the memory of the augmentation, where settings and networks fit together."""
+        scaled = (SpectralNorm, EqualizedConv2d, EqualizedLinear, UnitConv2d)
+        found = {type(each).__name__ for each in pair.discriminator.modules() if isinstance(each, scaled)}
+        if self.clip is not None and found:
+            raise SettingError(
+                "Clipping bounds weights that are used as they are stored. Received: "
+                f"clip={self.clip} with {', '.join(sorted(found))}, which scales them as it uses them. "
+                "Leave method.clip out, or try method.networks=Convolutional(norm=none)."
+            )
+        if any(isinstance(each, Attention) for each in pair.discriminator.modules()):
+            once_only(self.penalty)
+        return remembering(pair, self.augment)
 
     def discriminator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss and the penalty."""
@@ -130,6 +161,20 @@ class Game(PairMethod[Any, Any]):
         return augmented(self._critic(networks, batch, progress), self.augment, networks, noise, progress)
 
 
+def once_only(penalty: Penalty) -> None:
+    """Check that a penalty differentiates once, as networks with fused attention allow.
+
+    Raises:
+        SettingError: it differentiates twice.
+    """
+    if not isinstance(penalty, NoPenalty) and getattr(penalty, "distance", None) is None:
+        raise SettingError(
+            "Fused attention cannot be differentiated twice, so its penalty is a finite difference. "
+            f"Received: {type(penalty).__name__} without a distance. Try "
+            '"method.penalty=R1R2(gamma=0.1,distance=0.05)".'
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class GAN(Game):
     """D: min L_D(D(x), D(G(z))) + penalty(D); G: min L_G(D(G(z))).
@@ -144,7 +189,7 @@ class GAN(Game):
 
     def build(self, spec: DataSpec) -> Pair:
         pair = Pair(self.networks.generator(spec, self.latent), self.networks.discriminator(spec))
-        return remembering(pair, self.augment)
+        return self.ready(pair)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +211,7 @@ class ConditionalGAN(Game):
             self.networks.conditional_generator(spec, self.latent, column),
             self.networks.conditional_discriminator(spec, column),
         )
-        return remembering(pair, self.augment)
+        return self.ready(pair)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ import torch
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Scores
-from gansmith.methods.augmented import remembering
 from gansmith.methods.batches import LabelledBatch, LabelPrompt
 from gansmith.methods.multilevel import MultiLevel
 from gansmith.methods.pair import condition
@@ -30,7 +29,7 @@ class GAT(MultiLevel):
             TransformerGenerator(spec, self.latent, column, self.networks),
             TransformerDiscriminator(spec, column, self.networks, stacked=levels),
         )
-        return remembering(pair, self.augment)
+        return self.ready(pair)
 
     def judge(self, networks: Pair, stack: Images, prompt: Any, noise: Noise) -> Scores:
         noised = noisy(stack, self.networks.levels, noise.fork("levels"))

@@ -10,13 +10,12 @@ from torch import Tensor
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.tensors import Images, Scores
-from gansmith.errors import SettingError
 from gansmith.losses.adversarial import AdversarialLoss, PairedLoss, Relativistic, accuracy
-from gansmith.losses.penalties import R1, R1R2, R2, Critic, NoPenalty, Penalty
+from gansmith.losses.penalties import R1R2, Critic, Penalty
 from gansmith.methods.augmented import augmented
 from gansmith.methods.base import Loss
 from gansmith.methods.batches import ImageBatch
-from gansmith.methods.gan import Game
+from gansmith.methods.gan import Game, once_only
 from gansmith.methods.pair import condition
 from gansmith.networks.bundle import Pair
 from gansmith.networks.transformer import Transformer
@@ -42,13 +41,7 @@ class MultiLevel(Game):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        easy = isinstance(self.penalty, R1 | R2 | R1R2) and self.penalty.distance is not None
-        if not (easy or isinstance(self.penalty, NoPenalty)):
-            name = type(self.penalty).__name__
-            raise SettingError(
-                "Fused attention cannot be differentiated twice, so its penalty is a finite difference. "
-                f'Received: {name} without a distance. Try "method.penalty=R1R2(gamma=0.1,distance=0.05)".'
-            )
+        once_only(self.penalty)
 
     def tiny(self) -> "MultiLevel":
         return replace(self, latent=6, networks=self.networks.tiny())

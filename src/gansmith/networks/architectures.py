@@ -9,6 +9,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.errors import at_least
 from gansmith.networks.biggan import Attentive
 from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gansmith.networks.magnitude import R3MP
 from gansmith.networks.norm import Norm
 from gansmith.networks.progan import Progressive
 from gansmith.networks.r3gan import R3
@@ -20,9 +21,11 @@ from gansmith.networks.resnet import (
     initialize_residual,
 )
 from gansmith.networks.spectral import spectral_norm
+from gansmith.networks.transformer import Transformer
 
 __all__ = [
     "R3",
+    "R3MP",
     "AnyNorm",
     "Architecture",
     "Attentive",
@@ -31,6 +34,7 @@ __all__ = [
     "Progressive",
     "ResNet",
     "SNResNet",
+    "Transformer",
 ]
 
 AnyNorm = Literal["batch", "layer", "none", "spectral"]

@@ -43,6 +43,20 @@ class Networks(nn.Module):
         )
 
 
+def project(network: nn.Module) -> None:
+    """Let layers that keep their weights somewhere, such as at one length, bring them back after a step.
+
+    A layer says so with a method ``project``.
+
+    Example:
+        >>> project(networks.generator)
+    """
+    for module in network.modules():
+        back = getattr(module, "project", None)
+        if callable(back):
+            back()
+
+
 class Pair(Networks):
     """One generator against one discriminator.
 

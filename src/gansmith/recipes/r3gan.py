@@ -14,6 +14,7 @@ from gansmith.data.config import DataConfig
 from gansmith.losses.adversarial import Relativistic
 from gansmith.losses.penalties import R1R2
 from gansmith.methods.gan import GAN, ConditionalGAN
+from gansmith.networks.magnitude import R3MP
 from gansmith.networks.r3gan import R3
 
 
@@ -26,7 +27,7 @@ class Preset(NamedTuple):
 
     about: str
     size: int
-    networks: R3
+    networks: R3 | R3MP
     batch: int
     images: int  # The length of all schedules.
     gamma: float  # Where it begins.
@@ -89,6 +90,11 @@ _SMALL32 = Preset(
 _SMALL64 = _SMALL32._replace(
     about=_CPU.format(64), size=64, networks=R3(width=32, max_channels=128), gamma=0.03
 )
+_MP32 = _SMALL32._replace(
+    about="R3GAN at 32 px on magnitude-preserving layers, on two processor cores.",
+    networks=R3MP(width=64, max_channels=128),
+    lr=1e-2,
+)
 _ONE_GPU = Preset(
     about="R3GAN at 64 px for one GPU and about half an hour: a third of the paper's width.",
     size=64,
@@ -139,6 +145,7 @@ _IMAGENET64 = _IMAGENET32._replace(about=_PAPER.format(64, "ImageNet"), size=64,
 _PRESETS = {
     "r3gan32-small": _SMALL32,
     "r3gan64-small": _SMALL64,
+    "r3gan32-mp": _MP32,
     "r3gan64": _ONE_GPU,
     "r3gan32-cifar10": _CIFAR10,
     "r3gan64-ffhq": _FFHQ64,
