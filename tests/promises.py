@@ -8,6 +8,7 @@ from helpers import CPU, small
 from toys import TOYS
 
 from gansmith.config.recipe import Recipe
+from gansmith.config.training import Average
 from gansmith.core.image_size import Size
 from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.data.loading.loader import Loader
@@ -28,13 +29,22 @@ def _different() -> dict[str, Recipe]:
     found: dict[str, Recipe] = {}
     for name in CATALOGUE:
         recipe = _small(name)
-        bare = [replace(each, name="", about="") for each in (recipe, *found.values())]
-        same = [
-            replace(each, train=replace(each.train, picture_every=1, checkpoint_every=1)) for each in bare
-        ]
+        same = [_plain(each) for each in (recipe, *found.values())]
         if same[0] not in same[1:]:
             found[name] = recipe
     return found
+
+
+def _plain(recipe: Recipe) -> Recipe:
+    """Without what no promise depends on: names, rates, the pace of files and of the average."""
+    average = None if recipe.train.average is None else Average()
+    return replace(
+        recipe,
+        name="",
+        about="",
+        optimizers={player: replace(each, lr=1e-4) for player, each in recipe.optimizers.items()},
+        train=replace(recipe.train, picture_every=1, checkpoint_every=1, average=average),
+    )
 
 
 RECIPES = {**_different(), **TOYS}
@@ -61,6 +71,7 @@ def everything(rows: int = 40, size: int = 16, shrink: int = 1) -> MemoryDataSet
         "captions": integers(6, stop=128),
         "landmarks": torch.rand(rows, 5, 2, generator=draws) * size,
     }
+    images["mask"] = torch.where(integers(1, size, size) > 128, 255, 0).to(torch.uint8)
     info = DatasetInfo(label_names=CLASSES, attribute_names=ATTRIBUTES)
     return MemoryDataSet("made up", images | facts, "made up", info=info)
 

@@ -26,6 +26,7 @@ import json, sys, time
 import toys
 from gansmith.config.serialization import know
 from pathlib import Path
+from gansmith.data.sources.parquet import TableSource
 from gansmith.errors import GansmithError
 from gansmith.core.noise import Noise
 from gansmith.models.load import open_generator
@@ -34,7 +35,13 @@ from gansmith.runs.run import Run
 know(toys)
 def run(path):
     return Run.open(path).facts_of_data(), Run.open(path).rows(), Run.open(path).rollbacks()
+def table(path):
+    source = TableSource(path)
+    for index in range(len(source.names)):
+        source.read(index)
 kinds = {
+    "parquet": table,
+    "arrow": table,
     "checkpoint": lambda path: open_generator(str(path), "cpu").make(Noise.of(0)),
     "foreign": lambda path: open_generator(str(path), "cpu").make(Noise.of(0)),
     "recipe": run,
@@ -80,7 +87,31 @@ def wrong_run(run: Path, place: Path, names: list[str], chance: random.Random) -
         file.write_bytes(mutated(file.read_bytes(), chance))
 
 
+def tables(kind: str, folder: Path, chance: random.Random) -> list[Path]:
+    """Tables of images, the first as it was written."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    made = arrow.table(
+        {"image": [bytes([at]) * 200 for at in range(40)], "label": [0, 1] * 20, "text": ["a"] * 40}
+    )
+    paths = [folder / f"whole.{kind}", *(folder / f"{number}.{kind}" for number in range(COUNT))]
+    if kind == "parquet":
+        parquet.write_table(made, paths[0], row_group_size=10)
+    else:
+        opener = chance.choice((arrow.ipc.new_stream, arrow.ipc.new_file))
+        with arrow.OSFile(str(paths[0]), "wb") as file, opener(file, made.schema) as out:
+            out.write_table(made, max_chunksize=10)
+    whole = paths[0].read_bytes()
+    for path in paths[1:]:
+        raw = bytearray(whole)
+        for _ in range(chance.choice((1, 3, 20))):
+            raw[chance.randrange(len(raw))] = chance.choice((0, 255, chance.randrange(256)))
+        path.write_bytes(mutated(whole, chance) if chance.random() < 0.3 else raw)
+    return paths
+
+
 def files(kind: str, run: Path, folder: Path, chance: random.Random) -> list[Path]:
+    if kind in ("parquet", "arrow"):
+        return tables(kind, folder, chance)
     checkpoint = Run.open(run).checkpoint_files()[-1]
     tensors, facts = lies.read(checkpoint)
     weights = {"0.weight": torch.randn(8, 4, 4, 4), "2.weight": torch.randn(4, 3, 4, 4)}
@@ -107,7 +138,7 @@ def files(kind: str, run: Path, folder: Path, chance: random.Random) -> list[Pat
     return made
 
 
-@pytest.mark.parametrize("kind", ["checkpoint", "foreign", "recipe", "report"])
+@pytest.mark.parametrize("kind", ["checkpoint", "foreign", "recipe", "report", "parquet", "arrow"])
 def test_every_file_is_used_or_refused_in_words(kind: str, tmp_path: Path) -> None:
     go(tmp_path / "run")
     lines = [json.dumps([kind, str(p)]) for p in files(kind, tmp_path / "run", tmp_path, random.Random(SEED))]

@@ -112,6 +112,8 @@ def test_landmarks_are_drawn_where_they_are_and_unknown_ones_are_not() -> None:
     drawn = made_pairs.sketch(points, 32, 32)[0]
     rows, columns = np.nonzero(drawn < 128)
     assert len(rows) and np.abs(rows - 4).max() <= 1 and np.abs(columns - 4).max() <= 1
+    far = np.array([[4.0, 4.0], [1e38, -1e9]], np.float32)  # Nothing is drawn for seconds, either.
+    assert np.array_equal(made_pairs.sketch(far, 32, 32)[0], drawn)
     face = np.stack([np.linspace(4, 60, 68), np.linspace(10, 50, 68)], axis=1).astype(np.float32)
     lines, dots = made_pairs.sketch(face, 64, 64), made_pairs.sketch(face[:67], 64, 64)
     assert (lines < 128).sum() > (dots < 128).sum(), "the usual 68 are joined"

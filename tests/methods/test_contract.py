@@ -239,8 +239,9 @@ def test_a_tiny_method_is_the_same_game(recipe: Recipe) -> None:
     assert type(tiny) is type(recipe.method) and tiny.players() == recipe.method.players()
     names = [turn.name for turn in recipe.method.turns()]
     assert [turn.name for turn in tiny.turns()] == names
+    spec = resolved(recipe).spec()
     with torch.device("meta"):
-        tiny.build(resolved(recipe).spec())
+        tiny.build(spec)
 
 
 def test_a_spec_knows_the_names_of_what_a_method_trains_on() -> None:

@@ -1,76 +1,27 @@
 """The verb translate: names kept, any size, resumable, and every mistake one message that loses nothing."""
 
 import zipfile
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from torch import Tensor, nn
+from translating import SPEC, negative, pixels, save, shown
 
 from gansmith.cli.main import cli
 from gansmith.core.noise import Noise
-from gansmith.core.spec import DataSpec
 from gansmith.errors import DataError, SettingError
 from gansmith.images.provenance import read_provenance
-from gansmith.methods.base import Method
-from gansmith.methods.batches import PairBatch, SourcePrompt
+from gansmith.methods.batches import SourcePrompt
 from gansmith.methods.cyclegan import CycleGAN
 from gansmith.methods.pix2pix import Pix2Pix
-from gansmith.models.generator import Generator, from_method
+from gansmith.models.generator import from_method
 from gansmith.models.tiles import blend, ramp, starts
 from gansmith.models.translate import Translation, translate
-from gansmith.networks.bundle import Networks
-
-SPEC = DataSpec(height=16, width=16)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Negative(Method[Networks, PairBatch, SourcePrompt]):
-    """Each pixel becomes its negative, so any size has a known result; enlarged where sources are small."""
-
-    batch_type: ClassVar[type[Any]] = PairBatch
-    prompt_type: ClassVar[type[Any] | None] = SourcePrompt
-
-    def build(self, spec: DataSpec) -> Networks:
-        return Networks()
-
-    def players(self) -> dict[str, tuple[str, ...]]:
-        return {}
-
-    def turns(self) -> list[Any]:
-        return []
-
-    def generate(self, networks: Networks, prompt: SourcePrompt, noise: Noise) -> Tensor:
-        times = 16 // prompt.source.shape[2]
-        return -nn.functional.interpolate(prompt.source, scale_factor=times, mode="nearest")
-
-
-def negative(**spec: Any) -> Generator:
-    method = Negative()
-    form = DataSpec(**({"height": 16, "width": 16} | spec))
-    return from_method(method, Networks(), form, name="negative", recipe_name="toy", images_seen=7)
-
-
-def pixels(height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
-
-
-def save(path: Path, values: np.ndarray, **how: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(values).save(path, **how)
-    return path
-
-
-def shown(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image)
-
 
 # ---- sizes ----------------------------------------------------------------------------------------------
 
@@ -235,7 +186,7 @@ def test_nothing_but_own_results_is_written_over(tmp_path: Path) -> None:
         translate(negative(), tmp_path / "in" / "a.png", tmp_path / "in" / "a.png")
 
 
-@pytest.mark.parametrize("name", ["made.zip", "made.jpg", "one.png"])
+@pytest.mark.parametrize("name", ["made.mp4", "made.jpg", "one.png"])
 def test_results_of_a_folder_go_into_a_folder(tmp_path: Path, name: str) -> None:
     for number in range(2):
         save(tmp_path / "in" / f"{number}.png", pixels(16, 16))
@@ -295,3 +246,13 @@ def test_the_command_translates_a_run(tmp_path: Path) -> None:
     assert shown(tmp_path / "out" / "a.png").shape == (40, 30, 3)
     again = CliRunner().invoke(cli, words)
     assert "1 of them there already" in again.output
+    paths = [save(tmp_path / "list" / name, pixels(16, 16)) for name in ("a.png", "b c.png")]
+    words = ["translate", str(tmp_path / "run"), "-", "-o", str(tmp_path / "listed")]
+    missing = str(tmp_path / "list" / "no.png")
+    for listed in ("\n".join([*map(str, paths), "", missing]), "\0".join(map(str, paths))):
+        said = CliRunner().invoke(cli, words, input=listed)
+        assert said.exit_code == 0 and "2 pictures in" in said.output, said.output
+    assert "2 of them there already" in said.output
+    for listed in ("", " \n\n"):
+        error = CliRunner().invoke(cli, words, input=listed).exception
+        assert isinstance(error, SettingError) and "names at least one" in str(error)

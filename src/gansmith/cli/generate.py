@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gansmith.cli.options import Verb, given, import_code, on_device, to_wish, with_code, with_wish
+from gansmith.core.launch import speaks
 
 if TYPE_CHECKING:
     from gansmith.models.generator import Generator
+    from gansmith.models.prompts import Wish
 
 
 @click.command(cls=Verb)
@@ -42,6 +44,7 @@ def generate(model: str, out: str, seeds: str, batch: int, **asked: Any) -> None
     chosen = parse_seeds(seeds)
     choice = Choice(to_wish(asked), asked["truncation"])
     generator = open_model(model, asked["code"], my_device(asked["device"]))
+    say_unknown(generator, choice.wish)
     with process_group(generator.device) as world:
         with bar("Generating", len(chosen)) as progress:
             done = progress.update
@@ -50,6 +53,12 @@ def generate(model: str, out: str, seeds: str, batch: int, **asked: Any) -> None
             )
         if world.is_main:
             click.echo(f"{written.count} pictures in {written.path}")
+
+
+def say_unknown(generator: "Generator", wish: "Wish | None") -> None:
+    """Say on stderr which words of a caption a model does not know."""
+    if generator.asks is not None and (line := generator.asks.remark(wish)) and speaks():
+        click.echo(line, err=True)
 
 
 def open_model(model: str, code: str | None, device: str) -> "Generator":

@@ -15,6 +15,7 @@ import click
 from gansmith import __version__
 from gansmith.cli.attack import attack
 from gansmith.cli.classify import classify
+from gansmith.cli.edit import edit
 from gansmith.cli.evaluate import evaluate
 from gansmith.cli.generate import generate
 from gansmith.cli.inspect import inspect_
@@ -35,7 +36,7 @@ from gansmith.core.text import clipped
 from gansmith.errors import GansmithError, nearest
 
 _LONGEST = 8000  # Letters of a message.
-_SHARED = ("train", "demo", "generate", "evaluate")  # Verbs that several processes share.
+_SHARED = ("train", "demo", "generate", "translate", "evaluate")  # Verbs that several processes share.
 
 
 class _Verbs(click.Group):
@@ -75,6 +76,7 @@ def cli() -> None:
     gansmith walk runs/one -o walk.gif                a walk from picture to picture
     gansmith translate runs/edges drawings -o faces   pictures out of pictures
     gansmith origin out                               what made these pictures
+    gansmith edit runs/readers photo.png --set smiling=1     a photo with something changed
     gansmith evaluate runs/one my_pictures            numbers, with intervals
     gansmith classify my_pictures --run runs/judge    what an image shows, or whether it is real
     gansmith attack runs/judge my_pictures            what it withstands
@@ -170,6 +172,23 @@ def _say(message: str) -> None:
         click.echo(f"gansmith: {clipped(message, _LONGEST)}", err=True)
 
 
-_WORK = (demo, recipes, prepare, inspect_, train, plan, generate, walk_, translate_, origin_)
-for _verb in (*_WORK, evaluate, classify, attack, report, compare, new):
+for _verb in (
+    demo,
+    recipes,
+    prepare,
+    inspect_,
+    train,
+    plan,
+    generate,
+    walk_,
+    translate_,
+    edit,
+    origin_,
+    evaluate,
+    classify,
+    attack,
+    report,
+    compare,
+    new,
+):
     cli.add_command(_verb)

@@ -123,7 +123,7 @@ def import_code(file: str | None) -> None:
 def with_wish(verb: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what a conditional model is asked for, and how far it may stray."""
     for option in (
-        click.option("--truncation", type=click.FloatRange(0.0, 1.0), metavar="PSI", help=_TRUNCATION),
+        click.option("--truncation", type=click.FloatRange(0.0), metavar="PSI", help=_TRUNCATION),
         click.option("--caption", metavar="TEXT", help="A sentence, for models trained on captions."),
         click.option("--attribute", "attributes", metavar="A=1,B=0", help=_ATTRIBUTE),
         click.option(
@@ -134,7 +134,10 @@ def with_wish(verb: Callable[..., Any]) -> Callable[..., Any]:
     return verb
 
 
-_TRUNCATION = "1 for all variety there is, less for fewer odd pictures, for models that have it."
+_TRUNCATION = (
+    "1 for all variety there is, less for fewer odd pictures, for models that have it; of BigGAN the "
+    "threshold of z, such as 0.5."
+)
 _ATTRIBUTE = "Attributes that shall hold (1) or not (0); the others follow the training data."
 
 

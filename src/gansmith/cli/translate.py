@@ -1,11 +1,19 @@
 """The verb ``translate``: images from images."""
 
-from typing import Any
+import os
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gansmith.cli.options import Verb, given, import_code, on_device, with_code
+from gansmith.errors import SettingError
 
+if TYPE_CHECKING:
+    from gansmith.core.distributed import World
+    from gansmith.models.translate import Translated
+
+_MOST_LISTED = 2**28  # Bytes of a list of paths.
 _NAMED = 5  # Images left out that are named one by one.
 
 
@@ -18,7 +26,7 @@ _NAMED = 5  # Images left out that are named one by one.
     required=True,
     callback=given,
     metavar="OUT",
-    help="A folder; of a single picture a .png, too.",
+    help="A folder or a .zip; of a single picture a .png, .jpg or .webp, of a video an .mp4.",
 )
 @click.option("--direction", metavar="a_to_b|b_to_a", help="Of models of two domains. [as it was trained]")
 @click.option(
@@ -27,6 +35,7 @@ _NAMED = 5  # Images left out that are named one by one.
     help="Bring pictures to the model's size. [larger ones are made in tiles]",
 )
 @click.option("--compare", is_flag=True, help="Write strips: source and result side by side.")
+@click.option("--scale", type=float, metavar="N", help="Of models that enlarge: how many times, 1 to 16.")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise, where there is any."
 )
@@ -35,27 +44,56 @@ _NAMED = 5  # Images left out that are named one by one.
 def translate_(model: str, src: str, out: str, **asked: Any) -> None:
     r"""Make images out of images with a model that was trained to, such as pix2pix or CycleGAN.
 
-    MODEL is a run or a checkpoint. SRC is an image, a folder in any nesting, a zip or tar, or a prepared
-    set, and only ever read. Names are kept; every result is a PNG marked as made by a model. Images of any
-    size: larger ones in overlapping tiles. The same command goes on after an interruption.
+    MODEL is a run or a checkpoint. SRC is an image, a folder in any nesting, a zip or tar, a prepared set, a
+    video, or - for a list of files on stdin, a line each; it is only ever read. Names are kept; every result
+    is a PNG marked as made by a model, and of a video whose OUT is an .mp4 a video. Images of any size are
+    taken: larger ones in overlapping tiles. The same command goes on after an interruption; torchrun shares
+    the work.
 
     \b
     gansmith translate runs/edges drawings -o faces
+    gansmith translate runs/edges drawing.mp4 -o face.mp4
+    find . -name '*.jpg' | gansmith translate runs/edges - -o faces.zip
     gansmith translate runs/cycle portrait.jpg -o photo.png --direction b_to_a --fit crop
     """
     from gansmith.core.console import counter
+    from gansmith.core.distributed import my_device, process_group
     from gansmith.models.load import open_generator
     from gansmith.models.translate import Translation
     from gansmith.models.translate import translate as start
 
     import_code(asked["code"])
-    generator = open_generator(model, asked["device"])
-    how = Translation(**{name: asked[name] for name in ("direction", "fit", "compare", "seed")})
-    done = start(generator, src, out, how, progress=counter("Translating"))
+    how = Translation(**{name: asked[name] for name in ("direction", "fit", "compare", "scale", "seed")})
+    generator = open_generator(model, my_device(asked["device"]))
+    with process_group(generator.device) as world:
+        listed = _listed(world) if src == "-" else src
+        done = start(generator, listed, out, how, progress=counter("Translating"), world=world)
+        if world.is_main:
+            _say(done)
+
+
+def _listed(world: "World") -> list[str]:
+    """The paths on the first process's stdin: a line each, or parted by zeros, as ``find -print0`` has it."""
+    paths: list[str] = world.broadcast(_paths() if world.is_main else None)
+    return paths
+
+
+def _paths() -> list[str]:
+    raw = sys.stdin.buffer.read(_MOST_LISTED + 1)
+    if len(raw) > _MOST_LISTED:
+        raise SettingError(
+            f"A list of pictures has at most {_MOST_LISTED:,} bytes. Name their folder instead."
+        )
+    lines = raw.split(b"\0") if b"\0" in raw else raw.splitlines()
+    return [os.fsdecode(line) for line in lines if line.strip()]
+
+
+def _say(done: "Translated") -> None:
     for refused in done.refused[:_NAMED]:
         name = refused.name if refused.name.isprintable() else repr(refused.name)
         click.echo(f"Left out: {name}: {refused.reason}", err=True)
     if len(done.refused) > _NAMED:
         click.echo(f"Left out: {len(done.refused) - _NAMED} more.", err=True)
     before = f", {done.kept} of them there already" if done.kept else ""
-    click.echo(f"{done.made + done.kept} pictures in {done.path}{before}")
+    what = "frames" if done.path.suffix.lower() == ".mp4" else "pictures"
+    click.echo(f"{done.made + done.kept} {what} in {done.path}{before}")

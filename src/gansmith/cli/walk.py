@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import click
 
-from gansmith.cli.generate import open_model
+from gansmith.cli.generate import open_model, say_unknown
 from gansmith.cli.options import Verb, given, on_device, to_wish, with_code, with_wish
 
 
@@ -50,6 +50,7 @@ def walk_(
     from gansmith.explore.interpolation import Choice, Interpolation, Traversal, VideoOptions, walk
 
     generator = open_model(model, rest["code"], rest["device"])
+    say_unknown(generator, to_wish(rest))
     way: Interpolation | Traversal = Interpolation(frames_per_leg=frames, mode=mode)
     if coordinate is not None:
         way = Traversal(coordinate=coordinate, frames=frames)

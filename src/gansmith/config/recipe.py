@@ -54,6 +54,7 @@ class Recipe:
             attribute_names=self.data.attributes,
             landmarks=self.data.landmarks,
             caption_length=self.data.caption_length,
+            words=self.data.words,
             source_channels=self.data.source_channels or 0,
             source_shrink=shrink_of(self.data.pairs),
         )

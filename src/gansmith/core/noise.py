@@ -132,7 +132,8 @@ class Noise:
             bits = _mix_32(places + low[:, None])
             more = _mix_32((bits ^ high[:, None]).add_(places))
             # One in (0, 1] for the radius, one in (-pi, pi] for the angle (Box and Muller 1958).
-            radius = bits.float().mul_(2.0**-32).add_(0.5 + 2.0**-33).log_().mul_(-2.0).sqrt_()
+            # In float32 the smallest would be 0, once in 2^26, and its logarithm infinite.
+            radius = bits.float().mul_(2.0**-32).add_(0.5).clamp_(min=2.0**-33).log_().mul_(-2.0).sqrt_()
             angle = more.float().mul_(2.0**-31 * math.pi)
             torch.mul(radius, angle.cos(), out=numbers[:, first:last])
             torch.mul(radius, angle.sin_(), out=numbers[:, half + first : half + last])

@@ -28,6 +28,7 @@ class DataSpec:
     attribute_names: tuple[str, ...] = ()  # Of the columns of ``attributes``.
     landmarks: int = 0  # Points in each image.
     caption_length: int = 0  # Bytes of the longest caption.
+    words: tuple[str, ...] = ()  # Of the captions, those that come twice or more, the most frequent first.
     source_channels: int = 0  # Of images that others are made of; 0: as many as the results have.
     source_shrink: int = 1  # How many times smaller their sides are.
 

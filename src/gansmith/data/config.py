@@ -36,6 +36,7 @@ class DataConfig:
     attributes: tuple[str, ...] = ()  # Attributes or classes trained on as such; filled: all attributes.
     landmarks: int = 0  # Points of an image, where a method trains on them; filled from the data.
     caption_length: int = 0  # Bytes of the longest caption, likewise.
+    words: tuple[str, ...] = ()  # Of the captions, likewise.
     validation: float = 0.05  # Share of the images held out, never trained on.
 
     def __post_init__(self) -> None:

@@ -14,7 +14,8 @@ from gansmith.data.decode.resize import place
 from gansmith.data.load import MEMORY_LIMIT, fitted, free_memory, with_channels
 from gansmith.data.metadata.captions import LONGEST, to_column
 from gansmith.data.metadata.fact_types import Refused, is_repeated
-from gansmith.data.prepare.format import PICTURE_COLUMNS, PreparedFolder
+from gansmith.data.prepare.format import PreparedFolder
+from gansmith.data.prepare.schema import PICTURE_COLUMNS
 from gansmith.data.prepare.shard_set import is_sharded
 
 _AT_ONCE = 1024  # Images brought to another size in one go.

@@ -18,7 +18,7 @@ from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.sources.base import Source, nothing_found
 from gansmith.data.sources.made_pairs import MADE
 from gansmith.data.sources.open import open_source
-from gansmith.data.sources.pairs import PAIR, PairSource, guess
+from gansmith.data.sources.pairs import DRAWN, PAIR, PairSource, guess, only_drawn
 from gansmith.errors import DataError
 
 _WIDE = 1.9  # Images at least so many times as wide as high may be two side by side.
@@ -92,6 +92,8 @@ def _domains(first: str, second: str, config: DataConfig, progress: ReportProgre
 
 
 def _opened(data: str, config: DataConfig, fields: Sequence[str], progress: ReportProgress | None) -> DataSet:
+    if config.pairs in DRAWN and not data.startswith("demo-faces"):
+        raise only_drawn(str(config.pairs), data)
     if is_builtin(data):
         return open_builtin(data, config, progress=progress)
     source = open_source(data, label=config.label)

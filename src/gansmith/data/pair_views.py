@@ -113,6 +113,8 @@ class MadePairs(_View):
         height, width = pictures.shape[2:]
         if self._kind == "hole:centre":
             return [made_pairs.centre_hole(height, width)] * len(rows)
+        if self._kind == "hole:inner":
+            return [made_pairs.inner_hole(height, width)] * len(rows)
         if self._kind == "hole:random":
             return [made_pairs.random_hole(height, width, row) for row in rows.tolist()]
         return None

@@ -20,7 +20,13 @@ def borrow(networks: Networks, borrowed: Mapping[str, Tensor]) -> None:
     for name in {key.partition(".")[0] for key in borrowed}:
         if name not in known:
             raise SettingError(f"There is no network '{name}' to borrow for.{nearest(name, known)}")
-        load_module(networks.get_submodule(name), under(borrowed, f"{name}."))
+        try:
+            load_module(networks.get_submodule(name), under(borrowed, f"{name}."))
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"A borrowed network is built as this recipe builds it: of the same size. {error} "
+                f"Train {name} again at this size, or make this run at its."
+            ) from error
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from gansmith.images.marks import append_to_gif, append_to_mp4
 @dataclass(frozen=True)
 class _Film:
     size: tuple[int, int]
-    fps: int
+    fps: int | Fraction
     hold_s: float
     comment: str
     xmp: bytes
@@ -25,7 +26,7 @@ class _Film:
 def animate(
     frames: Iterable[Image.Image],
     path: Path,
-    fps: int = 8,
+    fps: int | Fraction = 8,
     last_hold_s: float = 2.0,
     *,
     comment: str = "",
@@ -48,8 +49,8 @@ def animate(
     writer = writers.get(path.suffix.lower())
     if writer is None:
         raise SettingError(f"An animation ends in {', '.join(writers)}. Received: {path.name!r}.")
-    if fps < 1 or last_hold_s < 0:
-        rule = "An animation has at least 1 frame a second and holds its last for 0 seconds or more."
+    if fps <= 0 or last_hold_s < 0:
+        rule = "An animation has more than 0 frames a second and holds its last for 0 seconds or more."
         raise SettingError(f"{rule} Received: fps={fps}, last_hold_s={last_hold_s}.")
     rest = iter(frames)
     first = next(rest, None)
@@ -65,7 +66,7 @@ def _timed(frames: Iterable[Image.Image], film: _Film) -> Iterator[Image.Image]:
     for frame, following in itertools.pairwise(itertools.chain(frames, [None])):
         if frame is not None:
             hold_s = film.hold_s if following is None else 0.0
-            frame.info["duration"] = round(1000 * (1 / film.fps + hold_s))
+            frame.info["duration"] = round(1000 * (float(1 / film.fps) + hold_s))
             yield frame
 
 
@@ -79,7 +80,8 @@ def _write_gif(frames: Iterable[Image.Image], file: Path, film: _Film) -> None:
 
 def _write_webp(frames: Iterable[Image.Image], file: Path, film: _Film) -> None:
     first, *others = frames  # Pillow would make the list by itself.
-    lengths = [1000 / film.fps] * len(others) + [1000 * (1 / film.fps + film.hold_s)]
+    each = float(1000 / film.fps)
+    lengths = [each] * len(others) + [each + 1000 * film.hold_s]
     options: dict[str, Any] = {"save_all": True, "append_images": others, "duration": lengths, "loop": 0}
     first.save(file, format="WEBP", quality=90, xmp=film.xmp, **options)
 

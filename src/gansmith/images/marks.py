@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, cast
 
 from PIL import Image
 
@@ -35,7 +35,11 @@ _ERRORS = (
 
 
 class MarkError(ValueError):
-    """There is a packet, and it is not read; says why."""
+    """There is a packet, and it is not read; says why.
+
+    Example:
+        >>> raise MarkError("it is compressed and damaged")
+    """
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Found:
     own: bytes | None = None  # The JSON of a PNG's chunk "gansmith".
 
 
-def find(file: BinaryIO) -> Found | None:
+def find(file: io.BufferedIOBase) -> Found | None:
     """The XMP packet of an open picture or film; None where it is neither.
 
     Raises:
@@ -78,12 +82,12 @@ def find(file: BinaryIO) -> Found | None:
     return Found(kind, next(readers[kind](file), None))
 
 
-def _by_pillow(file: BinaryIO) -> Found | None:
+def _by_pillow(file: io.BufferedIOBase) -> Found | None:
     file.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file, formats=_OTHERS) as image:
+            with Image.open(cast(IO[bytes], file), formats=_OTHERS) as image:
                 kind, packet = (image.format or "").lower(), image.info.get("xmp")
     except _ERRORS:
         return None
@@ -98,12 +102,12 @@ def _short(packet: bytes) -> bytes:
     return packet
 
 
-def _part(file: BinaryIO, size: int) -> bytes:
+def _part(file: io.BufferedIOBase, size: int) -> bytes:
     """The bytes of a part that is a packet."""
     return _short(file.read(min(size, MOST_BYTES + 1)))
 
 
-def _png(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+def _png(file: io.BufferedIOBase) -> Iterator[tuple[bytes, bytes]]:
     """Keywords of text chunks that are ours to read, and their texts."""
     place = len(_PNG)
     for _ in range(_MOST_PARTS):
@@ -133,7 +137,7 @@ def _international(text: bytes) -> bytes:
         raise MarkError("it is compressed and damaged") from error
 
 
-def _jpeg(file: BinaryIO) -> Iterator[bytes]:
+def _jpeg(file: io.BufferedIOBase) -> Iterator[bytes]:
     place = 2
     for _ in range(_MOST_PARTS):
         file.seek(place)
@@ -149,7 +153,7 @@ def _jpeg(file: BinaryIO) -> Iterator[bytes]:
         place += 2 + max(size, 2)
 
 
-def _webp(file: BinaryIO) -> Iterator[bytes]:
+def _webp(file: io.BufferedIOBase) -> Iterator[bytes]:
     place = 12
     for _ in range(_MOST_PARTS):
         file.seek(place)
@@ -162,7 +166,7 @@ def _webp(file: BinaryIO) -> Iterator[bytes]:
         place += 8 + size + size % 2
 
 
-def _gif(file: BinaryIO) -> Iterator[bytes]:
+def _gif(file: io.BufferedIOBase) -> Iterator[bytes]:
     file.seek(10)
     flags = file.read(1)
     file.seek(13)
@@ -186,12 +190,12 @@ def _gif(file: BinaryIO) -> Iterator[bytes]:
         _skip_blocks(file)
 
 
-def _skip_table(file: BinaryIO, flags: bytes) -> None:
+def _skip_table(file: io.BufferedIOBase, flags: bytes) -> None:
     if flags and flags[0] & 0x80:
         file.seek(3 * 2 ** ((flags[0] & 7) + 1), io.SEEK_CUR)
 
 
-def _skip_blocks(file: BinaryIO) -> None:
+def _skip_blocks(file: io.BufferedIOBase) -> None:
     for _ in range(_MOST_PARTS):
         length = file.read(1)
         if length in (b"", b"\0"):
@@ -199,7 +203,7 @@ def _skip_blocks(file: BinaryIO) -> None:
         file.seek(length[0], io.SEEK_CUR)
 
 
-def _mp4(file: BinaryIO) -> Iterator[bytes]:
+def _mp4(file: io.BufferedIOBase) -> Iterator[bytes]:
     place = 0
     for _ in range(_MOST_PARTS):
         file.seek(place)

@@ -1,5 +1,6 @@
 """What a picture or a film says of where it came from: ours and everybody's marks, read as IPTC has them."""
 
+import io
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -124,6 +125,24 @@ def _origin(path: Path) -> Origin | None:
     except OSError as problem:
         raise DataError(f"Cannot read {path}: {problem.strerror or problem}.") from problem
     return None if found is None else _told(path, found)
+
+
+def provenance_in(file: io.BufferedIOBase) -> Provenance | None:
+    """What an open picture or film says gansmith made it of; None for no mark, another's, or a damaged one.
+
+    Raises:
+        OSError: the file cannot be read.
+
+    Example:
+        >>> with open("seed000007.png", "rb") as file:
+        ...     provenance_in(file).seed
+        7
+    """
+    try:
+        found = find(file)
+        return None if found is None else _told(Path(), found).provenance
+    except MarkError:
+        return None
 
 
 def _told(path: Path, found: Found) -> Origin:

@@ -20,6 +20,24 @@ Critic = Callable[[Tensor], Tensor]
 """Images [batch, channels, height, width] -> scores [batch]."""
 
 
+def remembered(critic: Critic) -> Critic:
+    """The critic, which looks at the same tensor once: a finite difference begins where the game has been.
+
+    Example:
+        >>> critic = remembered(critic)
+        >>> critic(images) is critic(images)
+        True
+    """
+    seen: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def scores(images: Tensor) -> Tensor:
+        if id(images) not in seen:
+            seen[id(images)] = images, critic(images)  # The tensor is held, so that its number is its own.
+        return seen[id(images)][1]
+
+    return scores
+
+
 def _gradients(critic: Critic, images: Images) -> Float[Tensor, "batch features"]:
     """Gradient of each score with respect to its own image; part of the graph, for a second backward."""
     with torch.autocast(images.device.type, enabled=False):

@@ -13,7 +13,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Batch, Images, Scalar, Scores
 from gansmith.networks.bundle import Networks
 
-__all__ = ["Batch", "DataSpec", "Loss", "Method", "Networks", "Noise", "Progress", "Prompt", "Turn"]
+__all__ = ["Batch", "DataSpec", "Lender", "Loss", "Method", "Networks", "Noise", "Progress", "Prompt", "Turn"]
 
 Prompt = Any
 """What a generator is given besides noise: a NamedTuple of columns, as a batch is, or None."""
@@ -69,6 +69,19 @@ class Turn(Generic[N, B]):
     new_batch: bool = False  # Whether the first move, too, sees images no earlier turn of the step saw.
     reuse_fakes: bool = False  # Whether the first move sees the noise of the one before: see Noise.cached.
     post_step: Callable[[N], None] = _nothing  # Applied after each move: weight clipping, a projection.
+
+
+@dataclass(frozen=True)
+class Lender:
+    """A run that a network is borrowed from, as its own recipe has it.
+
+    Example:
+        >>> Lender("runs/one", ConditionalDCGAN(), DataSpec(height=32, width=32, class_names=("cat", "dog")))
+    """
+
+    name: str  # As the user named it.
+    method: "Method[Any, Any, Any]"
+    spec: DataSpec  # What its networks are built for.
 
 
 class Method(ABC, Generic[N, B, P]):
@@ -154,6 +167,22 @@ class Method(ABC, Generic[N, B, P]):
         no checkpoint, no average and no generator.
         """
         return {}
+
+    def words(self, spec: DataSpec) -> tuple[str, ...]:
+        """The words of captions that it understands; none: any text, or no captions at all."""
+        return ()
+
+    def with_lenders(self, spec: DataSpec, lenders: Mapping[str, Lender]) -> "Method[N, B, P]":
+        """The method with what the lenders of its networks decide, such as their widths; asked once a start.
+
+        Args:
+            spec: what its own networks are built for.
+            lenders: network -> the run it is borrowed from.
+
+        Raises:
+            SettingError: a stage it stands on is missing, or is of another size or other attributes.
+        """
+        return self
 
     def after_step(self, networks: N, signals: Mapping[str, Tensor], progress: Progress) -> None:
         """Write the memory of the method, its buffers in the bundle, once at the end of each step.

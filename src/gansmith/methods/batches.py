@@ -87,6 +87,18 @@ class PairBatch(NamedTuple):
     target: Images
 
 
+class HoleBatch(NamedTuple):
+    """Images with holes, the images they were, and where the holes are (above 0).
+
+    Example:
+        >>> HoleBatch(source=images, target=images, mask=torch.full((4, 1, 64, 64), -1.0))
+    """
+
+    source: Images
+    target: Images
+    mask: Images
+
+
 class AssociationBatch(NamedTuple):
     """Pairs of images, and for each a target that belongs to another source.
 
@@ -152,6 +164,16 @@ class CaptionPrompt(NamedTuple):
     captions: Captions
 
 
+class ImagePrompt(NamedTuple):
+    """Images that are to be read and drawn again.
+
+    Example:
+        >>> ImagePrompt(images=torch.zeros(4, 3, 64, 64))
+    """
+
+    images: Images
+
+
 class SourcePrompt(NamedTuple):
     """The source image that each result is translated from.
 
@@ -160,6 +182,17 @@ class SourcePrompt(NamedTuple):
     """
 
     source: Images
+
+
+class HolePrompt(NamedTuple):
+    """The image whose hole is to be filled, and where that is: a mask of one channel, above 0 in the hole.
+
+    Example:
+        >>> HolePrompt(source=torch.zeros(4, 3, 64, 64), mask=torch.full((4, 1, 64, 64), -1.0))
+    """
+
+    source: Images
+    mask: Images
 
 
 class DomainPrompt(NamedTuple):
@@ -224,4 +257,5 @@ def _example(name: str, spec: DataSpec, count: int) -> Tensor:
     if name == "landmarks":
         return torch.rand(count, max(spec.landmarks, 1), 2) * min(spec.height, spec.width)
     shape = spec.source if name == "source" else (spec.channels, spec.height, spec.width)
+    shape = (1, *shape[1:]) if name == "mask" else shape
     return torch.rand(count, *shape) * 2.0 - 1.0

@@ -21,7 +21,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images
 from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import AdversarialLoss, Logistic, PairedLoss, accuracy
-from gansmith.losses.penalties import Critic, NoPenalty, Penalty
+from gansmith.losses.penalties import Critic, NoPenalty, Penalty, remembered
 from gansmith.methods.augmented import adapt, augmented, remembering, sign_of
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, AttributePrompt, ImageBatch, LabelledBatch, LabelPrompt
@@ -79,7 +79,7 @@ class Game(PairMethod[Any, Any]):
 
     def discriminator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss and the penalty."""
-        critic = self._augmented(networks, batch, noise, progress)
+        critic = remembered(self._augmented(networks, batch, noise, progress))
         fakes: Images = self._fakes(networks, batch, noise, progress).detach()
         real, fake = map(critic, self._judged(networks, critic, batch.images, fakes, noise))
         penalty = self.penalty(critic, batch.images, fakes, noise) * self.penalty_schedule(progress)
@@ -98,7 +98,11 @@ class Game(PairMethod[Any, Any]):
     def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss."""
         critic = self._augmented(networks, batch, noise, progress)
-        fake = critic(self._fakes(networks, batch, noise, progress))
+        return self._against(critic, batch, self._fakes(networks, batch, noise, progress))
+
+    def _against(self, critic: Critic, batch: Any, fakes: Images) -> Loss:
+        """What the generator pays for these images."""
+        fake = critic(fakes)
         if not isinstance(self.adversarial, PairedLoss):
             return Loss(self.adversarial.generator(fake))
         with torch.no_grad():

@@ -36,6 +36,8 @@ class LatentMethod(Method[N, B, P]):
     def truncate(self, networks: N, latents: Latents, psi: float, space: str = "z") -> Latents:
         """Latents drawn towards the average by 1 - psi, for fewer odd images and less variety.
 
+        A method may cut them another way: for BigGAN psi is the threshold that no number of z exceeds.
+
         Raises:
             SettingError: the method has no truncation.
         """
@@ -43,6 +45,16 @@ class LatentMethod(Method[N, B, P]):
             f"Truncation is for methods that define it. Received: {psi} for {type(self).__name__}, which "
             "does not. Leave --truncation out."
         )
+
+    def settle(self, networks: N, psi: float, prompt: P, noise: Noise) -> None:
+        """Fit ``networks``, a copy of the caller's, to truncated latents; by default there is nothing to fit.
+
+        Args:
+            networks: in eval mode; written to.
+            psi: as in ``truncate``.
+            prompt: a row for each seed, drawn as the training data are.
+            noise: seeds to look at.
+        """
 
     def way(self, space: str) -> Way:
         """How to go from one latent to another: z lies near a sphere, later spaces are flat."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -50,6 +50,9 @@ class ProGAN(GAN):
         pair = super().build(spec)
         pair.register_buffer("level", torch.zeros(()))
         return pair
+
+    def tiny(self) -> "ProGAN":
+        return replace(self, latent=6, networks=self.networks.tiny(), grown=0.5)
 
     # ---- growth -----------------------------------------------------------------------------------
 

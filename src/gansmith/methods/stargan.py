@@ -139,13 +139,14 @@ class StarGAN(Method[Pair, EditBatch, EditPrompt]):
     up: Up = "transposed"  # nearest and bilinear leave no checkerboard.
     classification: float = 1.0  # lambda_cls.
     reconstruction: float = 10.0  # lambda_rec.
+    identity: float = 0.0  # Weight of E|x - G(x, c')|, none in the paper: keeps what is not to change.
     critic_moves: int = 5
     adversarial: AdversarialLoss = Wasserstein()
     penalty: Penalty = GradientPenalty(weight=10.0)
 
     def __post_init__(self) -> None:
         at_least(self, 1, "generator_width", "discriminator_width", "critic_moves")
-        at_least(self, 0, "blocks", "classification", "reconstruction")
+        at_least(self, 0, "blocks", "classification", "reconstruction", "identity")
 
     def build(self, spec: DataSpec) -> Pair:
         generator = LabelTranslator(spec, self.generator_width, self.blocks, self.up)
@@ -188,7 +189,11 @@ class StarGAN(Method[Pair, EditBatch, EditPrompt]):
         game, classes = self.adversarial.generator(fake), cross_entropy(told, batch.other_attributes)
         back = F.l1_loss(networks.generator(fakes, batch.attributes), batch.images)
         total = game + self.classification * classes + self.reconstruction * back
-        return Loss(total, {"game": game, "classification": classes, "reconstruction": back})
+        parts = {"game": game, "classification": classes, "reconstruction": back}
+        if self.identity > 0:
+            same = F.l1_loss(networks.generator(batch.images, batch.attributes), batch.images)
+            total, parts = total + self.identity * same, {**parts, "identity": same}
+        return Loss(total, parts)
 
     def prompt(self, batch: EditBatch) -> EditPrompt:
         return EditPrompt(batch.images, batch.other_attributes)

@@ -7,6 +7,7 @@ run on exactly ``RUN`` images: a shorter rest is filled up and the surplus throw
 and device a seed then has one image, bit for bit. Another machine may differ in the last bits.
 """
 
+import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ from gansmith.networks.bundle import Networks
 
 RUN = 16  # Larger: a single image costs more. Smaller: a graphics card has too little to do.
 """How many images networks make at a time, whatever was asked for."""
+
+_SETTLE = 512  # Images that networks are shown before they make truncated ones.
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,6 +65,7 @@ class Generator:
     table: Mapping[str, Tensor] = field(default_factory=dict)
     device: torch.device = torch.device("cpu")
     doubts: tuple[str, ...] = ()
+    _settled: dict[float, Networks] = field(default_factory=dict, repr=False)
 
     def provenance(self, seed: int | None = None, note: str | None = None) -> Provenance:
         """What an image of this generator is marked with; no seed for an image of several."""
@@ -92,7 +96,7 @@ class Generator:
     def asks(self) -> Prompts | None:
         """What prompts there are; None for a method that makes images of noise alone."""
         kind = self.method.prompt_type
-        return None if kind is None else Prompts(kind, self.spec, self.table)
+        return None if kind is None else Prompts(kind, self.spec, self.table, self.method.words(self.spec))
 
     def prompts(self, seeds: Sequence[int], wish: Wish | None = None) -> Any:
         """The prompt of each seed, what ``wish`` leaves open drawn as the training data are; None for none.
@@ -111,7 +115,8 @@ class Generator:
         Args:
             noise: its seeds say which images.
             prompt: a row for each, such as ``prompts`` gives; None: drawn as the training data are.
-            truncation: psi, 0 for the average image, 1 (as None) for all variety there is.
+            truncation: psi, 0 for the average image, 1 (as None) for all variety there is; what BigGAN makes
+                of it is a threshold, and any number from 0 on.
 
         Raises:
             SettingError: the method has no truncation, or needs a prompt of images.
@@ -198,10 +203,22 @@ class Generator:
     def _truncated(
         self, method: LatentMethod[Any, Any, Any], psi: float, noise: Noise, prompt: Any
     ) -> Tensor:
-        space = method.spaces[-1]
-        latents = method.to_latent(self.networks, noise, prompt, space)
-        latents = method.truncate(self.networks, latents, psi, space)
-        return self.spec.to_pictures(method.synthesize(self.networks, latents, noise, prompt, space))
+        space, networks = method.spaces[-1], self._settled_at(method, psi)
+        latents = method.to_latent(networks, noise, prompt, space)
+        latents = method.truncate(networks, latents, psi, space)
+        return self.spec.to_pictures(method.synthesize(networks, latents, noise, prompt, space))
+
+    def _settled_at(self, method: LatentMethod[Any, Any, Any], psi: float) -> Networks:
+        """The networks, or a copy that the method has fitted to truncated latents, once for each psi."""
+        if type(method).settle is LatentMethod.settle:
+            return self.networks
+        if psi not in self._settled:
+            seeds = range(_SETTLE)
+            prompt = self._prompt(self._columns(self.prompts(seeds)))
+            networks = copy.deepcopy(self.networks)
+            method.settle(networks, psi, prompt, Noise(torch.arange(_SETTLE, device=self.device)))
+            self._settled[psi] = networks
+        return self._settled[psi]
 
     def _rows(self, function: Callable[[Noise, Any], Tensor]) -> Callable[..., Tensor]:
         """A function of noise and prompt as one of rows: seeds, and the columns of the prompt."""

@@ -17,6 +17,7 @@ from gansmith.engine.device import pick_device
 from gansmith.engine.ema import EMA, bundle_for_pictures
 from gansmith.engine.state import under
 from gansmith.errors import CheckpointError, RunError, SettingError, nearest
+from gansmith.methods.base import Lender
 from gansmith.models.generator import Generator, from_method
 from gansmith.models.import_dcgan import foreign_generator
 from gansmith.networks.bundle import Networks
@@ -127,6 +128,20 @@ def borrowed_weights(borrow: Mapping[str, str]) -> dict[str, Tensor]:
             raise SettingError(f"{model} has no network '{theirs}' to borrow.{nearest(theirs, known)}")
         weights |= found
     return weights
+
+
+def lenders(borrow: Mapping[str, str]) -> dict[str, Lender]:
+    """The run that each network is borrowed from, as `Method.with_lenders` wants it.
+
+    Raises:
+        CheckpointError, RunError: there is no such model.
+    """
+    found = {}
+    for name, place in borrow.items():
+        model, _ = _network_of(place, name)
+        recipe: Recipe = from_json(checkpoint_of(Path(model)).facts["recipe"], Recipe)
+        found[name] = Lender(model, recipe.method, recipe.spec())
+    return found
 
 
 def _network_of(place: str, name: str) -> tuple[str, str]:

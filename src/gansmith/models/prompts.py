@@ -1,5 +1,6 @@
 """What a trained model is asked for besides a seed: prompts by name, or drawn as the training data are."""
 
+import difflib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +11,12 @@ from torch import Tensor
 
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
-from gansmith.core.text import find_name
-from gansmith.data.metadata.captions import to_texts
+from gansmith.core.text import clipped, find_name
+from gansmith.data.metadata.captions import to_texts, words_of
 from gansmith.errors import SettingError, nearest
 from gansmith.methods.batches import IMAGE_COLUMNS
+
+_EXAMPLES = 12  # Words of a message.
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Prompts:
         kind: the NamedTuple of the method.
         spec: the names of classes and attributes.
         table: column -> its values in some training rows, [rows, ...]; a checkpoint keeps them.
+        words: those that captions may consist of; none: any.
 
     Example:
         >>> prompts = Prompts(LabelPrompt, spec, {"labels": torch.tensor([3, 7])})
@@ -50,6 +54,7 @@ class Prompts:
     kind: type[Any]
     spec: DataSpec
     table: Mapping[str, Tensor]
+    words: tuple[str, ...] = ()
 
     def choose(self, seeds: Sequence[int], wish: Wish | None = None) -> Any:
         """A prompt for each seed: a training row drawn by the seed, with what ``wish`` says put in its place.
@@ -96,6 +101,44 @@ class Prompts:
             label_number(wish.label, self.spec.class_names)
         for name, value in wish.attributes.items():
             _attribute_number(name, value, self.spec.attribute_names)
+        if wish.caption is not None:
+            self._check_caption(wish.caption)
+
+    def _check_caption(self, caption: str) -> None:
+        if not words_of(caption):
+            rule = "A caption says what is to be seen, as in --caption 'a smiling person with glasses'."
+            raise SettingError(f"{rule} Received: one without words.")
+        _fill_captions(
+            torch.zeros(1, self.spec.caption_length, dtype=torch.uint8), self.spec, Wish(caption=caption)
+        )
+        if self.words and len(self.unknown(caption)) == len(set(words_of(caption))):
+            raise SettingError(
+                "This model knows the words of the captions it was trained on. Received: "
+                f"{self._named(caption)}, and no word that it knows. It knows, for example: "
+                f"{', '.join(self.words[:_EXAMPLES])}."
+            )
+
+    def unknown(self, caption: str | None) -> list[str]:
+        """The words of a caption that the model does not know, and passes over; none for no caption."""
+        known = set(self.words)
+        spoken = dict.fromkeys(words_of(caption or ""))
+        return [word for word in spoken if word not in known] if known else []
+
+    def remark(self, wish: Wish | None) -> str | None:
+        """What is to be said of a caption some of whose words are not known; None where all are."""
+        caption = None if wish is None else wish.caption
+        if caption is None or not self.unknown(caption):
+            return None
+        return f"Words this model does not know are passed over: {self._named(caption)}."
+
+    def _named(self, caption: str) -> str:
+        """Unknown words, each with the nearest that is known, where there is one."""
+        parts = []
+        for word in self.unknown(caption)[:_EXAMPLES]:
+            near = difflib.get_close_matches(word, self.words, n=1, cutoff=0.6)
+            parts.append(f"'{clipped(word, 40)}'" + (f" (near: '{near[0]}')" if near else ""))
+        more = len(self.unknown(caption)) - len(parts)
+        return ", ".join(parts) + (f" and {more} more" if more else "")
 
     def arrange(self, prompt: Any) -> tuple[list[int], str | None]:
         """In which order rows belong in a grid, by class or by attributes, and a sentence that says so.

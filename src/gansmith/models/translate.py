@@ -1,12 +1,12 @@
-"""Images from images by a trained model: one, a folder or an archive of them, in any size, resumable."""
+"""Images from images by a trained model: one, a folder, an archive, a list, a video; any size, resumable."""
 
 import hashlib
 import io
+import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,24 +14,27 @@ from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from gansmith.core.files import check_outside_data, whole_file
+from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.core.image_size import Fit, Form, Size
 from gansmith.core.noise import Noise
-from gansmith.data.decode.reading import PICTURE_ERRORS, in_mode, read, suffixes
+from gansmith.data.decode.reading import PICTURE_ERRORS, in_mode, read
 from gansmith.data.decode.resize import fit as fit_photo
 from gansmith.data.loading.loader import to_float
 from gansmith.data.metadata.facts import Refused
-from gansmith.data.sources.base import none_usable, nothing_found
-from gansmith.data.sources.open import open_source
+from gansmith.data.sources.base import none_usable
 from gansmith.errors import DataError, SettingError, nearest
-from gansmith.images.provenance import Provenance, marked, read_provenance
+from gansmith.images.provenance import Provenance, marked
 from gansmith.methods.batches import IMAGE_COLUMNS
 from gansmith.models.generator import RUN, Generator
 from gansmith.models.load import open_generator
 from gansmith.models.tiles import blend, starts
+from gansmith.models.translate_film import is_film, translate_film
+from gansmith.models.translate_places import Asked, Pictures, Place, place_of, result_names, source_of
+from gansmith.models.write import collected
 
 Pixels = UInt8[np.ndarray, "channels height width"]
 
+_MOST_SCALE = 16
 _GAP = 2  # White pixels between the two images of a strip.
 _DIRECTIONS = ("a_to_b", "b_to_a")
 
@@ -47,7 +50,14 @@ class Translation:
     direction: str | None = None  # Of a model of two domains: a_to_b or b_to_a; None: as it was trained.
     fit: Fit | None = None  # How images are brought to the model's size; None: larger ones in tiles.
     compare: bool = False  # Write strips: the source on the left, the result on the right.
+    scale: float | None = (
+        None  # Of a model that enlarges: how many times, 1 to 16; None: as often as it does.
+    )
     seed: int = 0  # Of the noise, the same for all images.
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and not 1.0 <= self.scale <= _MOST_SCALE:
+            raise SettingError(f"scale is a number from 1 to {_MOST_SCALE}. Received: scale={self.scale:g}.")
 
 
 @dataclass(frozen=True)
@@ -55,84 +65,61 @@ class Translated:
     """What came of it.
 
     Example:
-        >>> done = translate("runs/edges", "drawings", "faces")
-        >>> done.made, done.kept, len(done.refused)
+        >>> translate("runs/edges", "drawings", "faces").kept
+        0
     """
 
     path: Path
-    made: int
+    made: int  # Images, or frames of a video.
     kept: int  # There and whole already.
     refused: tuple[Refused, ...] = ()
 
 
-@runtime_checkable
-class _Named(Protocol):
-    """Image files with names, as sources have them."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def names(self) -> Sequence[str]: ...
-
-    def read(self, index: int) -> bytes: ...
-
-
-@dataclass(frozen=True)
-class _OneFile:
-    """A single image as a source."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
-
-    @property
-    def names(self) -> Sequence[str]:
-        return (self.path.name,)
-
-    def read(self, index: int) -> bytes:
-        return self.path.read_bytes()
-
-
 def translate(
     model: Generator | str,
-    src: Path | str,
+    src: Asked,
     out: Path | str,
     asked: Translation | None = None,
     *,
     progress: Callable[[int, int], object] | None = None,
+    world: World = SINGLE_PROCESS,
 ) -> Translated:
     """Make an image of each image of SRC with a MODEL that makes images out of images.
 
-    Results are PNGs under the names of their sources, marked as made by a model. An image larger than the
+    Results are PNGs under the names of their sources, marked as made by a model. A video whose OUT is an mp4
+    becomes one of the same rate, frame by frame, without its sound. An image larger than the
     model's is translated in overlapping tiles and keeps its size; a smaller one is continued at its edges and
     cut back. Transparency is kept. What is there and whole is not made again, unless the model, the source or
     the way has changed. Images that cannot be read are left out and listed.
 
     Args:
         model: a run, a checkpoint, or an open generator.
-        src: an image, a folder in any nesting, a zip or tar, a prepared set.
-        out: a folder; of a single image a ``.png``, too.
-        asked: direction, fit, strips.
+        src: an image, a folder in any nesting, a zip or tar, a prepared set, a video, or a list of files.
+        out: a folder or a ``.zip``; of an image a ``.png``, ``.jpg`` or ``.webp``, of a video an ``.mp4``.
+        asked: direction, fit, strips, scale.
         progress: told (images done, images in all).
+        world: processes that share the work; all must call this alike.
 
     Raises:
         SettingError: the model makes images of something else, or OUT is SRC or holds other files.
         DataError: there is no image, or none can be read.
         CheckpointError, RunError: there is no such model.
+        MissingPackageError: a video without PyAV (``pip install 'gansmith[video]'``).
         StorageError: the disk refuses; what was written is whole, and the same command goes on.
+        TrainingError: another process has gone.
 
     Example:
         >>> translate("runs/edges", "drawings", "faces", Translation(compare=True)).made
     """
     asked = asked or Translation()
     generator = _directed(open_generator(model) if isinstance(model, str) else model, asked.direction)
-    source = _source(str(src))
-    job = _Job(generator, source, _place(Path(out), source), asked, progress or (lambda done, total: None))
-    check_outside_data(Path(out), str(src))
-    return job.run()
+    _check_scale(generator, asked.scale)
+    maker, tell, to = _Maker(generator, asked), progress or (lambda done, total: None), Path(out)
+    if isinstance(src, Path | str) and is_film(src, to):
+        made, kept, refused = translate_film(Path(src).expanduser(), to, maker, world, tell)
+        return Translated(to, made, kept, refused)
+    source = source_of(src)
+    return _Job(maker, source, to, place_of(to, src, source), tell, world).run()
 
 
 def _directed(generator: Generator, direction: str | None) -> Generator:
@@ -162,130 +149,57 @@ def _directed(generator: Generator, direction: str | None) -> Generator:
     return replace(generator, method=replace(method, direction=direction))
 
 
-def _source(src: str) -> _Named:
-    path = Path(src).expanduser()
-    if path.is_file() and path.suffix.lower() in suffixes():
-        return _OneFile(path)
-    source = open_source(src)
-    if not len(source.names):
-        raise nothing_found(source)
-    return source
-
-
-def _place(out: Path, source: _Named) -> Path:
-    """OUT, once it is sure that it can hold the results."""
-    one = isinstance(source, _OneFile)
-    if out.is_dir() or not (out.suffix or out.is_file()) or (one and out.suffix.lower() == ".png"):
-        return out
-    there = ", which is a file" if out.is_file() else ""
-    raise SettingError(
-        "Results go into a folder (make it first if its name has a dot), or that of a single picture into a "
-        f".png. Received: {out}{there}, for {len(source.names)} picture{'s' * (len(source.names) != 1)}."
-    )
+def _check_scale(generator: Generator, scale: float | None) -> None:
+    spec = generator.spec
+    if scale is None:
+        return
+    if spec.source_shrink == 1:
+        raise SettingError(
+            f"--scale is for models that enlarge. Received: --scale {scale:g} for {generator.name} "
+            f"({generator.recipe_name}), which keeps sizes. Leave it out."
+        )
+    if scale > spec.source_shrink and spec.source[0] != spec.channels:
+        raise SettingError(
+            f"This model enlarges {spec.source_shrink} times and cannot go on from there: its results have "
+            f"other channels than its sources. Received: --scale {scale:g}. Use {spec.source_shrink} or less."
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class _Picture:
     """An image to be translated, and what is known of it."""
 
-    to: Path
+    to: str
     mark: Provenance
     pixels: Pixels  # With the channels the model takes, at its own size.
     alpha: NDArray[np.uint8] | None
 
 
-@dataclass(eq=False)
-class _Job:
-    generator: Generator
-    source: _Named
-    out: Path
-    asked: Translation
-    progress: Callable[[int, int], object]
-    made: int = 0
-    kept: int = 0
-    refused: list[Refused] = field(default_factory=list)
+class _Maker:
+    """Images out of images; knows no files."""
 
-    def __post_init__(self) -> None:
-        spec = self.generator.spec
-        column = self.generator.method.prompt_type._fields[0]  # type: ignore[union-attr]
+    def __init__(self, generator: Generator, asked: Translation) -> None:
+        self.generator, self.asked, spec = generator, asked, generator.spec
+        column = generator.method.prompt_type._fields[0]  # type: ignore[union-attr]
         plain = spec.channels, spec.height, spec.width
         self.channels, self.high, self.wide = spec.source if column == "source" else plain
         self.times = spec.source_shrink if column == "source" else 1
 
-    def run(self) -> Translated:
-        waiting: list[_Picture] = []  # Of one tile each: they share a run of the networks.
-        for picture in self._pictures():
-            if picture.pixels.shape[1] > self.high or picture.pixels.shape[2] > self.wide:
-                self._write(picture, self._tiled(picture.pixels))
-                continue
-            waiting.append(picture)
-            if len(waiting) == RUN:
-                self._together(waiting)
-                waiting = []
-        self._together(waiting)
-        if not self.made and not self.kept:
-            raise none_usable(self.source.name, self.refused)
-        return Translated(self.out, self.made, self.kept, tuple(self.refused))
+    def mark(self, name: str, digest: str) -> Provenance:
+        """What the result of a source of that name and content is marked with."""
+        asked, way = self.asked, "in tiles" if self.asked.fit is None else f"fit {self.asked.fit}"
+        parts = (
+            f"translated from {PurePosixPath(name).name} ({digest[:16]})",
+            way,
+            getattr(self.generator.method, "direction", None),
+            None if asked.scale is None else f"scale {asked.scale:g}",
+            "beside its source" if asked.compare else None,
+        )
+        mark = self.generator.provenance(asked.seed, ", ".join(filter(None, parts)))
+        return replace(mark, composite=asked.compare)
 
-    def _tell(self) -> None:
-        self.progress(self.made + self.kept + len(self.refused), len(self.source.names))
-
-    def _pictures(self) -> Iterator[_Picture]:
-        """Those that are not there yet."""
-        for index, to in enumerate(self._targets()):
-            try:
-                raw = self.source.read(index)
-                mark = self._mark(self.source.names[index], raw)
-                if self._whole(to, mark):
-                    self.kept += 1
-                    self._tell()
-                    continue
-                yield self._read(raw, to, mark)
-            except (DataError, OSError) as error:
-                reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-                self.refused.append(Refused(self.source.names[index], reason))
-                self._tell()
-
-    def _targets(self) -> Iterator[Path]:
-        """Where each result goes: its source's name with .png, the whole name where two would be one."""
-        if self.out.suffix.lower() == ".png" and not self.out.is_dir():
-            yield self.out
-            return
-        taken: set[str] = set()
-        for name in self.source.names:
-            to = str(PurePosixPath(name).with_suffix(".png"))
-            to = f"{name}.png" if to.lower() in taken else to
-            taken.add(to.lower())
-            yield self.out / to
-
-    def _mark(self, name: str, raw: bytes) -> Provenance:
-        digest = hashlib.sha256(raw).hexdigest()[:16]
-        way = "in tiles" if self.asked.fit is None else f"fit {self.asked.fit}"
-        direction = getattr(self.generator.method, "direction", None)
-        parts = (f"translated from {PurePosixPath(name).name} ({digest})", way, direction)
-        note = ", ".join(filter(None, (*parts, "beside its source" if self.asked.compare else None)))
-        mark = self.generator.provenance(self.asked.seed, note)
-        return replace(mark, composite=self.asked.compare)
-
-    def _whole(self, to: Path, mark: Provenance) -> bool:
-        """Whether the very result is there.
-
-        Raises:
-            SettingError: what is there was not made by this verb.
-        """
-        if not to.exists():
-            return False
-        there = None
-        with suppress(DataError):
-            there = read_provenance(to)
-        if there is None or not (there.note or "").startswith("translated from "):
-            raise SettingError(
-                "translate writes over nothing but its own results. Received: "
-                f"{to}, which is something else. Choose another OUT."
-            )
-        return there == mark
-
-    def _read(self, raw: bytes, to: Path, mark: Provenance) -> _Picture:
+    def read(self, raw: bytes, to: str, mark: Provenance) -> _Picture:
+        """The image of a file as the model takes it. Raises DataError where there is none."""
         if self.asked.fit is not None:
             form = Form(size=Size(self.wide, self.high), channels=self.channels, fit=self.asked.fit)
             return _Picture(to, mark, fit_photo(read(raw, form), form).pixels, None)
@@ -295,15 +209,23 @@ class _Job:
         pixels = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
         return _Picture(to, mark, pixels, _alpha(raw))
 
-    def _together(self, pictures: Sequence[_Picture]) -> None:
-        """Images no larger than the model's, in one run."""
-        if not pictures:
-            return
-        results = self._make([_continued(picture.pixels, self.high, self.wide) for picture in pictures])
-        for picture, levels in zip(pictures, results, strict=True):
+    def alone(self, picture: _Picture) -> bool:
+        """Whether an image takes several tiles, and is not made together with others."""
+        height, width = picture.pixels.shape[1:]
+        return bool(height > self.high or width > self.wide)
+
+    def images(self, pictures: Sequence[_Picture]) -> Iterator[Image.Image]:
+        """The finished images, in order; those of one tile in one run of the networks."""
+        small = [picture for picture in pictures if not self.alone(picture)]
+        tiles = [_continued(picture.pixels, self.high, self.wide) for picture in small]
+        together = iter(self._make(tiles) if tiles else ())
+        for picture in pictures:
+            if self.alone(picture):
+                yield self._finished(picture, self._tiled(picture.pixels))
+                continue
             height, width = (self.times * side for side in picture.pixels.shape[1:])
-            result = np.clip(levels[:, :height, :width] + 0.5, 0.0, 255.0).astype(np.uint8)
-            self._write(picture, result)
+            levels = next(together)[:, :height, :width]
+            yield self._finished(picture, np.clip(levels + 0.5, 0.0, 255.0).astype(np.uint8))
 
     def _tiled(self, pixels: Pixels) -> NDArray[np.uint8]:
         height, width = pixels.shape[1:]
@@ -335,18 +257,99 @@ class _Job:
             made += list(((images.float().cpu() + 1.0) * 127.5).numpy())
         return made
 
-    def _write(self, picture: _Picture, result: Pixels) -> None:
-        image = _image(result)
+    def _finished(self, picture: _Picture, result: Pixels) -> Image.Image:
+        image = self._scaled(picture, result)
         if picture.alpha is not None:
-            alpha = Image.fromarray(picture.alpha).resize(image.size, Image.Resampling.BICUBIC)
-            image.putalpha(alpha)
-        if self.asked.compare:
-            image = _strip(_image(picture.pixels), image)
-        content = marked(image, picture.mark, picture.to.suffix)
-        with whole_file(picture.to) as part:
-            part.write_bytes(content)
-        self.made += 1
-        self._tell()
+            image.putalpha(Image.fromarray(picture.alpha).resize(image.size, Image.Resampling.BICUBIC))
+        return _strip(_image(picture.pixels), image) if self.asked.compare else image
+
+    def _scaled(self, picture: _Picture, result: Pixels) -> Image.Image:
+        """As many times larger as was asked for: enlarged again while it is smaller, and reduced to that."""
+        scale = self.asked.scale
+        if scale is None:
+            return _image(result)
+        height, width = (round(scale * side) for side in picture.pixels.shape[1:])
+        while result.shape[1] < height or result.shape[2] < width:
+            result = self._tiled(result)
+        image = _image(result)
+        return (
+            image
+            if image.size == (width, height)
+            else image.resize((width, height), Image.Resampling.LANCZOS)
+        )
+
+
+@dataclass(eq=False)
+class _Job:
+    """Pictures from a source to a place: this process's share of them."""
+
+    maker: _Maker
+    source: Pictures
+    out: Path
+    place: Place
+    progress: Callable[[int, int], object]
+    world: World
+    made: int = 0
+    kept: int = 0
+    refused: list[tuple[int, str]] = field(default_factory=list)  # Place in the source, and why.
+
+    def run(self) -> Translated:
+        waiting: list[_Picture] = []  # Of one tile each: they share a run of the networks.
+        for picture in self._pictures():
+            if self.maker.alone(picture):
+                self._write([picture])
+                continue
+            waiting.append(picture)
+            if len(waiting) == RUN:
+                self._write(waiting)
+                waiting = []
+        self._write(waiting)
+        return self._together()
+
+    def _together(self) -> Translated:
+        """What all processes have done, once they have."""
+        made, kept, refused = self.made, self.kept, self.refused
+        if self.world.size > 1:
+            mine = json.dumps([made, kept, refused]).encode()
+            every = collected(self.world, [mine])
+            everyones = self.world.broadcast([json.loads(one) for one in every])
+            made, kept = (sum(one[part] for one in everyones) for part in (0, 1))
+            refused = [(place, why) for one in everyones for place, why in one[2]]
+        named = tuple(Refused(self.source.names[place], why) for place, why in sorted(refused))
+        if not made and not kept:
+            raise none_usable(self.source.name, named)
+        if self.world.is_main:
+            self.place.close()
+        self.world.barrier()
+        return Translated(self.out, made, kept, named)
+
+    def _tell(self) -> None:
+        done, total = self.made + self.kept + len(self.refused), len(self.source.names)
+        self.progress(min(self.world.size * done, total), total)
+
+    def _pictures(self) -> Iterator[_Picture]:
+        """Those of this process that are not there yet."""
+        for index, to in enumerate(result_names(self.out, self.source.names)):
+            if index % self.world.size != self.world.rank:
+                continue
+            try:
+                raw = self.source.read(index)
+                mark = self.maker.mark(self.source.names[index], hashlib.sha256(raw).hexdigest())
+                if self.place.there(to) == mark:
+                    self.kept += 1
+                    self._tell()
+                    continue
+                yield self.maker.read(raw, to, mark)
+            except (DataError, OSError) as error:
+                reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+                self.refused.append((index, reason))
+                self._tell()
+
+    def _write(self, pictures: Sequence[_Picture]) -> None:
+        for picture, image in zip(pictures, self.maker.images(pictures), strict=True):
+            self.place.put(picture.to, marked(image, picture.mark, PurePosixPath(picture.to).suffix))
+            self.made += 1
+            self._tell()
 
 
 def _alpha(raw: bytes) -> NDArray[np.uint8] | None:

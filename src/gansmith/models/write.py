@@ -220,7 +220,7 @@ class _Job:
         Every process must come to the end. A few batches are in memory, however many seeds there are.
         """
         for seeds, mine in self.rounds():
-            everyones = _collected(self.world, list(itertools.islice(contents, len(mine))))
+            everyones = collected(self.world, list(itertools.islice(contents, len(mine))))
             if self.world.is_main:
                 yield from zip(seeds, everyones, strict=True)
 
@@ -375,7 +375,7 @@ def _write_preview(job: _Job, canvas: Canvas, places: dict[int, int], note: str 
     job.write_canvas(canvas, job.out / "grid.png", note)
 
 
-def _collected(world: World, contents: list[bytes]) -> list[bytes]:
+def collected(world: World, contents: list[bytes]) -> list[bytes]:
     """The contents of all processes, in the order of their ranks, at the first one; none at the others."""
     if world.size == 1:
         return contents

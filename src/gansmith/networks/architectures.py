@@ -7,6 +7,7 @@ from torch import nn
 
 from gansmith.core.spec import DataSpec
 from gansmith.errors import at_least
+from gansmith.networks.biggan import Attentive
 from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gansmith.networks.norm import Norm
 from gansmith.networks.progan import Progressive
@@ -24,6 +25,7 @@ __all__ = [
     "R3",
     "AnyNorm",
     "Architecture",
+    "Attentive",
     "ConditionalArchitecture",
     "Convolutional",
     "Progressive",

@@ -145,15 +145,18 @@ class SpectralBlock(nn.Module):
         wanted: out.
         halves: whether the size is halved.
         first: no activation before the first convolution, which sees an image.
+        wide: whether there are as many channels between the two convolutions as behind them (Brock 2019).
 
     Example:
         >>> SpectralBlock(64, 128, halves=True)(torch.randn(2, 64, 16, 16)).shape
         torch.Size([2, 128, 8, 8])
     """
 
-    def __init__(self, channels: int, wanted: int, *, halves: bool, first: bool = False) -> None:
+    def __init__(
+        self, channels: int, wanted: int, *, halves: bool, first: bool = False, wide: bool = False
+    ) -> None:
         super().__init__()
-        hidden = wanted if first else channels
+        hidden = wanted if first or wide else channels
         self.halves, self.first = halves, first
         self.conv1 = nn.Conv2d(channels, hidden, 3, 1, 1)
         self.conv2 = nn.Conv2d(hidden, wanted, 3, 1, 1)

@@ -37,7 +37,7 @@ class SpectralNorm(nn.Module):
         self.layer = layer
         matrix = self._matrix().detach()
         u = F.normalize(torch.randn(len(matrix), dtype=matrix.dtype, device=matrix.device), dim=0, eps=_EPS)
-        for _ in range(_FIRST):
+        for _ in range(0 if matrix.is_meta else _FIRST):
             u = _power_iteration(matrix, u)[0]
         self.u: Tensor
         self.register_buffer("u", u)

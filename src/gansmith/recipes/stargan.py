@@ -26,14 +26,16 @@ def stargan(size: int) -> Recipe:
 
 
 def _small(size: int) -> Recipe:
-    """A quarter of the width, three blocks, two critic moves, a higher rate, averaged weights."""
+    """A quarter of the width, three blocks, two critic moves, an identity term, averaged weights."""
     recipe = stargan(size)
     adam = Adam(lr=4e-4, betas=(0.5, 0.999), schedule=Linear(start=0.5))
     return replace(
         recipe,
         name=f"stargan{size}-small",
         about=f"A narrow StarGAN at {size} px, for a processor.",
-        method=StarGAN(generator_width=16, discriminator_width=32, blocks=3, up="nearest", critic_moves=2),
+        method=StarGAN(
+            generator_width=16, discriminator_width=32, blocks=3, up="nearest", identity=10.0, critic_moves=2
+        ),
         optimizers={"discriminator": adam, "generator": adam},
         train=TrainConfig(images=40_000, batch=16, average=Average(half_life=1000.0), picture_every=2_000),
     )

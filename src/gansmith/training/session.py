@@ -31,7 +31,7 @@ from gansmith.training.background import Background
 from gansmith.training.health.monitor import HealthMonitor
 from gansmith.training.health.statistics import vital_signs
 from gansmith.training.samples import Samples, finish, mark_of, samples
-from gansmith.training.setup import fit_memory, ready, repeats
+from gansmith.training.setup import check_stages, fit_memory, ready, repeats
 from gansmith.training.signals import Interruption, interruptible
 
 if TYPE_CHECKING:
@@ -165,6 +165,8 @@ class _Session:
         images = self.world.broadcast(None if found is None else int(found.facts["images"]))
         borrowed = {} if images is not None else borrowed_weights(self.recipe.borrow)
         trainer: Trainer[Any, Any, Any] = Trainer(self.recipe, self.loader, self.device, borrowed, self.world)
+        if images is None:
+            check_stages(self.recipe, trainer.networks)
         trainer.rate = SLOWER ** self.world.broadcast(len(self.run.rollbacks()) if self.world.is_main else 0)
         if images is not None:
             trainer.load(share_tensors(self.world, None if found is None else found.tensors), images)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from gansmith.config.recipe import Recipe
 from gansmith.core.distributed import SINGLE_PROCESS, World
@@ -12,18 +13,35 @@ from gansmith.core.normalization import Scale
 from gansmith.core.text import plural
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
-from gansmith.data.prepare.format import PICTURE_COLUMNS
+from gansmith.data.metadata.captions import to_texts, vocabulary
+from gansmith.data.prepare.schema import PICTURE_COLUMNS
 from gansmith.engine.micro_batch import micro_batch
 from gansmith.engine.sync_batch_norm import has_batch_norm
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import SettingError
+from gansmith.methods.base import Method
+from gansmith.models.load import lenders
 
+_READ, _MADE = 200_000, 2_000  # Captions whose words are learnt, where they lie ready and where not.
 LARGE_BATCH = 8192  # From here on a batch larger than the data is a slip, not a wish.
 
 
 def resolve(recipe: Recipe, data: DataSet) -> Recipe:
     """The recipe with everything filled in that the data decide: channels, and the names of its columns."""
     return replace(recipe, data=replace(recipe.data, **_channels(recipe, data), **_names(recipe, data)))
+
+
+def fitted(recipe: Recipe) -> Recipe:
+    """The recipe with what the lenders of its networks decide; their runs are opened where a method asks.
+
+    Raises:
+        SettingError: a stage that the method stands on is missing, or does not fit.
+        CheckpointError, RunError: there is no such run.
+    """
+    method = recipe.method
+    if type(method).with_lenders is Method.with_lenders:
+        return recipe
+    return replace(recipe, method=method.with_lenders(recipe.spec(), lenders(recipe.borrow)))
 
 
 def _channels(recipe: Recipe, data: DataSet) -> dict[str, Any]:
@@ -49,7 +67,14 @@ def _names(recipe: Recipe, data: DataSet) -> dict[str, Any]:
         found["landmarks"] = first["landmarks"].shape[1]
     if "captions" in fields:
         found["caption_length"] = first["captions"].shape[1]
+        found["words"] = _words(data)
     return found
+
+
+def _words(data: DataSet) -> tuple[str, ...]:
+    """The vocabulary of the captions; where rows have to be made first, of some of them."""
+    rows = torch.arange(min(len(data), _READ if data.in_arrays else _MADE))
+    return vocabulary(to_texts(data.fetch(rows, ("captions",))["captions"]))
 
 
 def _numbers(data: DataSet) -> tuple[str, ...]:
@@ -79,7 +104,7 @@ def ready(
         SettingError: the networks do not fit the size, or the batch is out of all proportion.
     """
     check_even(recipe, world)
-    recipe = resolve(recipe, data)
+    recipe = fitted(resolve(recipe, data))
     loader = _loader(recipe, data, device, world)
     if recipe.data.standardize and recipe.data.scale is None:
         known = scale or loader.measure_scale()
@@ -94,6 +119,21 @@ def ready(
 
 def _loader(recipe: Recipe, data: DataSet, device: torch.device, world: World) -> Loader[Any]:
     return Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, device, world.rank_and_size)
+
+
+def check_stages(recipe: Recipe, networks: nn.Module) -> None:
+    """Raise where a network is trained neither here nor in a run it is borrowed from.
+
+    Raises:
+        SettingError: one is missing.
+    """
+    owned = {name.partition(".")[0] for names in recipe.method.players().values() for name in names}
+    for name, network in networks.named_children():
+        if name not in owned and name not in recipe.borrow and next(network.parameters(), None) is not None:
+            raise SettingError(
+                f"{recipe.name} builds on a network that an earlier stage has trained. Received: nothing to "
+                f"borrow '{name}' from. Train that stage first, then give its run: --set borrow.{name}=RUN."
+            )
 
 
 def check_batch_size(batch: int, there: int) -> None:

@@ -253,6 +253,20 @@ def test_batches_of_bare_pixels(tmp_path):
     assert "no whole picture" in told["data_batch_4.bin"]
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [[10**30, 0], [0, -1], [10, 0], [0.0, 1], ["0", 1], [True, 0], (0, 1), {0: 1}, None, [[0], 1], [], 7],
+)
+def test_a_batch_whose_labels_are_none_is_left_out(tmp_path, labels):
+    (tmp_path / "data_batch_1").write_bytes(batch(images32(2), [0, 1]))
+    (tmp_path / "data_batch_2").write_bytes(
+        pickle.dumps({"data": images32(2).reshape(2, -1), "labels": labels}, protocol=2)
+    )
+    source = open_published(tmp_path)
+    assert source.facts.labels.tolist() == [0, 1]
+    assert "labels" in reasons(source)["data_batch_2"]
+
+
 class Evil:
     def __init__(self, call, *given):
         self.call, self.given = call, given

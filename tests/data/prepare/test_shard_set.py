@@ -101,10 +101,10 @@ def test_a_damaged_or_missing_shard_is_told(folder: Path, tmp_path: Path) -> Non
     data = MappedDataSet(PreparedFolder(tmp_path / "out"), CONFIG)
     path = tmp_path / "out" / "000001.tar"
     path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(DataError, match=r"000001\.tar is damaged"):
+    with pytest.raises(DataError, match=r"out is damaged: 000001\.tar cannot be read"):
         data.fetch(torch.tensor([99]))
     path.unlink()
-    with pytest.raises(DataError, match=r"000001\.tar is damaged"):
+    with pytest.raises(DataError, match=r"out is damaged: 000001\.tar cannot be read"):
         data.fetch(torch.tensor([0, 99]))
 
 

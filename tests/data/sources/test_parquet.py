@@ -1,6 +1,6 @@
 """Tables of pictures: the columns are found, splits and labels known, and no table is read as a whole."""
 
-import importlib
+import importlib.util
 import io
 import json
 import pickle
@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from gansmith.data.sources import parquet
+from gansmith.data.sources import table_files
 from gansmith.data.sources.base import Source
 from gansmith.data.sources.parquet import TableSource, is_table
 from gansmith.errors import DataError, MissingPackageError
@@ -138,6 +138,14 @@ def test_damaged_metadata_is_as_none(tmp_path, text):
     assert TableSource(write(tmp_path / "a.parquet", made)).facts.label_names == ("0", "1")
 
 
+@pytest.mark.parametrize("names", [3, 10**30, True, None, "cat", {"0": "a"}, [1, None], [["a"], "b"], []])
+def test_names_of_another_kind_stop_nothing(tmp_path, names):
+    features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": names}}
+    facts = TableSource(write(tmp_path / "a.parquet", table([0, 1], features, label=[0, 1]))).facts
+    assert facts.labels.tolist() == [0, 1]
+    assert len(facts.label_names) == 2 and all(isinstance(name, str) for name in facts.label_names)
+
+
 @pytest.mark.parametrize("labels", [[0, -1], [0, None], [-5, 3], [0, 10**12], ["a", None]])
 def test_labels_that_cannot_be_used_are_told(tmp_path, labels):
     source = TableSource(write(tmp_path / "a.parquet", table([0, 1], label=labels)))
@@ -207,23 +215,26 @@ def test_readers_are_pickled_small_and_read_in_threads(tmp_path):
 
 
 def test_at_most_so_many_bytes_are_kept(tmp_path, monkeypatch):
-    source = TableSource(write(tmp_path / "a.parquet", table(range(60)), row_group_size=10))
-    size = source.reader.read((0, 0, 0)) and source.reader._tables[0].size(0, "image")
-    monkeypatch.setattr(parquet, "CACHED", int(2.5 * size))
+    path = str(write(tmp_path / "a.parquet", table(range(60)), row_group_size=10))
+    cells = table_files.Cells()
+    cells.cell(path, 0, "image", 0)
+    size = cells.groups[path, 0, "image"][1]
+    monkeypatch.setattr(table_files, "CACHED", int(2.5 * size))
     for index in [*range(0, 60, 9), *range(59, 0, -9)]:
-        assert source.read(index) == png(index)
-        assert 1 <= len(source.reader._groups) <= 3
-    assert len(source.reader._groups) == 2
+        assert cells.cell(path, index // 10, "image", index % 10)["bytes"] == png(index)
+        assert 1 <= len(cells.groups) <= 3
+    assert len(cells.groups) == 2
 
 
 def test_groups_too_large_to_keep_are_passed_through(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "CACHED", 1000)
-    monkeypatch.setattr(parquet, "_WINDOW", 800)
-    source = TableSource(write(tmp_path / "a.parquet", table(range(60)), row_group_size=30))
+    monkeypatch.setattr(table_files, "CACHED", 1000)
+    monkeypatch.setattr(table_files, "_PIECE", 10_000)
+    path = str(write(tmp_path / "a.parquet", table(range(60)), row_group_size=30))
+    cells = table_files.Cells()
     for index in [*range(60), 3, 59, 58, 29, 30, 0]:
-        assert source.read(index) == png(index)
-    assert source.reader._groups == {}
-    assert len(source.reader._windows) == 1
+        assert cells.cell(path, index // 30, "image", index % 30)["bytes"] == png(index)
+    assert cells.groups == {}
+    assert len(cells.windows) == 1
 
 
 def test_the_fingerprint_depends_on_names_and_contents_and_not_on_the_place(tmp_path):
@@ -237,14 +248,8 @@ def test_the_fingerprint_depends_on_names_and_contents_and_not_on_the_place(tmp_
 
 def test_without_pyarrow_it_is_said(tmp_path, monkeypatch):
     path = write(tmp_path / "a.parquet", table([0]))
-    real = importlib.import_module
-
-    def missing(name, *_):
-        if name.startswith("pyarrow"):
-            raise ModuleNotFoundError(name)
-        return real(name)
-
-    monkeypatch.setattr(importlib, "import_module", missing)
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pyarrow" else real(name))
     with pytest.raises(MissingPackageError, match=r"gansmith\[datasets\]"):
         TableSource(path)
 

@@ -18,23 +18,32 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gansmith.core.image_size import Size
 from gansmith.data.builtin.demo_faces import draw, sample
+from gansmith.data.builtin.demo_faces.traits import GLASSES, HATS
 from gansmith.data.builtin.names import BUILTIN_NAMES
 from gansmith.data.builtin.stacked_mnist import COUNT, Digits, StackedDigits
 from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet, DatasetInfo, GrowingDataSet
 from gansmith.data.load import ReportProgress, from_array, load, with_channels
+from gansmith.data.metadata.captions import to_column
 from gansmith.data.metadata.facts import Facts
 from gansmith.data.metadata.licences import of_builtin
 from gansmith.data.sources.folder import FolderSource
+from gansmith.data.sources.pairs import DRAWN
 from gansmith.errors import DataError, MissingPackageError, nearest
 
 _FACES = 10_000
 _FACE_SIZE = Size(64, 64)  # Where nobody asks for another.
+_POSE_POINTS = (
+    *("left_eye", "right_eye", "nose", "left_mouth", "right_mouth", "left_pupil", "right_pupil"),
+    *("upper_lip", "lower_lip", "chin", "crown"),
+)
 _LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+_CAPTION = 160  # Bytes; the longest of the first 10,000 has 137.
 _SMALLEST_FACE = 8  # In pixels.
 _COUNTED = ("demo-faces", "stacked-mnist")
 
@@ -43,7 +52,8 @@ class DemoFaces(GrowingDataSet):
     """Drawn faces, made when first asked for; every fact about them is known exactly.
 
     Columns: ``images`` uint8 [n, channels, height, width], ``labels`` int64 [n] (see `sample.LABELS`),
-    ``attributes`` uint8 [n, a] (see `sample.ATTRIBUTES`), ``landmarks`` float32 [n, 5, 2] in pixels.
+    ``captions`` uint8 [n, 160], ``attributes`` uint8 [n, a] (see `sample.ATTRIBUTES`), ``landmarks``
+    float32 [n, 5, 2] in pixels.
 
     Args:
         count: how many; face i is the same whatever the count.
@@ -95,9 +105,78 @@ class DemoFaces(GrowingDataSet):
         return {
             "images": with_channels(picture[None], self._channels)[0],
             "labels": torch.tensor(sample.label(face), dtype=torch.int64),
+            "captions": to_column([sample.caption(face)], _CAPTION)[0],
             "attributes": torch.from_numpy(sample.attributes(face)),
             "landmarks": torch.from_numpy(draw.landmarks(face, width, height)),
         }
+
+
+class DemoPairs(GrowingDataSet):
+    """Pairs of drawn images, every fact of which is known.
+
+    ``item:hat`` and ``item:glasses``: a face that wears one, and what it wears alone on white. ``pose``: a
+    face, and the same face with another smile, gaze, tilt and place; ``landmarks`` are eleven points of the
+    target (`draw.pose_points`).
+
+    Args:
+        kind: one of these.
+        count: how many; pair i is the same whatever the count.
+        config: the size, the channels of targets and of sources, and which is which.
+        seed: another seed, other faces.
+
+    Example:
+        >>> DemoPairs("pose", 100, DataConfig()).fetch(torch.arange(2))["landmarks"].shape
+        torch.Size([2, 11, 2])
+    """
+
+    def __init__(self, kind: str, count: int, config: DataConfig, seed: int = 0) -> None:
+        size = config.size
+        if min(size.width, size.height) < _SMALLEST_FACE:
+            raise DataError(
+                f"demo-faces are drawn from {_SMALLEST_FACE} pixels a side on. Received: size={size}."
+            )
+        self._kind, self._seed, self._config = kind, seed, config
+        names = ("landmarks",) if kind == "pose" else ()
+        info = DatasetInfo(landmark_names=_POSE_POINTS if names else ())
+        mark = f"demo-faces:{count} {kind} swap {config.swap} seed {seed}"
+        super().__init__(f"demo-faces, {kind}", count, self._row, mark, info)
+
+    def _row(self, index: int) -> Mapping[str, Tensor]:
+        width, height = self._config.size.width, self._config.size.height
+        face, points = sample.face(self._seed, index), dict[str, Tensor]()
+        if self._kind == "pose":
+            like = sample.face(self._seed + 1, index)
+            posed = replace(
+                face,
+                smile=like.smile,
+                gaze=like.gaze,
+                tilt=like.tilt,
+                offset_x=like.offset_x,
+                offset_y=like.offset_y,
+            )
+            target = draw.draw(posed, width, height)
+            shown = face if self._config.swap else posed
+            points = {"landmarks": torch.from_numpy(draw.pose_points(shown, width, height))}
+        elif self._kind == "item:hat":
+            face = replace(face, hat=HATS[1:][index % len(HATS[1:])]) if face.hat == "none" else face
+            target = draw.draw_item(face, "hat", width, height)
+        else:
+            glasses = GLASSES[1:][index % len(GLASSES[1:])]
+            face = replace(face, glasses=glasses) if face.glasses == "none" else face
+            target = draw.draw_item(face, "glasses", width, height)
+        first, second = draw.draw(face, width, height), target
+        source, target = (second, first) if self._config.swap else (first, second)
+        channels = self._config.channels or 3
+        return {
+            "source": _pixels(source, self._config.source_channels or channels),
+            "target": _pixels(target, channels),
+            **points,
+        }
+
+
+def _pixels(drawn: NDArray[np.uint8], channels: int) -> Tensor:
+    """[height, width, 3] -> [channels, height, width]."""
+    return with_channels(torch.from_numpy(drawn).permute(2, 0, 1)[None], channels)[0]
 
 
 def native_size(name: str) -> Size | None:
@@ -167,6 +246,8 @@ def mnist(*, training: bool = True) -> Digits:
 
 def _open_faces(name: str, config: DataConfig, progress: ReportProgress | None) -> DataSet:
     del progress  # Faces are drawn while training runs; nothing is waited for.
+    if config.pairs in DRAWN:
+        return DemoPairs(str(config.pairs), _count(name), config)
     return DemoFaces(_count(name), config.size, config.channels or 3)
 
 

@@ -34,7 +34,13 @@ _IN_MACHINE_ORDER = {"F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;16BS": "I;16NS"}
 
 @dataclass(frozen=True)
 class Meaning:
-    """What the numbers of a file mean, as far as Pillow does not see to it."""
+    """What the numbers of a file mean, as far as Pillow does not see to it.
+
+    Example:
+        >>> raw = Path("my_photos/0.png").read_bytes()
+        >>> meaning(raw, Image.open(io.BytesIO(raw))).top
+        65535.0
+    """
 
     top: float = 65535.0  # The largest number; white, or black where ``inverted``.
     inverted: bool = False  # Zero is white, and Pillow leaves it so.

@@ -15,7 +15,8 @@ from gansmith.data.inspect.measure import SEEN
 from gansmith.data.inspect.report import Report, build
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.prepare.finish import small, split_of
-from gansmith.data.prepare.format import PICTURE_COLUMNS, PreparedFolder
+from gansmith.data.prepare.format import PreparedFolder
+from gansmith.data.prepare.schema import PICTURE_COLUMNS
 from gansmith.data.prepare.worker import Job, blocks, cores
 from gansmith.data.sources.base import Reader, Source, nothing_found
 from gansmith.data.sources.named import named_source

@@ -17,6 +17,7 @@ from gansmith.data.dataset import DataSet
 from gansmith.data.device import on_device
 from gansmith.data.loading.augment import augment
 from gansmith.data.loading.streams import Stream, streams
+from gansmith.data.pair_views import MASK
 
 B = TypeVar("B", bound=Batch)
 _CHANCE = 3  # Keeps the stream of augmentation apart from others of the same seed.
@@ -142,8 +143,8 @@ class Loader(Generic[B]):
         return measure_scale(
             column.cpu()
             for part in torch.split(rows, 256)
-            for column in stream.fetch(part).values()
-            if _is_pictures(column)
+            for name, column in stream.fetch(part).items()
+            if _is_pictures(column) and name != MASK
         )
 
     def close(self) -> None:
@@ -197,9 +198,14 @@ class Loader(Generic[B]):
     def _scaled(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         scale = self._config.scale
         return {
-            name: scale.to_network(column) if scale is not None and column.dim() == 4 else column
+            name: scale.to_network(column) if scale is not None and _has_levels(name, column) else column
             for name, column in columns.items()
         }
+
+
+def _has_levels(name: str, column: Tensor) -> bool:
+    """Whether a column holds images whose levels mean something; a mask's do not."""
+    return column.dim() == 4 and name != MASK
 
 
 def _is_pictures(column: Tensor) -> bool:

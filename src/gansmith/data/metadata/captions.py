@@ -1,6 +1,8 @@
 """Sentences as a column of numbers, so that captions travel with images like every other fact."""
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -8,6 +10,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 LONGEST = 1024  # In bytes; longer captions are cut there.
+MOST_WORDS = 4096  # Of a vocabulary.
+_LONGEST_WORD = 40  # In letters; longer ones are addresses and slips.
+_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 
 
 def to_column(texts: Sequence[str], width: int | None = None) -> UInt8[Tensor, "batch length"]:
@@ -25,6 +30,23 @@ def to_column(texts: Sequence[str], width: int | None = None) -> UInt8[Tensor, "
 def to_texts(column: UInt8[Tensor, "batch length"]) -> list[str]:
     """The texts of a column."""
     return [bytes(row).rstrip(b"\0").decode("utf-8", "replace") for row in column.cpu().numpy()]
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a sentence in order, in lower case, without its stops.
+
+    Example:
+        >>> words_of("An older person with a V-neck.")
+        ['an', 'older', 'person', 'with', 'a', 'v-neck']
+    """
+    return _WORD.findall(text.lower())
+
+
+def vocabulary(texts: Iterable[str]) -> tuple[str, ...]:
+    """Words that come twice or more, the most frequent first; at most `MOST_WORDS`."""
+    counts = Counter(word for text in texts for word in words_of(text) if len(word) <= _LONGEST_WORD)
+    often = [word for word, count in counts.items() if count > 1]
+    return tuple(sorted(often, key=lambda word: (-counts[word], word))[:MOST_WORDS])
 
 
 def cut(text: str) -> bytes:

@@ -30,6 +30,17 @@ STEMS = ("labels", "captions", "attributes", "landmarks", "metadata")
 UNREADABLE = (DataError, OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
 """What reading a damaged table may raise."""
 
+MOST_BYTES = 2**28
+"""Of one table, unpacked; of a million labels it has fifty million."""
+
+MOST_COLUMNS = 10_000
+MOST_CELLS = 2**23
+"""Different texts of a table, or cells of one that is JSON: a hundred bytes of memory each, or two."""
+
+MOST_ROWS = 2**24
+LONGEST_LINE = 2**22
+"""In letters."""
+
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -98,6 +109,12 @@ class Codes(dict[str, int]):
     def __missing__(self, text: str) -> int:
         self[text] = code = len(self)
         return code
+
+
+def check_size(what: str, count: int, most: int) -> None:
+    """Raise DataError where a table has more of something than can be meant."""
+    if count > most:
+        raise DataError(f"more than {most:,} {what}; keep the columns and rows that are about these images")
 
 
 def make_column(name: str, codes: Iterable[str], raw: NDArray[np.int32]) -> Column:

@@ -13,9 +13,9 @@ import numpy as np
 from gansmith.data.metadata.facts import Facts, Refused, find_facts
 from gansmith.data.metadata.samples import unknown_label
 from gansmith.data.metadata.splits import is_held_out
-from gansmith.data.sources.base import Files, Source
+from gansmith.data.sources.base import Files, Source, Told
 from gansmith.data.sources.cifar import cifar_files, open_cifar
-from gansmith.data.sources.folder import FolderSource
+from gansmith.data.sources.folder import FolderReader, FolderSource
 from gansmith.data.sources.idx import idx_file, open_idx
 from gansmith.data.sources.zip import ZipSource
 from gansmith.errors import DataError
@@ -107,12 +107,25 @@ def _celeba(path: Path, label: str | None) -> Source | None:
     if not files:
         return None
     source = ZipSource(pictures) if pictures.is_file() else FolderSource(pictures)
-    facts, refused = find_facts(
-        source.names, tuple(sorted(files)), lambda name: files[name].read_bytes(), label=label
-    )
+    told = Told(_Read(files), {})
+    facts, refused = find_facts(source.names, tuple(sorted(files)), told.read, label=label)
     source.facts, source.name = facts, str(path)
     source.refused = (*source.refused, *refused)
     return source
+
+
+class _Read:
+    """Reads files at given places by their names."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = files
+
+    def read(self, key: str) -> bytes:
+        return self._files[key].read_bytes()
+
+    def part(self, key: str, start: int, length: int) -> bytes:
+        path = self._files[key]
+        return FolderReader(path.parent).part(path.name, start, length)
 
 
 def _celeba_pictures(path: Path) -> Path | None:
@@ -153,8 +166,17 @@ def _ffhq(path: Path) -> Source | None:
     facts = next((place for place in places if place.is_file()), None)
     if facts is not None:
         try:
-            source.facts = _ffhq_facts(facts.read_text("utf-8"), source.names, side)
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
+            raw = Told(_Read({facts.name: facts}), {}).read(facts.name)
+            source.facts = _ffhq_facts(raw.decode("utf-8"), source.names, side)
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            OSError,
+            DataError,
+        ) as error:
             problem = f"it cannot be read ({type(error).__name__}: {error}); landmarks are not used"
             source.refused = (*source.refused, Refused(facts.name, problem, False))
     return source

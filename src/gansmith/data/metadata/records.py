@@ -10,12 +10,15 @@ import numpy as np
 from gansmith.core import json_files
 from gansmith.core.text import folded
 from gansmith.data.metadata.cells import (
+    MOST_BYTES,
+    MOST_CELLS,
     STEMS,
     UNREADABLE,
     Codes,
     Column,
     Points,
     Table,
+    check_size,
     foreign,
     is_file_column,
     make_column,
@@ -25,7 +28,8 @@ from gansmith.data.metadata.cells import (
 )
 from gansmith.errors import DataError
 
-_MOST_TABLE = 2**28  # Bytes of one that is JSON; of a million labels it has fifty million.
+_LONGEST_CELL = 2**12  # In letters; what is behind that is cut off, as captions are much earlier.
+_LARGEST_SIDECAR = 2**20  # In bytes.
 SIDECAR_ENDINGS = (".txt", ".cls", ".json")
 _POINTS = ("landmarks", "keypoints", "points", "face_landmarks")
 
@@ -34,13 +38,15 @@ class _Records:
     """Gathers rows whose cells are found one by one, by name."""
 
     def __init__(self) -> None:
-        self._rows, self._nested = 0, set[str]()
+        self._rows, self._count, self._nested = 0, 0, set[str]()
         self._lines = array("q")
         self._cells: dict[str, dict[int, str]] = {}
         self._points: dict[int, Points] = {}
 
     def add(self, values: Mapping[str, object], line: int = 0) -> None:
         """One row."""
+        self._count += len(values)
+        check_size("cells", self._count, MOST_CELLS)
         self._spread(values)
         self._lines.append(line)
         self._rows += 1
@@ -89,12 +95,12 @@ def _few(names: Sequence[str], max_count: int = 8) -> str:
 def _as_text(value: object) -> str | None:
     """What a csv would say for a JSON value; None for lists and objects."""
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-        return str(value[0])  # Several captions of one image, as in COCO.
+        return str(value[0])[:_LONGEST_CELL]  # Several captions of one image, as in COCO.
     if isinstance(value, bool):
         return str(value).lower()
     if value is None:
         return ""
-    return str(value) if isinstance(value, str | int | float) else None
+    return str(value)[:_LONGEST_CELL] if isinstance(value, str | int | float) else None
 
 
 def as_points(value: object) -> Points | None:
@@ -121,7 +127,7 @@ def _named_points(points: Mapping[str, object]) -> dict[str, object]:
 
 def parse_json(text: str) -> object:
     """The value of a JSON text; an object that gives one name twice is a ValueError."""
-    return json_files.parse_json(text, _MOST_TABLE, _object)
+    return json_files.parse_json(text, MOST_BYTES, _object)
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -253,7 +259,9 @@ def read_sidecars(
     records, bad = _Records(), list[str]()
     for name, file in pairs:
         try:
-            records.add({**_SIDECARS[ending](open_text(read(file)).read()), "file": name})
+            raw = read(file)
+            check_size("bytes", len(raw), _LARGEST_SIDECAR)
+            records.add({**_SIDECARS[ending](open_text(raw).read()), "file": name})
         except UNREADABLE as error:
             bad.append(f"{file} cannot be read ({error})")
     notes = (bad[0] + (f"; nor can {len(bad) - 1:,} more" if len(bad) > 1 else ""),) if bad else ()

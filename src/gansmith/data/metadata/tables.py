@@ -11,9 +11,14 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from gansmith.data.metadata.cells import (
+    LONGEST_LINE,
+    MOST_CELLS,
+    MOST_COLUMNS,
+    MOST_ROWS,
     STEMS,
     Codes,
     Table,
+    check_size,
     is_file_column,
     make_column,
     make_table,
@@ -51,6 +56,7 @@ CELEBA = (
 )
 """CelebA's own tables, in lower case."""
 
+_USUAL_WIDTH = 8  # Columns; of wider tables fewer rows are read.
 _CHUNK = 256  # Rows held as Python strings at a time; few enough for a processor's cache.
 
 
@@ -98,7 +104,7 @@ class _Reader(Protocol):  # What csv.reader returns; its class has no public nam
 
 
 def _delimited(stem: str, raw: bytes) -> Table | None:
-    lines, skipped = open_text(raw), 0
+    lines, skipped = _lines(raw), 0
     for head in lines:
         skipped += 1
         if head.strip(" ,;\t\r\n"):
@@ -113,9 +119,18 @@ def _delimited(stem: str, raw: bytes) -> Table | None:
     return _gathered(header, reader, skipped)
 
 
+def _lines(raw: bytes) -> Iterator[str]:
+    """The lines of a text, each of a length that can be meant."""
+    text, number = open_text(raw), 0
+    while line := text.readline(LONGEST_LINE + 1):
+        number += 1
+        check_size(f"letters in line {number}", len(line), LONGEST_LINE)
+        yield line
+
+
 def _celeba(file: str, raw: bytes) -> Table:
     """CelebA's layout: a count, the columns' names, rows of words; or rows alone."""
-    lines, skipped = open_text(raw), 0
+    lines, skipped = _lines(raw), 0
     header = {"list_eval_partition.txt": ["file", "partition"], "identity_celeba.txt": ["file", "identity"]}
     if file in header:
         names = header[file]
@@ -130,6 +145,7 @@ def _celeba(file: str, raw: bytes) -> Table:
 def _gathered(header: Sequence[str], reader: _Reader, skipped: int) -> Table:
     """All rows of a reader; rows with more cells than the header are left out and noted."""
     width = len(header)
+    check_size("columns", width, MOST_COLUMNS)
     codes, parts = [Codes() for _ in header], [[np.zeros(0, dtype=np.int32)] for _ in header]
     lines, wide = array("q"), array("q")
 
@@ -149,6 +165,8 @@ def _gathered(header: Sequence[str], reader: _Reader, skipped: int) -> Table:
             for place, cells in enumerate(across):
                 numbers = map(codes[place].__getitem__, cells)
                 parts[place].append(np.fromiter(numbers, np.int32, len(chunk)))
+            check_size("different texts", sum(map(len, codes)), MOST_CELLS)
+            check_size("rows", len(lines), MOST_ROWS // max(width // _USUAL_WIDTH, 1))
     except csv.Error as error:
         raise DataError(f"line {reader.line_num + skipped}: {error}") from error
     columns = [make_column(*each) for each in zip(header, codes, map(np.concatenate, parts), strict=True)]

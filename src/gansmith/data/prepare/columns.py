@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import BufferedRandom
 from pathlib import Path
@@ -14,6 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from gansmith.core.json_files import parse_json
 from gansmith.errors import DataError
+
+_PIECE = 2**20  # Bytes of a column looked at in one go.
 
 
 class ArrayWriter:
@@ -170,16 +172,21 @@ class Texts(Sequence[str]):
 
     def __init__(self, folder: Path, name: str) -> None:
         self._ends = mapped(folder / f"{name}.npy")
-        if self._ends.dtype != np.int64 or self._ends.ndim != 1:
-            raise DataError(f"{folder / name}.npy does not say where texts end. Prepare the set again.")
         path = folder / f"{name}.utf8"
         try:
             size = path.stat().st_size
             self._raw = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
         except OSError as error:
-            raise DataError(f"{path} cannot be read ({error}). Prepare the set again.") from error
-        if len(self._ends) and int(self._ends[-1]) > size:
-            raise DataError(f"{path} is damaged: it is shorter than it should be. Prepare the set again.")
+            raise damaged(folder, f"{name}.utf8 cannot be read ({error})") from error
+        if str(self._ends.dtype) != "int64" or self._ends.ndim != 1:
+            raise damaged(folder, f"{name}.npy does not say where texts end")
+        if len(self._ends) and self._ends[-1] > size:
+            raise damaged(path, "it is shorter than it should be")
+        before = 0
+        for piece in pieces(self._ends):
+            if piece[0] < before or (piece[1:] < piece[:-1]).any():
+                raise damaged(folder, f"{name}.npy has texts that end before they begin")
+            before = piece[-1]
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -206,11 +213,31 @@ def mapped(path: Path) -> NDArray[Any]:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy's reader of damaged headers raises nearly anything.
         reason = " ".join(str(error).split())[:160]
-        raise DataError(f"{path} cannot be read ({reason}). Prepare the set again.") from error
+        raise damaged(path.parent, f"{path.name} cannot be read ({reason})") from error
     if not isinstance(array, np.ndarray):
         array.close()
-        raise DataError(f"{path} is not one array. Prepare the set again.")
+        raise damaged(path.parent, f"{path.name} is not one array")
     return array
+
+
+def pieces(column: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """The rows of a whole column, some at a time; of a mapped file nothing stays in memory."""
+    each = column.nbytes // max(1, len(column))
+    rows = max(1, _PIECE // max(1, each))
+    if not isinstance(column, np.memmap) or not column.flags.c_contiguous:
+        yield from (column[start : start + rows] for start in range(0, len(column), rows))
+        return
+    with open(str(column.filename), "rb") as file:
+        file.seek(column.offset)
+        for start in range(0, len(column), rows):
+            count = min(rows, len(column) - start)
+            raw = file.read(count * each)
+            yield np.frombuffer(raw, column.dtype).reshape(count, *column.shape[1:])
+
+
+def damaged(place: Path, why: str) -> DataError:
+    """What is said of a set that is not as it was made."""
+    return DataError(f"{place} is damaged: {why}. Prepare the set again.")
 
 
 class Journal:

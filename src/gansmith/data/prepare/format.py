@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from gansmith.core.image_size import Size
 from gansmith.core.json_files import MOST_LISTED, read_json
-from gansmith.data.inspect.measure import SEEN
 from gansmith.data.metadata.fact_types import REPEATED
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.metadata.licences import recorded
-from gansmith.data.prepare.columns import Texts, mapped
+from gansmith.data.prepare.columns import Texts, damaged, mapped
+from gansmith.data.prepare.schema import FACT_COLUMNS, PICTURE_COLUMNS, check, check_seen, shaped, wrong_parts
 from gansmith.data.prepare.shard_set import PLACES, ShardedPictures, is_sharded, picture_array
 from gansmith.data.sources.identity import of_files
 from gansmith.errors import DataError
@@ -31,8 +31,6 @@ FORMAT = "gansmith prepared set"
 VERSION = 1
 DESCRIPTION = "set.json"
 REPORT = "report.json"
-PICTURE_COLUMNS = ("images", "source", "target")
-"""Columns that hold images: ``images``, or ``source`` and ``target`` in a set of pairs."""
 
 
 def is_prepared(path: Path | str) -> bool:
@@ -65,7 +63,7 @@ def as_picture_file(pixels: NDArray[np.uint8]) -> bytes:
 
 
 class PreparedFolder:
-    """What is in the folder of a prepared set; nothing but a description is read when it is opened.
+    """What is in the folder of a prepared set; no image is read when it is opened, but all is checked.
 
     It is a `gansmith.data.sources.base.Source`, too, so a prepared set can be prepared again in another
     form.
@@ -89,7 +87,10 @@ class PreparedFolder:
         self.description = _described(self.path)
         self.names: Sequence[str] = Texts(self.path, "names")
         self.arrays: Mapping[str, Any] = {name: self._array(name) for name in self.description["columns"]}
-        self._check()
+        texts: dict[str, Sequence[str]] = {"names": self.names}
+        if (captions := self.captions) is not None:
+            texts["captions"] = captions
+        check(self.path, self.description, self.arrays, texts)
         self.reader = PreparedReader(self.path, self.picture_column)
 
     def __len__(self) -> int:
@@ -98,7 +99,7 @@ class PreparedFolder:
     @cached_property
     def fingerprint(self) -> str:
         """Of what it says of itself, and samples of its columns."""
-        files = [f"{name}.npy" for name in (*_FACTS, *PICTURE_COLUMNS, PLACES, "names", "captions")]
+        files = [f"{name}.npy" for name in (*FACT_COLUMNS, *PICTURE_COLUMNS, PLACES, "names", "captions")]
         files += [f"{name}.utf8" for name in ("names", "captions")]
         files += sorted(file.name for file in self.path.glob("*.tar"))
         there = [(name, self.path / name) for name in files if (self.path / name).is_file()]
@@ -117,8 +118,7 @@ class PreparedFolder:
             DataError: that is damaged.
         """
         seen = mapped(self.path / "seen.npy")
-        if seen.dtype != SEEN or seen.shape != (len(self),):
-            raise DataError(f"{self.path} is damaged: seen.npy is not of this set. Prepare the set again.")
+        check_seen(self.path, seen, len(self))
         return seen
 
     @property
@@ -146,7 +146,7 @@ class PreparedFolder:
     def facts(self) -> Facts:
         """What is known of every image; read in full, unlike everything else here."""
         told = self.description
-        known = {name: np.array(self.arrays[name]) for name in _FACTS if name in self.arrays}
+        known = {name: np.array(self.arrays[name]) for name in FACT_COLUMNS if name in self.arrays}
         captions = self.captions
         return Facts(
             **known,
@@ -187,83 +187,15 @@ class PreparedFolder:
         return self.reader.read(index)
 
     def _array(self, name: str) -> Any:
-        array: Any = (
-            picture_array(self.path, name) if name in PICTURE_COLUMNS else mapped(self.path / f"{name}.npy")
-        )
-        told, there = self.description["columns"][name], _shaped(array)
-        if there != told:
-            raise DataError(
-                f"{self.path} is damaged: {name}.npy holds {there}, and {DESCRIPTION} says {told}. "
-                "Prepare the set again."
-            )
-        return array
-
-    def _check_facts(self) -> None:
-        """Columns of facts are of their kinds, and agree with the names of what they count."""
-        told = self.description
-        for name, (kind, dimensions) in _KINDS.items():
-            array = self.arrays.get(name)
-            if array is not None and (str(array.dtype) != kind or array.ndim != dimensions):
-                raise self._damaged(f"{name} are {kind} with {dimensions} dimensions, not {_shaped(array)}")
-        for name in ("label_names", "attribute_names", "landmark_names"):
-            if not all(isinstance(each, str) for each in told[name]):
-                raise self._damaged(f"{name} are texts")
-        self._check_against_names()
-
-    def _check_against_names(self) -> None:
-        told = self.description
-        labels, attributes = self.arrays.get("labels"), self.arrays.get("attributes")
-        if labels is not None and len(labels):
-            low, high = int(labels.min()), int(labels.max())
-            if low < 0 or high >= (len(told["label_names"]) or high + 1):
-                raise self._damaged(f"labels from {low} to {high}, of {len(told['label_names'])} classes")
-        if attributes is not None and attributes.shape[1] != len(told["attribute_names"]):
-            raise self._damaged(f"{attributes.shape[1]} attributes with other names")
-        landmarks = self.arrays.get("landmarks")
-        if landmarks is not None and landmarks.shape[2] != 2:
-            raise self._damaged("landmarks are pairs of numbers")
-
-    def _damaged(self, why: str) -> DataError:
-        return DataError(f"{self.path} is damaged: {why}. Prepare the set again.")
-
-    def _check(self) -> None:
-        """Images are images, and all columns are of one length."""
-        lengths = {"names": len(self.names), **{name: len(array) for name, array in self.arrays.items()}}
-        if (captions := self.captions) is not None:
-            lengths["captions"] = len(captions)
-        if len(set(lengths.values())) > 1:
-            raise DataError(
-                f"{self.path} is damaged: its columns differ in length ({lengths}). Prepare the set again."
-            )
-        self._check_facts()
-        for name in PICTURE_COLUMNS:
-            array = self.arrays.get(name)
-            if array is not None and (
-                array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] not in (1, 3)
-            ):
-                raise DataError(
-                    f"{self.path} is damaged: pictures are uint8 [n, height, width, 1 or 3]. Received: "
-                    f"{name}.npy with {_shaped(array)}. Prepare the set again."
-                )
-
-
-_KINDS: Mapping[str, tuple[str, int]] = {
-    "labels": ("int64", 1),
-    "attributes": ("uint8", 2),
-    "landmarks": ("float32", 3),
-    "held_out": ("bool", 1),
-}
-"""Column of facts -> its type and number of dimensions."""
-
-_FACTS = ("labels", "attributes", "landmarks", "held_out")
+        pictures = name in PICTURE_COLUMNS
+        return picture_array(self.path, name) if pictures else mapped(self.path / f"{name}.npy")
 
 
 def write_description(folder: Path, told: Mapping[str, Any]) -> str:
     """The text of ``set.json``: what is given, and the shape of every column found in the folder."""
-    columns = {
-        name: _shaped(mapped(folder / f"{name}.npy")) for name in _FACTS if (folder / f"{name}.npy").exists()
-    }
-    columns = {name: _shaped(array) for name, array in picture_arrays(folder).items()} | columns
+    there = [name for name in FACT_COLUMNS if (folder / f"{name}.npy").exists()]
+    columns = {name: shaped(mapped(folder / f"{name}.npy")) for name in there}
+    columns = {name: shaped(array) for name, array in picture_arrays(folder).items()} | columns
     texts = [name for name in ("names", "captions") if (folder / f"{name}.utf8").exists()]
     whole = {"format": FORMAT, "version": VERSION, **told, "columns": columns, "texts": texts}
     return json.dumps(whole, indent=2, ensure_ascii=True) + "\n"
@@ -276,10 +208,6 @@ def picture_arrays(folder: Path) -> dict[str, Any]:
     return {
         name: mapped(folder / f"{name}.npy") for name in PICTURE_COLUMNS if (folder / f"{name}.npy").exists()
     }
-
-
-def _shaped(array: Any) -> dict[str, Any]:
-    return {"dtype": str(array.dtype), "shape": list(array.shape)}
 
 
 def _described(path: Path) -> dict[str, Any]:
@@ -297,22 +225,7 @@ def _described(path: Path) -> dict[str, Any]:
             f"{path} is a prepared set of version {told.get('version')}, and this gansmith reads version "
             f"{VERSION}. Prepare the pictures again, or update gansmith."
         )
-    missing = [key for key, kind in _PARTS.items() if not isinstance(told.get(key), kind)]
-    if not missing and not set(told["columns"]) <= {*_FACTS, *PICTURE_COLUMNS}:
-        missing = ["columns"]
-    if missing or not any(name in told["columns"] for name in PICTURE_COLUMNS):
-        raise DataError(
-            f"{file} is incomplete or damaged ({', '.join(missing) or 'no pictures'}). Prepare the set again."
-        )
+    wrong = wrong_parts(told)
+    if wrong or not any(name in told["columns"] for name in PICTURE_COLUMNS):
+        raise damaged(file, f"{', '.join(wrong) or 'pictures'} are missing or of another kind")
     return told
-
-
-_PARTS = {
-    "columns": dict,
-    "texts": list,
-    "fingerprint": str,
-    "caption_bytes": int,
-    "label_names": list,
-    "attribute_names": list,
-    "landmark_names": list,
-}

@@ -19,7 +19,8 @@ from PIL import Image
 from gansmith.core.image_size import Form
 from gansmith.data.decode.reading import PICTURE_ERRORS
 from gansmith.data.metadata.facts import Facts
-from gansmith.data.prepare.columns import mapped
+from gansmith.data.prepare.columns import damaged, mapped
+from gansmith.data.prepare.schema import check_places
 from gansmith.data.prepare.worker import Block
 from gansmith.data.prepare.writer import SetWriter, State
 from gansmith.data.sources.tar import contents, read_part
@@ -61,6 +62,7 @@ class ShardedPictures:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._places = mapped(folder / f"{PLACES}.npy")
+        check_places(folder, self._places)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -68,7 +70,9 @@ class ShardedPictures:
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """[n, height, width, channels]."""
-        return (len(self), *self._one(0).shape)
+        if not len(self):
+            raise damaged(self._folder, "there is no picture in it")
+        return (len(self), *self._decoded(0).shape)
 
     def __getitem__(self, rows: Any) -> NDArray[np.uint8]:
         """One image, or those of an array of rows."""
@@ -81,14 +85,25 @@ class ShardedPictures:
             return np.stack(list(pool.map(self._one, chosen)))
 
     def _one(self, row: int) -> NDArray[np.uint8]:
-        shard, offset, size = (int(number) for number in self._places[row])
-        path = self._folder / f"{shard:06d}.tar"
+        return self._decoded(row, self.shape[1:])
+
+    def _decoded(self, row: int, shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
+        """An image; where ``shape`` is known nothing larger is decoded."""
+        number, offset, size = (int(number) for number in self._places[row])
+        name = f"{number:06d}.tar"
         try:
-            with Image.open(io.BytesIO(read_part(path, offset, size)), formats=("PNG",)) as picture:
+            raw = read_part(self._folder / name, offset, size)
+            with Image.open(io.BytesIO(raw), formats=("PNG",)) as picture:
+                if picture.mode not in ("L", "RGB") or shape not in (None, _shape(picture)):
+                    raise DataError(f"picture {row} is {_shape(picture)} in {picture.mode}")
                 pixels = np.array(picture)
         except (DataError, *PICTURE_ERRORS) as error:
-            raise DataError(f"{path} is damaged ({error}). Prepare the set again.") from error
+            raise damaged(self._folder, f"{name} cannot be read ({error})") from error
         return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _shape(picture: Image.Image) -> tuple[int, ...]:
+    return picture.height, picture.width, len(picture.getbands())
 
 
 class ShardSetWriter(SetWriter):

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from gansmith.data.decode.reading import suffixes
+from gansmith.data.metadata.cells import MOST_BYTES
 from gansmith.data.metadata.facts import Facts, Refused, find_facts
 from gansmith.data.sources.identity import of_pictures
 from gansmith.errors import DataError
@@ -16,6 +17,7 @@ LARGEST_FILE = 2**30  # In bytes. Beyond this an "image" is a mistake or a zip b
 # Images a camera or a designer makes and Pillow does not read; saying so beats silence.
 _FOREIGN = frozenset((".heic", ".heif", ".jxl", ".psd", ".svg", ".cr2", ".cr3", ".nef", ".arw", ".dng"))
 _Entry = TypeVar("_Entry")
+_MOST_TOLD = 2**30  # Bytes of all tables and small files beside images, unpacked.
 _SHOWN = 5  # Names or reasons in a message.
 
 
@@ -169,6 +171,36 @@ def _is_picture(name: str) -> bool:
     return ending in suffixes() or ending in _FOREIGN
 
 
+class Told:
+    """Reads the files beside images that say something of them; of no more bytes than can be meant.
+
+    Bytes are counted as they are unpacked: what an archive says of a size is believed only where it is too
+    large already.
+
+    Args:
+        reader: gives the bytes of a file by its name.
+        sizes: of the files, as far as they are known, in bytes.
+    """
+
+    def __init__(self, reader: Reader, sizes: Mapping[str, int]) -> None:
+        self._reader, self._sizes, self._left = reader, sizes, _MOST_TOLD
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file. Raises DataError where there are too many, or where they cannot be had."""
+        most = min(MOST_BYTES, self._left)
+        if self._sizes.get(name, 0) <= most:
+            if isinstance(self._reader, PartReader):
+                raw = self._reader.part(name, 0, most + 1)
+            else:
+                raw = self._reader.read(name)
+            if len(raw) <= most:
+                self._left -= len(raw)
+                return raw
+        if most < MOST_BYTES:
+            raise DataError(f"the files that say something of images have more than {_MOST_TOLD:,} bytes")
+        raise DataError(f"more than {MOST_BYTES:,} bytes; keep what is about these images")
+
+
 class Files:
     """What sources of named files have in common: order, fingerprint, facts; a key is a name.
 
@@ -191,7 +223,8 @@ class Files:
         self.names: Sequence[str] = tuple(sorted(listing.sizes))
         self.others: tuple[str, ...] = tuple(sorted(listing.others))
         self._sizes = [listing.sizes[name] for name in self.names]
-        self.facts, refused = find_facts(self.names, self.others, reader.read, label=label)
+        told = Told(reader, listing.other_sizes)
+        self.facts, refused = find_facts(self.names, self.others, told.read, label=label)
         by_name = sorted(listing.refused, key=lambda entry: entry.name)
         archives = packed(self.others) if self.names else []
         self.refused: tuple[Refused, ...] = (*by_name, *listing.passed_over, *archives, *refused)

@@ -30,7 +30,7 @@ class FolderReader:
         """Some bytes of a file."""
         with (self.root / key).open("rb", buffering=0) as file:
             file.seek(start)
-            return file.read(length)
+            return file.read(min(length, max(os.fstat(file.fileno()).st_size - start, 0)))
 
 
 class FolderSource(Files):

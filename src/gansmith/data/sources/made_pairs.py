@@ -14,7 +14,9 @@ from PIL import Image
 
 from gansmith.errors import DataError, MissingPackageError
 
-MadeKind = Literal["edges", "grey", "small:2", "small:4", "small:8", "hole:centre", "hole:random", "sketch"]
+MadeKind = Literal[
+    "edges", "grey", "small:2", "small:4", "small:8", "hole:centre", "hole:inner", "hole:random", "sketch"
+]
 """What a source is made by: `docs/data.md` shows each."""
 
 MADE: tuple[str, ...] = MadeKind.__args__  # type: ignore[attr-defined]
@@ -33,6 +35,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601.
 _HOLES = 3  # Rectangles of a random hole, at most.
 _SHARE = 0.25  # Of the image that a hole covers, about.
 _CHAIN = (17, 22, 27, 31, 36, 42, 48, 60, 68)  # Where a line of the usual 68 landmarks ends.
+_FAR = 8  # Sides of an image: a landmark that lies further away is unknown.
 _CLOSED = (42, 48, 60, 68)  # The last points of those that are rings: eyes, lips.
 
 
@@ -91,6 +94,19 @@ def centre_hole(height: int, width: int) -> UInt8[np.ndarray, "1 height width"]:
     return mask
 
 
+def inner_hole(height: int, width: int) -> UInt8[np.ndarray, "1 height width"]:
+    """A mask, 255 in the hole: the middle half but for a band of a 32nd of each side, 4 px at 128 px.
+
+    It is the hole of the authors of context encoders, who have the band predicted, too (overlapPred).
+    """
+    mask = np.zeros((1, height, width), np.uint8)
+    top, left = height // 4 + height // 32, width // 4 + width // 32
+    mask[:, top : height // 4 + height // 2 - height // 32, left : width // 4 + width // 2 - width // 32] = (
+        255
+    )
+    return mask
+
+
 def random_hole(height: int, width: int, row: int) -> UInt8[np.ndarray, "1 height width"]:
     """A mask, 255 in the hole: one to three rectangles, the same for a row each time."""
     chance = np.random.default_rng(row)
@@ -118,7 +134,8 @@ def sketch(points: NDArray[np.float32], height: int, width: int) -> UInt8[np.nda
 
     canvas = Image.new("L", (width, height), 255)
     pen = ImageDraw.Draw(canvas)
-    radius, known = max(height, width) / 96.0, np.isfinite(points).all(axis=1)
+    # Far outside, Pillow draws for seconds; no face is so large.
+    radius, known = max(height, width) / 96.0, (np.abs(points) <= _FAR * max(height, width)).all(axis=1)
     if len(points) == _CHAIN[-1] and bool(known.all()):
         start = 0
         for end in _CHAIN:

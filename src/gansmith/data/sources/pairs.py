@@ -30,10 +30,17 @@ PairKind = Literal[
     "small:4",
     "small:8",
     "hole:centre",
+    "hole:inner",
     "hole:random",
     "sketch",
+    "item:hat",
+    "item:glasses",
+    "pose",
 ]
-"""Side by side in one file, left to right; in two folders, paired by name; or made of images."""
+"""Side by side in one file, left to right; in two folders, paired by name; made of images; or drawn."""
+
+DRAWN = ("item:hat", "item:glasses", "pose")
+"""Those that only drawn faces have: what a face wears alone on white, and the same face in another pose."""
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # Folders that are no sides.
 
@@ -134,6 +141,8 @@ class PairSource:
         self.reader: Reader = PairReader(source.reader, kind, swap)
         self._source = source
         self.refused: tuple[Refused, ...] = source.refused
+        if kind in DRAWN:
+            raise only_drawn(kind, source.name)
         if kind in MADE and kind not in PREPARED:
             raise DataError(
                 f"Pairs of the kind {kind} are made while training, not before. Prepare the pictures alone, "
@@ -219,6 +228,14 @@ def guess(source: Source, wide: bool) -> PairKind:
         "Pairs are two folders with the same file names in them, or pictures with both side by side, twice "
         f"as wide as high. Received: {source.name}, which is neither. Say which with --set "
         "data.pairs=folders or --set data.pairs=beside."
+    )
+
+
+def only_drawn(kind: str, name: str) -> DataError:
+    """Pairs that the drawer of demo-faces alone can make were asked of something else."""
+    return DataError(
+        f"Pairs of the kind {kind} are drawn, of demo-faces alone. Received: {name}. Give pairs of your own "
+        "as two folders (data.pairs=folders), or train on demo-faces."
     )
 
 

@@ -30,18 +30,18 @@ class Layout:
     label_names: tuple[str, ...] = ()
 
 
-def layout_of(schema: Any, label: str | None = None) -> Layout:
+def layout_of(kinds: Mapping[str, str], said: str, label: str | None = None) -> Layout:
     """The layout of a table, from the names and types of its columns and the metadata of Hugging Face.
 
     Args:
-        schema: a pyarrow.Schema.
+        kinds: name of a column -> its type, as Arrow writes it.
+        said: the metadata of Hugging Face, JSON; "" where there is none.
         label: the column that is the class.
 
     Raises:
         DataError: no column holds images, or is called ``label``.
     """
-    features = _features(schema)
-    kinds = {field.name: str(field.type) for field in schema}
+    features = _features(said)
     image = _first(_IMAGES, kinds, lambda name: _is_image(features.get(name), kinds[name], name))
     if not image:
         columns = ", ".join(f"{name} ({kind})" for name, kind in kinds.items()) or "none"
@@ -91,10 +91,10 @@ def _kind(feature: Mapping[str, Any] | None) -> str:
     return str((feature or {}).get("_type", ""))
 
 
-def _features(schema: Any) -> dict[str, dict[str, Any]]:
+def _features(said: str) -> dict[str, dict[str, Any]]:
     """What Hugging Face says of the columns; nothing where it says nothing that can be read."""
     try:
-        given = parse_json((schema.metadata or {}).get(b"huggingface", b"{}"))
+        given = parse_json(said)
         features = given["info"]["features"]
         return {str(name): feature for name, feature in features.items() if isinstance(feature, dict)}
     except (ValueError, TypeError, LookupError, AttributeError):

@@ -206,6 +206,9 @@ class _ByName:
     def read(self, key: str) -> bytes:
         return self._reader.read(self._entries[key][1:3])
 
+    def part(self, key: str, start: int, length: int) -> bytes:
+        return self._reader.part(self._entries[key][1:3], start, length)
+
 
 # --- Headers ------------------------------------------------------------------------------------------
 

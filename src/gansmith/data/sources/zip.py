@@ -88,10 +88,13 @@ class ZipReader:
                 raise DataError(f"damaged inside the zip: {error}") from error
 
     def part(self, key: str, start: int, length: int) -> bytes:
-        """Some bytes of an entry; they are read where they lie, where nothing is packed."""
+        """Some bytes of an entry; they are read where they lie, where nothing is packed.
+
+        No more is unpacked than is asked for, whatever the archive says of the size.
+        """
         entry = self.entries()[key]
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-            return self.read(key)[start : start + length]
+            return self._unpacked(entry, start, length)
         try:
             with self.path.open("rb", buffering=0) as file:
                 file.seek(entry.header_offset)
@@ -101,7 +104,23 @@ class ZipReader:
         except _DAMAGED as error:
             raise DataError(f"damaged inside the zip: {error}") from error
 
+    def _unpacked(self, entry: zipfile.ZipInfo, start: int, length: int) -> bytes:
+        with self._lock:
+            assert self._open is not None
+            try:
+                with self._open.open(entry) as file:
+                    while start > 0 and (passed := file.read(min(start, _PIECE))):
+                        start -= len(passed)
+                    pieces = []
+                    while length > 0 and (piece := file.read(min(length, _PIECE))):
+                        pieces.append(piece)
+                        length -= len(piece)
+            except _DAMAGED as error:
+                raise DataError(f"damaged inside the zip: {error}") from error
+        return b"".join(pieces)
 
+
+_PIECE = 2**20  # Bytes unpacked at a time.
 _LOCAL = struct.Struct("<26xHH")  # A local header, up to the lengths of what lies behind it; APPNOTE, 4.3.7.
 _UTF8 = 0x800  # The flag of names in UTF-8; APPNOTE 6.3.10, appendix D.
 _UNICODE_PATH = 0x7075  # The extra field with the name in UTF-8; APPNOTE, 4.6.9.

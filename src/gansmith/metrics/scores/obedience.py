@@ -1,7 +1,7 @@
 """Whether a conditional model draws what it was asked for, in the eyes of a classifier of the same data."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -83,6 +83,31 @@ def obedience(
     copied = _right(network, sources, asked[column].cpu())
     changed = f"Of what had to change, {float(answers[~copied].double().mean()):.1%} did."
     return found | {"obedience_copy": share(copied.flatten(), "" if bool(copied.all()) else changed)}
+
+
+def judge(part: KnownPictures, column: str, seed: int = 0) -> Callable[[BytePictures], Tensor]:
+    """The classifier of ``obedience`` by itself: uint8 images -> the labels [n] or attributes [n, a] it sees.
+
+    Args:
+        part: the images it learns from.
+        column: ``labels`` or ``attributes``.
+        seed: of the classifier.
+
+    Example:
+        >>> sees = judge(training, "attributes")
+        >>> share = (sees(made) == asked).double().mean()
+    """
+    truth = part.columns((column,))[column].cpu()
+    with one_thread(), full_precision(), torch.inference_mode(False), torch.enable_grad():
+        network = _train(part, truth, seed)
+
+    @torch.inference_mode()
+    def sees(images: BytePictures) -> Tensor:
+        parts = [network(_shown(chunk).float() / 127.5 - 1.0) for chunk in torch.split(images, _PART)]
+        found = torch.cat(parts)
+        return found.argmax(dim=1) if truth.dim() == 1 else (found > 0).to(torch.uint8)
+
+    return sees
 
 
 def _each(answers: Tensor) -> str:

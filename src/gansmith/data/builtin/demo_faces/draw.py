@@ -2,6 +2,7 @@
 
 from cmath import rect
 from math import ceil, radians
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ from gansmith.data.builtin.demo_faces.traits import (
 # Outlines are filled with hard edges at this many pixels or more; averaging down makes the edges soft.
 _RASTER = 256
 _SMALLEST = 8
+_HAT_WIDTH, _HAT_MIDDLE = 3.6, -0.98j  # What the widest hat needs, and where its middle is, in head units.
+_GLASSES_WIDTH = 0.5  # Likewise, in shares of the face's side.
 _ZOOM = 1.1  # the largest head and shoulders that leave room for a top hat
 
 _WHITE: Colour = (255, 255, 255)
@@ -115,12 +118,38 @@ def landmarks(face: Face, width: int, height: int) -> NDArray[np.float32]:
     The unit is the pixel of an image of that size, counted from its top left corner, so that the middle of
     the first pixel is (0.5, 0.5). Left is the viewer's left.
     """
+    return pose_points(face, width, height)[:5]
+
+
+def pose_points(face: Face, width: int, height: int) -> NDArray[np.float32]:
+    """Eleven points [11, 2]: the five landmarks, pupils, the lips' upper and lower edge, chin and crown."""
     _check_size(width, height)
     turn, origin = _frame(face, width, height)
-    left, right, _ = _mouth_points(face)
-    eye = _eye(face)
-    points = np.array([-eye.conjugate(), eye, _nose_tip(face), left, right]) * turn + origin
-    return points.view(np.float64).reshape(5, 2).astype(np.float32)
+    left, right, lip = _mouth_points(face)
+    eye, look = _eye(face), _look(face)
+    five = [-eye.conjugate(), eye, _nose_tip(face), left, right]
+    ends = [lip + 1j * _mouth_gap(face), 0.5j * face.head_height, -0.5j * face.head_height]
+    points = np.array([*five, look - eye.conjugate(), look + eye, lip, *ends]) * turn + origin
+    return points.view(np.float64).reshape(-1, 2).astype(np.float32)
+
+
+def draw_item(face: Face, item: Literal["hat", "glasses"], width: int, height: int) -> NDArray[np.uint8]:
+    """The hat or the glasses of a face alone on white, upright and in the middle: [height, width, 3].
+
+    It fits the smaller side, and is white all over where the face wears none.
+    """
+    _check_size(width, height)
+    side = min(width, height)
+    factor = max(3, ceil(_RASTER / side))
+    image = Image.new("RGB", (width * factor, height * factor), _WHITE)
+    middle = complex(width, height) * factor / 2
+    if item == "hat":
+        scale = side * factor / _HAT_WIDTH
+        hat(Pen(image, scale, middle - _HAT_MIDDLE * scale), face)
+    else:
+        scale = side * factor / _GLASSES_WIDTH
+        _glasses(Pen(image, scale, middle), face)
+    return np.array(image.reduce(factor))
 
 
 def _check_size(width: int, height: int) -> None:
@@ -146,6 +175,21 @@ def _frame(face: Face, width: int, height: int) -> tuple[complex, complex]:
 
 def _eye(face: Face) -> complex:
     return complex(face.eye_distance * face.head_width / 2, 0.012)
+
+
+def _eye_radii(face: Face) -> tuple[float, float]:
+    return 0.041 * face.eye_size, (0.031 + 0.012 * face.eye_opening) * face.eye_size
+
+
+def _look(face: Face) -> complex:
+    """From the middle of an eye to its pupil."""
+    (rx, ry), size = _eye_radii(face), face.eye_size
+    return complex(face.gaze[0] * (rx - 0.023 * size), face.gaze[1] * (ry - 0.021 * size))
+
+
+def _mouth_gap(face: Face) -> float:
+    """How far the mouth is open in its middle."""
+    return 0.0 if face.smile <= TEETH else 0.014 + 0.044 * (face.smile - TEETH) / (1 - TEETH)
 
 
 def _nose_tip(face: Face) -> complex:
@@ -295,7 +339,7 @@ def _mouth(pen: Pen, face: Face, skin: Colour) -> None:
         pen.fill(stroke(top, 0.016), lips)
         return
     opened = (face.smile - TEETH) / (1 - TEETH)
-    gap = 0.014 + 0.044 * opened
+    gap = _mouth_gap(face)
     lower = curve(right, 1j * (2 * (middle.imag + gap) - level), left)
     pen.fill(np.concatenate((top, lower)), (122, 32, 48))
     teeth = curve(right, 1j * (2 * (middle.imag + 0.5 * gap) - level), left)
@@ -322,13 +366,12 @@ def _nose(pen: Pen, face: Face, skin: Colour) -> None:
 
 
 def _eyes(pen: Pen, face: Face, skin: Colour) -> None:
-    size, eye = face.eye_size, _eye(face)
-    rx, ry = 0.041 * size, (0.031 + 0.012 * face.eye_opening) * size
+    size, eye, (rx, ry) = face.eye_size, _eye(face), _eye_radii(face)
     if face.glasses in ("round", "square"):
         lens, _ = _lens(face)
         pen.fill_both(lens, mix(skin, _WHITE, 0.15))
     if face.glasses != "sunglasses":
-        look = complex(face.gaze[0] * (rx - 0.023 * size), face.gaze[1] * (ry - 0.021 * size))
+        look = _look(face)
         iris, pupil = ellipse(look, 0.022 * size, 0.022 * size), ellipse(look, 0.0125 * size, 0.0125 * size)
         glint = ellipse(look + (-0.006 - 0.008j) * size, 0.006 * size, 0.006 * size)
         lid = stroke(curve(-rx, -2.05j * ry, complex(rx)), 0.012)

@@ -1,0 +1,38 @@
+"""Methods that read from a photo what it shows, so that it can be changed and drawn again."""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from gansmith.core.tensors import Images, Latents
+from gansmith.methods.base import B, Method, N, P
+
+
+class EditMethod(Method[N, B, P]):
+    """A method with a way back: image -> (latent, condition) -> image.
+
+    Example:
+        >>> z, y = method.read(networks, photos)
+        >>> others = method.draw(networks, z, 1 - y)
+    """
+
+    @property
+    @abstractmethod
+    def column(self) -> str:
+        """``labels`` or ``attributes``: what a condition is."""
+
+    @abstractmethod
+    def read(self, networks: N, images: Images) -> tuple[Latents, Tensor]:
+        """What images show: latents [batch, *latent], and labels [batch] or attributes [batch, a], 0 or 1."""
+
+    @abstractmethod
+    def draw(self, networks: N, latents: Latents, condition: Tensor) -> Images:
+        """The images of latents under conditions; differentiable with respect to the latents."""
+
+    def excluded(self, networks: N) -> Tensor:
+        """Which values of two attributes exclude each other, bool [2a, 2a]; none where nobody counted.
+
+        Value i is "attribute i is there", value a + i "it is not".
+        """
+        return torch.zeros(0, 0, dtype=torch.bool)
