@@ -4,8 +4,7 @@ Adversarial training is min E[max L(x + d, y)] over d in a ball (Madry et al. 20
 maximizes is ``attack``: PGD as in that paper, or one step from a random start (Wong, Rice and Kolter 2020).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -22,7 +21,7 @@ from gansmith.losses.classification import Logits, cross_entropy, right
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, LabelledBatch
 from gansmith.methods.discriminative import DiscriminativeMethod
-from gansmith.networks.bundle import Networks
+from gansmith.networks.bundle import Networks, in_eval_mode
 from gansmith.networks.classifiers import ClassifierNetwork, Strided
 
 
@@ -147,14 +146,3 @@ class AttributeClassifier(Classifier):
     """
 
     batch_type: ClassVar[type[Any]] = AttributeBatch
-
-
-@contextmanager
-def in_eval_mode(network: nn.Module) -> Iterator[None]:
-    """A network with its running statistics meanwhile."""
-    before = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(before)

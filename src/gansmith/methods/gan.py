@@ -112,7 +112,7 @@ class Game(PairMethod[Any, Any]):
         """The adversarial loss and the penalty."""
         critic = remembered(self._augmented(networks, batch, noise, progress))
         fakes: Images = self._fakes(networks, batch, noise, progress).detach()
-        real, fake = critic(batch.images), critic(fakes)
+        real, fake = map(critic, self._judged(networks, critic, batch.images, fakes, noise))
         penalty = self.penalty(critic, batch.images, fakes, noise) * self.penalty_schedule(progress)
         parts = {
             "accuracy on real": accuracy(real, real=True),
@@ -147,6 +147,12 @@ class Game(PairMethod[Any, Any]):
         critic = self._critic(networks, batch)
         real, fake = critic(batch.images), critic(self._fakes(networks, batch, noise))
         return {"accuracy": accuracy(real, real=True), "margin": real.mean() - fake.mean()}
+
+    def _judged(
+        self, networks: Pair, critic: Critic, real: Images, fakes: Images, noise: Noise
+    ) -> tuple[Images, Images]:
+        """What the discriminator is shown in its own move: both kinds as they are."""
+        return real, fakes
 
     def _fakes(self, networks: Pair, batch: Any, noise: Noise, progress: Progress | None = None) -> Images:
         """Images for the conditions of this batch; None: as they were in the last step, where they grow."""

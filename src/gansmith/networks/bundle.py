@@ -1,6 +1,7 @@
 """The bundle of all networks of a method, and the pair that most games are played by."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from torch import nn
 
@@ -69,3 +70,14 @@ class Pair(Networks):
         super().__init__()
         self.generator = generator
         self.discriminator = discriminator
+
+
+@contextmanager
+def in_eval_mode(network: nn.Module) -> Iterator[None]:
+    """A network with its running statistics meanwhile."""
+    before = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(before)

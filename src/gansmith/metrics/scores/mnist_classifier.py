@@ -6,8 +6,8 @@ is fetched but MNIST itself, as the data set ``mnist`` is.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from safetensors.torch import save as as_bytes
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gansmith.core.console import bar, console
+from gansmith.core.console import console
 from gansmith.core.files import whole_file
 from gansmith.core.json_files import parse_json
 from gansmith.core.tensor_file import read_tensors, write_tensors
@@ -29,6 +29,7 @@ from gansmith.metrics.features.resize import Levels
 from gansmith.metrics.features.weights import randomize
 from gansmith.metrics.image_sets import PictureSet
 from gansmith.metrics.math.intervals import full_precision
+from gansmith.metrics.scores.fitting import fit, one_thread
 from gansmith.metrics.scores.mode_count import stacked
 from gansmith.metrics.statistics import Statistics, cache_folder
 
@@ -40,7 +41,7 @@ LEAST = 0.985
 
 _FORMAT = f"gansmith digits {VERSION}"
 _SIDE = 28  # In pixels.
-_STEPS, _BATCH, _RATE = 1400, 128, 3e-3  # Three passes over MNIST.
+_STEPS = 1400  # Three passes over MNIST.
 _LOOKED_AT = 2000  # Images of B that tell whether it is stacked.
 _SURE = 0.9  # Of a digit's probability.
 _SHARE_SURE = 0.8  # Of the channels of a stacked set.
@@ -193,25 +194,10 @@ def train_reader(training: Digits, test: Digits, *, steps: int = _STEPS, seed: i
 
 
 def _train(network: nn.Module, digits: Digits, steps: int, seed: int) -> None:
-    """Adam with a rate that rises and falls (Smith 2018)."""
-    optimizer = torch.optim.Adam(network.parameters(), _RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, steps)
-    order = _order(len(digits.labels), seed)
-    with bar("Training the reader of digits", steps, " steps") as shown:
-        for _ in range(steps):
-            rows = next(order)
-            loss = functional.cross_entropy(network(_levels(digits.images[rows])), digits.labels[rows])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            shown.update()
+    def loss(rows: Tensor) -> Tensor:
+        return functional.cross_entropy(network(_levels(digits.images[rows])), digits.labels[rows])
 
-
-def _order(count: int, seed: int) -> Iterator[Tensor]:
-    draws = torch.Generator().manual_seed(seed)
-    while True:
-        yield from torch.split(torch.randperm(count, generator=draws), _BATCH)
+    fit(network, loss, len(digits.labels), steps, seed, "Training the reader of digits")
 
 
 def _levels(pictures: Tensor) -> Tensor:
@@ -232,17 +218,6 @@ def _network() -> nn.Sequential:
             nn.ReLU(),
             nn.Linear(64, 10),
         )
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """The order of a sum depends on the number of threads, and with it the last bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _keep(reader: Reader, path: Path) -> None:

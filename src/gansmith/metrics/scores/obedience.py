@@ -8,18 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gansmith.core.console import bar
 from gansmith.core.tensors import BytePictures
 from gansmith.errors import DataError
 from gansmith.losses.classification import cross_entropy, told
 from gansmith.metrics.image_sets import PictureSet
 from gansmith.metrics.math.intervals import Result, full_precision, sentences, share
-from gansmith.metrics.scores.mnist_classifier import one_thread
+from gansmith.metrics.scores.fitting import BATCH, fit, one_thread
 from gansmith.networks.classifiers import strided
 
 _SIDE = 32  # Pixels a side that the classifier looks at, at most.
 _MAX_TRAINING = 20_000  # Images it learns from.
-_BATCH, _RATE, _PASSES = 128, 3e-3, 10
+_PASSES = 10
 _FEWEST_STEPS, _MOST_STEPS = 40, 900
 _PART = 256  # Images looked at a time.
 _POOR = 0.8  # Below that share of held-out images the classifier is no judge, and the note says so.
@@ -130,26 +129,13 @@ def _train(part: KnownPictures, truth: Tensor, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):  # Layers draw their first weights from torch's own generator.
         torch.manual_seed(seed)
         network = strided(images.shape[1], outputs)
-    steps = min(_MOST_STEPS, max(_FEWEST_STEPS, _PASSES * math.ceil(len(rows) / _BATCH)))
-    optimizer = torch.optim.Adam(network.parameters(), _RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, steps)
-    order = _order(len(rows), seed)
-    with bar("Training the classifier that judges", steps, " steps") as shown:
-        for _ in range(steps):
-            batch = next(order)
-            loss = cross_entropy(network(images[batch].float() / 127.5 - 1.0), truth[batch]).mean()
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            shown.update()
+    steps = min(_MOST_STEPS, max(_FEWEST_STEPS, _PASSES * math.ceil(len(rows) / BATCH)))
+
+    def loss(batch: Tensor) -> Tensor:
+        return cross_entropy(network(images[batch].float() / 127.5 - 1.0), truth[batch]).mean()
+
+    fit(network, loss, len(rows), steps, seed, "Training the classifier that judges")
     return network.requires_grad_(False).eval()
-
-
-def _order(count: int, seed: int) -> Iterator[Tensor]:
-    draws = torch.Generator().manual_seed(seed)
-    while True:
-        yield from torch.split(torch.randperm(count, generator=draws), _BATCH)
 
 
 def _shown(images: BytePictures) -> BytePictures:
