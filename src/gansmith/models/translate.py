@@ -314,6 +314,7 @@ class _Maker:
             if masks is None:
                 prompt = self.conditions.prompt(given)
             else:
+                kind: Any = self.generator.method.prompt_type
                 prompt = kind(given, to_float(torch.from_numpy(np.stack(masks[at : at + 4 * RUN]))))
             images = self.generator.make(noise, prompt)
             made += list(((images.float().cpu() + 1.0) * 127.5).numpy())
