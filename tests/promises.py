@@ -13,8 +13,10 @@ from gansmith.core.image_size import Size
 from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.trainer import Trainer
+from gansmith.errors import SettingError
+from gansmith.methods.base import Method
 from gansmith.recipes import CATALOGUE, named
-from gansmith.training.setup import resolve
+from gansmith.training.setup import check_stages, resolve
 
 
 def _small(name: str) -> Recipe:
@@ -48,6 +50,16 @@ def _plain(recipe: Recipe) -> Recipe:
 
 
 RECIPES = {**_different(), **TOYS}
+
+
+def stands_alone(recipe: Recipe) -> bool:
+    """Whether it can be trained without the networks of an earlier run."""
+    try:
+        check_stages(recipe, recipe.method.build(resolved(recipe).spec()))
+    except SettingError:
+        return False
+    return type(recipe.method).with_lenders is Method.with_lenders
+
 
 CLASSES = ("cat", "dog", "owl")
 ATTRIBUTES = ("smiling", "glasses")
@@ -90,3 +102,6 @@ def trainer_of(recipe: Recipe) -> Trainer[Any, Any, Any]:
     recipe = resolved(recipe)
     loader: Loader[Any] = Loader(_data(recipe), recipe.method.batch_type, recipe.data, recipe.train.seed, CPU)
     return Trainer(recipe, loader, CPU)
+
+
+ALONE = [name for name, recipe in RECIPES.items() if name in CATALOGUE and stands_alone(recipe)]

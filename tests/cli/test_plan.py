@@ -143,7 +143,7 @@ def test_a_mistake_is_one_message(
 def test_several_processes_are_refused(run_cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     code, _, err = run_cli("plan", "demo-faces:8")
-    assert code == 2 and "torchrun is for train, demo, generate, evaluate. Received: plan" in err
+    assert code == 2 and "torchrun is for train, demo, generate, translate, evaluate. Received: plan" in err
 
 
 @pytest.mark.parametrize(

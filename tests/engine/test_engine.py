@@ -45,9 +45,13 @@ CPU = torch.device("cpu")
 OF_IMAGES = [n for n, r in RECIPES.items() if n in CATALOGUE and r.method.batch_type is ImageBatch]
 """Each game of the catalogue that trains on images alone."""
 
-WHOLE = [name for name in OF_IMAGES if not name.startswith(("dragan", "lsgan", "sngan", "stylegan2"))]
-"""Those whose losses see images one by one: DRAGAN and StyleGAN2 take a deviation over those worked on at a
-time, and spectral norm iterates once a pass."""
+WHOLE = [
+    name
+    for name in OF_IMAGES
+    if not name.startswith(("dragan", "lsgan", "progan", "robust", "sngan", "stylegan2"))
+]
+"""Those whose losses see images one by one: DRAGAN, ProGAN and StyleGAN2 take a deviation over those
+worked on at a time, and spectral norm iterates once a pass."""
 
 
 def without_batch_norm(trainer: Trainer) -> Trainer:

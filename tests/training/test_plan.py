@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import pytest
 import torch
 from helpers import random_bytes, small, small_named
-from promises import RECIPES, everything
+from promises import ALONE, everything
 from torch import Tensor, nn
 from toys import TOYS, Lazy, recipe_for
 
@@ -24,7 +24,7 @@ from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.errors import DataError, SettingError
 from gansmith.methods.base import Loss
 from gansmith.methods.batches import ImageBatch
-from gansmith.recipes import CATALOGUE, named
+from gansmith.recipes import named
 from gansmith.runs.run import Run
 from gansmith.training.plan import LONGEST, Disk, Plan, Speed, plan
 from gansmith.training.session import train
@@ -54,7 +54,7 @@ class Hungry(Lazy):
         return super().judge(networks, batch, noise, progress)
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name in CATALOGUE])
+@pytest.mark.parametrize("name", ALONE)
 def test_every_recipe_can_be_planned(name: str) -> None:
     recipe = small_named(name)
     found = quick(recipe, everything(shrink=recipe.spec().source_shrink))

@@ -6,6 +6,7 @@ attacked, and any of the common games can be played.
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from gansmith.attacks.gradient import PGD, Attack
@@ -54,8 +55,13 @@ class RobustGAN(GAN):
     ) -> tuple[Images, Images]:
         """Real images made to look fake, and fakes made to look real."""
         with in_eval_mode(networks.discriminator):
-            hidden = self.attack(critic, _lower, real.float(), noise.fork("real"))
-            return hidden, self.attack(critic, per_image, fakes.float(), noise.fork("fake"))
+            hidden = self.attack(critic, _lower, _exact(real), noise.fork("real"))
+            return hidden, self.attack(critic, per_image, _exact(fakes), noise.fork("fake"))
+
+
+def _exact(images: Images) -> Images:
+    """In float32 at least: a step of an attack is lost in bfloat16."""
+    return images.to(torch.promote_types(images.dtype, torch.float32))
 
 
 def _lower(scores: Tensor) -> Tensor:

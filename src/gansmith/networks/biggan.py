@@ -34,9 +34,13 @@ class OneHot(nn.Module):
         super().__init__()
         self.of_labels = column == "labels"
         self.size = Embedding(spec, column, 1).table.weight.numel()
+        self.one: Tensor  # Of the type and on the device of the other networks.
+        self.register_buffer("one", torch.ones(()), persistent=False)
 
     def forward(self, column: Tensor) -> Tensor:
-        return F.one_hot(column.long(), self.size).float() if self.of_labels else 2.0 * column.float() - 1.0
+        if self.of_labels:
+            return F.one_hot(column.long(), self.size).to(self.one)
+        return 2.0 * column.to(self.one) - 1.0
 
 
 class BigGenerator(nn.Module):

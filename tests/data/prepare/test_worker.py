@@ -370,7 +370,7 @@ def test_a_worker_ignores_ctrl_c_and_returns_blocks(worker):
     block = work([Task(0, "a.png", "a.png"), Task(1, "b.png", "b.png")])
     assert isinstance(block, Block)
     assert block.names == ["a.png"]
-    assert "No such file" in reasons(block)["b.png"]
+    assert "gone when it was to be read" in reasons(block)["b.png"]
 
 
 def test_what_is_wrong_for_all_pictures_comes_back_as_a_value(worker, monkeypatch):
