@@ -24,7 +24,10 @@ class _Bucket:
     def flat(self) -> Tensor:
         """All gradients in a row; zeros where a weight has none."""
         return torch.cat(
-            [torch.zeros_like(p).view(-1) if p.grad is None else p.grad.reshape(-1) for p in self.parameters]
+            [
+                torch.zeros_like(p).reshape(-1) if p.grad is None else p.grad.reshape(-1)
+                for p in self.parameters
+            ]
         )
 
 
