@@ -1,4 +1,4 @@
-"""Tiny trained models that the tests of attacks share."""
+"""Tiny trained models that the tests of a module share; the catalogue is as it was afterwards."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +21,7 @@ def small(name: str, *settings: str) -> Recipe:
     return replace(recipe, name=name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two classes of noise, one darker: easy to tell, and a change of 0.2 turns them around."""
     folder = tmp_path_factory.mktemp("pictures")
@@ -34,7 +34,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def catalogue() -> Iterator[pytest.MonkeyPatch]:
     """The catalogue's classifiers made small, so that verbs which choose one are quick."""
     patch = pytest.MonkeyPatch()
@@ -47,7 +47,7 @@ def catalogue() -> Iterator[pytest.MonkeyPatch]:
     patch.undo()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def judge(pictures: Path, tmp_path_factory: pytest.TempPathFactory, catalogue: pytest.MonkeyPatch) -> Path:
     """The run of a classifier of both classes."""
     place = tmp_path_factory.mktemp("runs") / "judge"
@@ -56,7 +56,7 @@ def judge(pictures: Path, tmp_path_factory: pytest.TempPathFactory, catalogue: p
     return place
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gan(pictures: Path, tmp_path_factory: pytest.TempPathFactory, catalogue: pytest.MonkeyPatch) -> Path:
     """The run of a generator that has hardly begun."""
     place = tmp_path_factory.mktemp("runs") / "gan"
@@ -64,7 +64,7 @@ def gan(pictures: Path, tmp_path_factory: pytest.TempPathFactory, catalogue: pyt
     return place
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def detector(
     gan: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory, catalogue: pytest.MonkeyPatch
 ) -> Path:
