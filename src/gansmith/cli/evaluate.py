@@ -45,8 +45,8 @@ def evaluate(fake: str, real: str, as_json: bool, **asked: Any) -> None:
     is, pr (precision and recall), prdc (density and coverage, too), prd (the curve), swd, ms_ssim, ppl; of
     pairs l1, psnr, ssim, lpips, psnr_y, ssim_y;
     memorization, critic_auc (what the run's own critic says of held-out images and of its own), modes (of
-    stacked-mnist); of conditional models class_fid (within classes) and obedience (is what was asked for
-    what is seen?).
+    stacked-mnist); of conditional models class_fid (within classes) and obedience (is what was asked for,
+    by label, attributes or caption, what is seen?).
 
     \b
     gansmith evaluate runs/one my_pictures --metrics fid,kid,pr --samples 10000

@@ -33,6 +33,7 @@ from gansmith.metrics.image_sets import (
     training_and_held_out,
 )
 from gansmith.metrics.registry import ExtraInputs, needs_network, parse_metrics
+from gansmith.metrics.scores.obedience import ASKED
 from gansmith.metrics.statistics import EvaluationOptions, Statistics, cache_folder, is_statistics, load
 from gansmith.models.load import open_judge
 from gansmith.runs.run import Run
@@ -204,9 +205,9 @@ class _Sides:
 
 
 def asked_of(model: ModelPictures) -> dict[str, Tensor]:
-    """Labels and attributes that the images of a model were asked to show, by column."""
+    """Labels, attributes and captions that the images of a model were asked to show, by column."""
     kind = model.generator.method.prompt_type
-    wanted = [name for name in ("labels", "attributes") if kind is not None and name in kind._fields]
+    wanted = [name for name in ASKED if kind is not None and name in kind._fields]
     found: dict[str, list[Tensor]] = {name: [] for name in wanted}
     for start in range(0, len(model) if wanted else 0, 1024):
         prompt = model.prompt(start, min(start + 1024, len(model)))

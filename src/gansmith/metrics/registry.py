@@ -48,7 +48,7 @@ _NEEDS = {
     ),
     "obedience": (
         "obedience asks whether what was asked for is seen in the pictures. Give a run that was trained on "
-        "labels or attributes as A, and the data it was trained on as B."
+        "labels, attributes or captions as A, and the data it was trained on as B."
     ),
     "memorization": (
         "Memorization compares with training pictures and held-out ones. Give the data a run was trained on "

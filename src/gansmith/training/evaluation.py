@@ -35,6 +35,7 @@ from gansmith.metrics.registry import (
     needs_network,
     parse_metrics,
 )
+from gansmith.metrics.scores.obedience import ASKED
 from gansmith.metrics.statistics import EvaluationOptions
 from gansmith.models.generator import Generator, from_method
 from gansmith.runs.run import Run
@@ -99,7 +100,7 @@ class Examiner:
             **{each: [(self._of_images, pairs)] for each in OF_PAIRS},
             "class_fid": [("labels" in columns, "is for methods that are trained on labels.")],
             "obedience": [
-                (bool(columns & {"labels", "attributes"}), "is for methods trained on labels or attributes."),
+                (bool(columns & set(ASKED)), "is for methods trained on labels, attributes or captions."),
                 (held, "needs held-out images (data.validation)."),
             ],
             "modes": [(stacked, "reads three digits in colour pictures of 28x28 (stacked-mnist).")],

@@ -54,13 +54,13 @@ def critic_auc(fake: Rows, real: Rows, *, threshold: float = 0.0) -> Result:
         "All scores are equal." if bool((torch.cat([first, second]) == first[0]).all()) else "",
     )
     level = torch.full((1,), threshold, dtype=torch.float64, device=first.device)
-    rejected, accepted = _below(first, level) / counts[0], 1 - _below(second, level) / counts[1]
+    rejected, accepted = below(first, level) / counts[0], 1 - below(second, level) / counts[1]
     shares = float(rejected), float(accepted)
     ends = [wilson(share, count) for share, count in zip(shares, counts, strict=True)]
     both = (shares[0] + shares[1]) / 2
     down = math.hypot(*(share - low for share, (low, _) in zip(shares, ends, strict=True))) / 2
     up = math.hypot(*(high - share for share, (_, high) in zip(shares, ends, strict=True))) / 2
-    area = float(_below(first, second).mean()) / counts[0]
+    area = float(below(first, second).mean()) / counts[0]
     return {
         "accuracy": Value(both, both - down, both + up, note),
         "accuracy_fake": Value(shares[0], *ends[0], note),
@@ -93,8 +93,13 @@ def _scores(given: Rows, name: str) -> Tensor:
     return scores
 
 
-def _below(scores: Tensor, levels: Tensor) -> Tensor:
-    """How many scores are below each level, those at it counting half, float64."""
+def below(scores: Tensor, levels: Tensor) -> Tensor:
+    """How many scores are below each level, those at it counting half, float64.
+
+    Example:
+        >>> below(torch.tensor([0.1, 0.5]), torch.tensor([0.5, 0.9]))
+        tensor([1.5000, 2.0000], dtype=torch.float64)
+    """
     ordered = scores.sort().values
     sides = [torch.searchsorted(ordered, levels, side=side) for side in ("left", "right")]
     return (sides[0] + sides[1]).double() / 2

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gansmith.core.tensors import BytePictures
+from gansmith.data.metadata.captions import to_texts, vocabulary, words_of
 from gansmith.errors import DataError
 from gansmith.losses.classification import cross_entropy, told
 from gansmith.metrics.image_sets import PictureSet
-from gansmith.metrics.math.intervals import Result, full_precision, sentences, share
+from gansmith.metrics.math.intervals import Result, around, full_precision, sentences, share
+from gansmith.metrics.scores.critic_auc import below
 from gansmith.metrics.scores.fitting import BATCH, fit, one_thread
 from gansmith.networks.classifiers import strided
 
@@ -22,6 +24,14 @@ _PASSES = 10
 _FEWEST_STEPS, _MOST_STEPS = 40, 900
 _PART = 256  # Images looked at a time.
 _POOR = 0.8  # Below that share of held-out images the classifier is no judge, and the note says so.
+_MOST_WORDS = 64  # Of captions, that are judged.
+_RARE = 0.02  # Words in fewer captions, or in more than all but as many, are left out.
+_SEEN = 0.7  # How surely a word must be told from held-out images to be judged.
+_FEWEST = 5  # Images with a word, and without it.
+
+
+ASKED = ("labels", "attributes", "captions")
+"""Columns that say what an image shows, the most exact first."""
 
 
 class KnownPictures(PictureSet, Protocol):
@@ -53,24 +63,29 @@ def obedience(
 
     Args:
         fake: generated images.
-        asked: ``labels`` [n] or ``attributes`` [n, a], what each was asked to show.
+        asked: ``labels`` [n], ``attributes`` [n, a] or ``captions`` [n, bytes], what each was asked to show.
         parts: the training images and the held-out images, with the same columns.
         sources: what each generated image was made of, for a model that changes images.
         seed: of the classifier.
 
-    Returns: ``obedience``; of attributes, the share of right answers over all of them. With sources
-        ``obedience_copy``, too: what the sources themselves, unchanged, would reach.
+    Returns: ``obedience``; of attributes, the share of right answers over all of them. Of captions, how often
+        a word of theirs is seen rather in an image asked for it than in one that was not, the mean over words
+        that can be seen at all: 0.5 is chance. With sources ``obedience_copy``, too: what the sources
+        themselves, unchanged, would reach.
 
     Raises:
         DataError: the data have no such column.
     """
-    column = next((name for name in ("labels", "attributes") if name in asked), "labels")
+    column = next((name for name in ASKED if name in asked), "labels")
     truths = [part.columns((column,)).get(column) for part in parts]
     if column not in asked or truths[0] is None or truths[1] is None:
         raise DataError(
-            f"obedience needs data with labels or attributes. Received: {parts[0].name}, which has none."
+            "obedience needs data with labels, attributes or captions. "
+            f"Received: {parts[0].name}, which has none."
         )
     learnt, checked = truths[0].cpu(), truths[1].cpu()
+    if column == "captions":
+        return _of_captions(fake, asked[column], parts, (learnt, checked), seed)
     with one_thread(), full_precision(), torch.inference_mode(False), torch.enable_grad():
         network = _train(parts[0], learnt, seed)
     right = _right(network, parts[1], checked).double().mean()
@@ -108,6 +123,90 @@ def judge(part: KnownPictures, column: str, seed: int = 0) -> Callable[[BytePict
         return found.argmax(dim=1) if truth.dim() == 1 else (found > 0).to(torch.uint8)
 
     return sees
+
+
+def _of_captions(
+    fake: PictureSet,
+    asked: Tensor,
+    parts: tuple[KnownPictures, KnownPictures],
+    truths: tuple[Tensor, Tensor],
+    seed: int,
+) -> Result:
+    """Obedience to sentences: a classifier of their words, asked which images it sees each word in."""
+    texts = to_texts(truths[0])
+    words = [word for word in vocabulary(texts) if _told_apart(word, texts)][:_MOST_WORDS]
+    if not words:
+        raise DataError(
+            "obedience to captions looks for words that some images are described with and others are not. "
+            f"Received: {parts[0].name}, whose captions have none. Give captions that differ."
+        )
+    with one_thread(), full_precision(), torch.inference_mode(False), torch.enable_grad():
+        network = _train(parts[0], said(texts, words), seed)
+    real = _Areas(_logits(network, parts[1]), said(to_texts(truths[1]), words))
+    wanted = said(to_texts(asked.cpu()), words)
+    made = _Areas(_logits(network, fake), wanted)
+    seen = real.known & made.known & (real.areas >= _SEEN)
+    judged = seen if bool(seen.any()) else made.known
+    if not bool(judged.any()):
+        raise DataError(
+            f"obedience to captions needs {_FEWEST} images asked for a word and {_FEWEST} that were not. "
+            f"Received: {len(fake)} images. Ask for more with --samples."
+        )
+    ranked = sorted((float(made.areas[place]), words[place]) for place in judged.nonzero().flatten().tolist())
+    note = sentences(
+        f"How often each of {len(ranked)} words is seen rather in an image asked for it; 0.5 is chance.",
+        f"Held-out images reach {float(real.areas[seen].mean()):.3f}."
+        if bool(seen.any())
+        else "The classifier tells no word in held-out images. Believe small differences little.",
+        "Best: " + ", ".join(f"{word} {area:.2f}" for area, word in ranked[:-4:-1]) + ".",
+        "Worst: " + ", ".join(f"{word} {area:.2f}" for area, word in ranked[:3]) + ".",
+    )
+    value = float(made.areas[judged].mean())
+    return {"obedience": around(value, made.error(judged), note, low=0.0, high=1.0)}
+
+
+def said(texts: Sequence[str], words: Sequence[str]) -> Tensor:
+    """Which of the words each text has, uint8 [texts, words].
+
+    Example:
+        >>> said(["a red cap", "a hat"], ["cap", "a"]).tolist()
+        [[1, 1], [0, 1]]
+    """
+    each = [set(words_of(text)) for text in texts]
+    return torch.tensor([[word in there for word in words] for there in each], dtype=torch.uint8)
+
+
+def _told_apart(word: str, texts: Sequence[str]) -> bool:
+    share = sum(word in words_of(text) for text in texts) / len(texts)
+    return _RARE <= share <= 1 - _RARE
+
+
+class _Areas:
+    """The area below the ROC curve of each word, and what each image adds to it (DeLong 1988).
+
+    Args:
+        scores: how surely each word is seen in each image, [images, words].
+        truth: whether it is there, or was asked for, likewise.
+    """
+
+    def __init__(self, scores: Tensor, truth: Tensor) -> None:
+        there = truth > 0
+        counts = there.sum(dim=0)
+        self.known = (counts >= _FEWEST) & (len(there) - counts >= _FEWEST)
+        self.areas = torch.full((there.shape[1],), 0.5, dtype=torch.float64)
+        self._parts = torch.zeros(there.shape, dtype=torch.float64)
+        for word in self.known.nonzero().flatten().tolist():
+            rows, found = there[:, word], scores[:, word].double()
+            beats = below(found[~rows], found[rows]) / int((~rows).sum())
+            beaten = 1 - below(found[rows], found[~rows]) / int(rows.sum())
+            self.areas[word] = beats.mean()
+            self._parts[rows, word] = (beats - beats.mean()) / rows.double().mean()
+            self._parts[~rows, word] = (beaten - beaten.mean()) / (~rows).double().mean()
+
+    def error(self, words: Tensor) -> float:
+        """The standard error of the mean area of some words: images differ, and words go together."""
+        each = self._parts[:, words].mean(dim=1)
+        return float(each.std()) / math.sqrt(len(each))
 
 
 def _each(answers: Tensor) -> str:
@@ -152,10 +251,14 @@ def _chunks(pictures: PictureSet, stop: int) -> Iterator[BytePictures]:
         yield pictures.some(start, min(start + _PART, stop))
 
 
-@torch.inference_mode()
 def _right(network: nn.Module, pictures: PictureSet, truth: Tensor) -> Tensor:
     """Whether the classifier sees what is true, bool [n], or [n, attributes]."""
-    found = torch.cat(
+    return told(_logits(network, pictures), truth)
+
+
+@torch.inference_mode()
+def _logits(network: nn.Module, pictures: PictureSet) -> Tensor:
+    """What the classifier says of each image, [n, outputs]."""
+    return torch.cat(
         [network(_shown(chunk).float() / 127.5 - 1.0) for chunk in _chunks(pictures, len(pictures))]
     )
-    return told(found, truth)
