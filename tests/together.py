@@ -114,7 +114,8 @@ _COUPLED = ("dragan", "icgan", "progan", "stackgan", "stylegan2", "text")
 METHODS = tuple(name for name in _methods() if not name.startswith(_COUPLED))
 """DRAGAN's std(x) is of the images that a process works on, so it is another penalty there; ProGAN and
 StyleGAN2 have one over groups of four; a text encoder tells the images of its process apart, and
-StackGAN takes wrong captions from them. Why IcGAN's readers differ is not known yet (docs/engine.md)."""
+StackGAN takes wrong captions from them. IcGAN's readers have biases before batch norm, which Adam moves by
+rounding alone."""
 WIDE = ("method.generator_width=8", "method.discriminator_width=8")
 
 

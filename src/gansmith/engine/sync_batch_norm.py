@@ -5,17 +5,19 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from gansmith.core.distributed import World
 from gansmith.core.tensors import full
 
 
-class SharedBatchNorm(nn.BatchNorm2d):
+class SharedBatchNorm(_BatchNorm):
     """Batch norm whose mean and variance are taken over every process's part of the batch.
 
-    It takes over the weights and running statistics of a ``BatchNorm2d``, names included, so that a
-    checkpoint is the same for any number of processes; in eval mode and alone it is one. Every process must
-    have equally many images. (torch's SyncBatchNorm runs on GPUs only, and knows no second derivative.)
+    It takes over the weights and running statistics of a ``BatchNorm2d`` or ``BatchNorm1d``, names included,
+    so that a checkpoint is the same for any number of processes; in eval mode and alone it is one. Every
+    process must have equally many images. (torch's SyncBatchNorm runs on GPUs only, and knows no second
+    derivative.)
 
     Args:
         plain: what it replaces.
@@ -26,7 +28,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
         torch.Size([4, 8, 2, 2])
     """
 
-    def __init__(self, plain: nn.BatchNorm2d, world: World) -> None:
+    def __init__(self, plain: _BatchNorm, world: World) -> None:
         super().__init__(
             plain.num_features, plain.eps, plain.momentum, plain.affine, plain.track_running_stats
         )
@@ -36,9 +38,11 @@ class SharedBatchNorm(nn.BatchNorm2d):
         self.world = world
 
     def forward(self, input: Tensor) -> Tensor:
-        """[batch, channels, height, width] -> the same shape and type."""
+        """[batch, channels], with or without places behind it, -> the same shape and type."""
         if self.world.size == 1 or not self.training:
             return super().forward(input)
+        if input.dim() < 4:
+            return self.forward(input[(..., *[None] * (4 - input.dim()))]).view(input.shape)
         with torch.no_grad():
             # Torch keeps the digits of running statistics, so it is given some to throw away.
             scratch = full(input.new_zeros(2, input.shape[1]))
@@ -49,6 +53,9 @@ class SharedBatchNorm(nn.BatchNorm2d):
         bias = torch.zeros_like(mean) if self.bias is None else self.bias
         made: Tensor = _Normalize.apply(input, weight, bias, mean, var, self)  # type: ignore[no-untyped-call]
         return made
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """What the replaced layer was made for comes in."""
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, var: Tensor, count: int) -> None:
@@ -124,11 +131,15 @@ def _together(parts: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def share_batch_norms(network: nn.Module, world: World) -> None:
-    """Replace every ``BatchNorm2d`` inside by one over all processes; one that is used twice stays one."""
+    """Replace every ``BatchNorm2d`` and ``BatchNorm1d`` inside by one over all processes.
+
+    One that is used twice stays one.
+    """
     replaced: dict[nn.Module, nn.Module] = {}
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is nn.BatchNorm2d:
+            if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d):
+                assert isinstance(child, _BatchNorm)
                 if child not in replaced:
                     replaced[child] = SharedBatchNorm(child, world).train(child.training)
                 setattr(parent, name, replaced[child])
