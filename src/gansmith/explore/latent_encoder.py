@@ -1,4 +1,4 @@
-"""An encoder of a finished generator: images -> latents, learnt from what the generator makes (Perarnau 2016)."""
+"""An encoder of a finished generator: images -> latents, learnt from what it makes (Perarnau 2016)."""
 
 import math
 from collections.abc import Callable
@@ -119,7 +119,7 @@ def train_encoder(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> LatentEncoder:
-    """An encoder that learns min E|z - E(G(z))|^2 (IcGAN, equation 4) on images the generator makes meanwhile.
+    """An encoder that learns min E|z - E(G(z))|^2 (IcGAN, equation 4) on images made meanwhile.
 
     Args:
         generator: which one; it stays as it is.

@@ -1,4 +1,4 @@
-"""How far generated images are from photos, without downloaded weights: by the run's own critic and by pixels."""
+"""How far generated images are from photos, without downloaded weights: by the run's critic and by pixels."""
 
 import copy
 from collections.abc import Sequence

@@ -221,8 +221,8 @@ class _Hunt:
         if not generator.spaces:
             raise SettingError(
                 "A photo is projected into the latent of a generator. Received: "
-                f"{generator.name} ({generator.recipe_name}), which makes images from something else. Name the "
-                "run of a generator of noise, such as --recipe faces32."
+                f"{generator.name} ({generator.recipe_name}), which makes images from something else. Name "
+                "the run of a generator of noise, such as --recipe faces32."
             )
         space = how.space or generator.spaces[-1]
         prompt = generator.prompts([how.seed], wish)
@@ -238,8 +238,8 @@ class _Hunt:
             raise DataError("There is nothing to project. Received: no photos.")
         if tuple(photos.shape[1:]) != wanted or photos.dtype != torch.uint8:
             raise DataError(
-                f"Photos to be projected are uint8 [n, {', '.join(map(str, wanted))}], as the generator makes "
-                f"them. Received: {photos.dtype} {list(photos.shape)}."
+                f"Photos to be projected are uint8 [n, {', '.join(map(str, wanted))}], as the generator "
+                f"makes them. Received: {photos.dtype} {list(photos.shape)}."
             )
 
     def rows(self, count: int) -> Any:
@@ -276,7 +276,7 @@ class _Hunt:
         return latents[chosen], distance[chosen]
 
     def starts(self, photos: BytePictures, wanted: View) -> Latents:
-        """The best starts of each photo, [photos, starts, *latent]: the encoder's guess, the rest by chance."""
+        """The best starts of each photo, [photos, starts, *latent]: the encoder's guess, and others."""
         how = self.how
         seeds = [mix_seeds(how.seed, 17, number) // 2 for number in range(how.tried)]
         tried = self.generator.latents(Noise.of(*seeds), self.rows(how.tried), self.space).clone()

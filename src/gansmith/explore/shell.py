@@ -74,4 +74,5 @@ class Shell:
         apart = latents - self.middle
         lengths = apart.norm(dim=-1, keepdim=True)
         wanted = lengths.clamp(self.shortest, self.longest)
-        return self.middle + apart * (wanted / lengths.clamp_min(1e-12))
+        held: Tensor = self.middle + apart * (wanted / lengths.clamp_min(1e-12))
+        return held
