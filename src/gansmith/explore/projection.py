@@ -14,6 +14,7 @@ from gansmith.core.noise import Noise, mix_seeds
 from gansmith.core.tensors import BytePictures, Images, Latents
 from gansmith.data.loading.loader import to_float
 from gansmith.errors import DataError, SettingError, at_least
+from gansmith.explore.interpolation import repeated
 from gansmith.explore.latent_encoder import LatentEncoder
 from gansmith.explore.likeness import Likeness, View
 from gansmith.explore.shell import Shell
@@ -244,9 +245,7 @@ class _Hunt:
 
     def rows(self, count: int) -> Any:
         """The prompt of as many images."""
-        if self.prompt is None:
-            return None
-        return type(self.prompt)(*(column.expand(count, *column.shape[1:]) for column in self.prompt))
+        return repeated(self.prompt, count)
 
     def still(self, count: int) -> Noise:
         """What is drawn besides the latent: the same for all."""
