@@ -110,21 +110,27 @@ def _methods() -> Mapping[str, Recipe]:
     return {name: resolved(recipe) for name, recipe in (tiny | toys).items()}
 
 
-_COUPLED = ("dragan", "icgan", "progan", "stackgan", "stylegan2", "text")
+_COUPLED = ("dragan", "progan", "stackgan", "stylegan2", "text")
 METHODS = tuple(name for name in _methods() if not name.startswith(_COUPLED))
 """DRAGAN's std(x) is of the images that a process works on, so it is another penalty there; ProGAN and
 StyleGAN2 have one over groups of four; a text encoder tells the images of its process apart, and
-StackGAN takes wrong captions from them. IcGAN's readers have biases before batch norm, which Adam moves by
-rounding alone."""
+StackGAN takes wrong captions from them."""
+IDLE = ("icgan",)
+"""Methods whose layers before batch norm have biases: gradients of these are zero but for rounding, and Adam
+makes steps of it even in float64. In float32 rounding is all that is left after some batch norms of few
+numbers, so there they are not compared."""
 WIDE = ("method.generator_width=8", "method.discriminator_width=8")
 
 
 def cases() -> Mapping[str, Recipe]:
-    """Names that end in /64 are in float64, with the optimizers of their recipes."""
+    """Names that end in /64 are in float64, most with the optimizers of their recipes."""
     methods = _methods()
     dcgan = _named("dcgan28", *WIDE)
     return {
-        **{f"{name}/64": _in_double(recipe) for name, recipe in methods.items()},
+        **{
+            f"{name}/64": _in_double(_steady(recipe) if name.startswith(IDLE) else recipe)
+            for name, recipe in methods.items()
+        },
         **{name: _steady(recipe) for name, recipe in methods.items()},
         "dcgan": _steady(dcgan),
         "dcgan-own-statistics": _steady(override(dcgan, "train.engine.shared_batch_norm=false")),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from together import BATCH, METHODS, Rows, cases, rows, slope
+from together import BATCH, IDLE, METHODS, Rows, cases, rows, slope
 
 from gansmith.core import distributed, launch
 from gansmith.core.distributed import SINGLE_PROCESS, my_device, share_tensors
@@ -87,7 +87,7 @@ def test_losses_weights_and_memory_are_those_of_one_process(method: str, togethe
     assert_same(alone[case], together["rows"][case], CLOSE)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if not name.startswith(IDLE)])
 def test_gradients_in_float32_are_those_of_one_process(method: str, together: dict, alone: dict) -> None:
     assert_same(alone[method][:1], together["rows"][method][:1], CLOSE_IN_FLOAT32)
 
