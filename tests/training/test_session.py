@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from gansmith.images import grid as pictures
 from gansmith.methods.base import Loss
 from gansmith.models.load import open_generator
 from gansmith.runs.checkpoint import Checkpoint
+from gansmith.runs.logs import Logbook
 from gansmith.runs.run import Run
 
 
@@ -248,6 +249,13 @@ def occupied(run: Path) -> None:
     (run / "mine.txt").write_text("not a run")
 
 
+def free(run: Path) -> bool:
+    """Whether another process could lock a run."""
+    code = "import sys; from pathlib import Path; from gansmith.core.files import alone\n"
+    code += "with alone(Path(sys.argv[1]), SystemExit(3)): pass"
+    return subprocess.run([sys.executable, "-c", code, run / "run.lock"]).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("work", "place"),
     [
@@ -258,11 +266,22 @@ def occupied(run: Path) -> None:
     ],
 )
 def test_a_run_that_is_moved_or_removed_is_made_anew_and_resumes(
-    tmp_path: Path, work: Any, place: str
+    tmp_path: Path, work: Any, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
     ear = Mover(lambda: work(run))
+    held = []
+    noted = Logbook.write
+
+    def locked(book: Logbook, row: Mapping[str, float]) -> None:
+        noted(book, row)
+        if (tmp_path / place / "data.json").exists():
+            held.append(not free(tmp_path / place))
+
+    monkeypatch.setattr(Logbook, "write", locked)
     outcome = go(run, recipe(images=32), console=ear)
+    assert held and all(held)  # No second process may train in the new directory; afterwards one may.
+    assert free(tmp_path / place)
     assert outcome.run.path == tmp_path / place
     assert any(f"The run goes on in {tmp_path / place}, made anew" in line for line in ear.said)
     assert go(tmp_path / place).images == 48

@@ -6,7 +6,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -149,10 +149,13 @@ class Run:
         """Remember which directory this is, and what it is needed for, from here on."""
         self._seen, self._data = _identity(self.path), self.facts_of_data()
 
-    def recover(self) -> str | None:
+    def recover(self, locks: ExitStack) -> str | None:
         """Make the run anew where its directory was moved or removed, so that the next checkpoint resumes.
 
-        It is made at its own path where that is free, else beside it.
+        It is made at its own path where that is free, else beside it, and held alone from before it is made.
+
+        Args:
+            locks: that hold the run; from then on they hold the new directory, and what was moved is free.
 
         Returns: what happened, for the user; None where all is well.
 
@@ -162,16 +165,29 @@ class Run:
         if self._seen is None or (_identity(self.path) == self._seen and self.is_run(self.path)):
             return None
         old = self.path
-        if old.exists() and not (old.is_dir() and _unborn(old)):
-            taken = (old.with_name(f"{old.name}-recovered-{number}") for number in itertools.count(1))
-            self.path = next(path for path in taken if not path.exists())
-        made = Run.create(self.path, self.recipe, self._data)
-        self._seen = _identity(made.path)
+        with ExitStack() as held:
+            made = self._anew(held)
+            locks.close()
+            locks.push(held.pop_all())
+        self.path, self._seen = made.path, _identity(made.path)
         return (
             f"{old} was moved or removed while it was trained in. The run goes on in {self.path}, made anew: "
             "recipe, facts and the next checkpoint are all that resuming needs. Earlier grids and numbers "
             "are with what was moved."
         )
+
+    def _anew(self, held: ExitStack) -> "Run":
+        """The first free directory, locked before anything is written, as another process may want it, too."""
+        beside = (self.path.with_name(f"{self.path.name}-recovered-{n}") for n in itertools.count(1))
+        for path in itertools.chain([self.path], beside):
+            if path.exists() and not (path == self.path and path.is_dir() and _unborn(path)):
+                continue
+            try:
+                held.enter_context(Run(path, self.recipe).locked())
+                return Run.create(path, self.recipe, self._data)
+            except RunError:  # Another process was faster.
+                held.close()
+        raise AssertionError  # There always is another number.
 
     # ---- places -------------------------------------------------------------------------------------
 

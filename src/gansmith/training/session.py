@@ -4,7 +4,7 @@ import math
 import os
 import signal
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,17 +91,13 @@ def train(
     scale = Run.open(path).recipe.data.scale if recipe.data.standardize and Run.is_run(path) else None
     recipe, loader = ready(recipe, data, where, world, scale)
     told = console if console and world.is_main else Silent()
-    with _held(path, recipe, world):
+    with ExitStack() as locks:
+        if world.is_main:
+            Run(path, recipe).check_not_foreign()
+            locks.enter_context(Run(path, recipe).locked())
         run = _opened(path, recipe, data, told) if world.is_main else Run(path, recipe)
         world.barrier()
-        return _Session(run, data, loader, where, told, world).go()
-
-
-def _held(path: Path, recipe: Recipe, world: World) -> Any:
-    if not world.is_main:
-        return nullcontext()
-    Run(path, recipe).check_not_foreign()
-    return Run(path, recipe).locked()
+        return _Session(run, data, loader, where, told, world, locks).go()
 
 
 def _opened(path: Path, recipe: Recipe, data: DataSet, console: Console) -> Run:
@@ -139,7 +135,9 @@ class _Session:
         device: torch.device,
         console: Console,
         world: World,
+        locks: ExitStack,
     ) -> None:
+        self.locks = locks  # What holds the run alone.
         self.run, self.recipe, self.console, self.world = run, run.recipe, console, world
         self.data, self.loader, self.device = data, loader, device
         self.refused = len(data.refused)
@@ -344,7 +342,7 @@ class _Session:
     def _recover(self) -> None:
         """Where the run's directory is gone, say so and save what resuming needs."""
         try:
-            said = self.run.recover() if self.world.is_main else None
+            said = self.run.recover(self.locks) if self.world.is_main else None
             if said is not None:
                 self.console.say(said)
                 if self.logbook is not None:
