@@ -177,7 +177,7 @@ class Run:
         )
 
     def _anew(self, held: ExitStack) -> "Run":
-        """The first free directory, locked before anything is written, as another process may want it, too."""
+        """The first free directory, locked before anything is written, as others may want it, too."""
         beside = (self.path.with_name(f"{self.path.name}-recovered-{n}") for n in itertools.count(1))
         for path in itertools.chain([self.path], beside):
             if path.exists() and not (path == self.path and path.is_dir() and _unborn(path)):
