@@ -29,7 +29,7 @@ from gansmith.runs.logs import Alarm, Logbook
 from gansmith.runs.run import Run
 from gansmith.training.background import Background
 from gansmith.training.health.monitor import HealthMonitor
-from gansmith.training.health.statistics import vital_signs
+from gansmith.training.look import held_out, look
 from gansmith.training.samples import Samples, finish, mark_of, samples
 from gansmith.training.setup import check_stages, fit_memory, ready, repeats
 from gansmith.training.signals import Interruption, interruptible
@@ -37,7 +37,6 @@ from gansmith.training.signals import Interruption, interruptible
 if TYPE_CHECKING:
     from gansmith.training.evaluation import Examiner
 
-HELD_OUT = 256  # Held-out images that are measured with each grid.
 RETRIES = 3  # How often a run may go back to its last checkpoint after NaN or infinity.
 SLOWER = 0.5  # What learning rates are multiplied by each time.
 _CAUSES = "Usual causes: a learning rate too high, or a penalty too weak."
@@ -361,31 +360,18 @@ class _Session:
         _check_finite(row)
         self.made = None
         if measured:
-            row |= self._held_out()
+            row |= held_out(self.trainer, self.loader)
             _check_finite(row)
         if self.logbook is None:
             return
         self._recover()
         if measured:
-            self.made = samples(self.trainer, self.loader)
-        if self.made is not None:
-            row |= vital_signs(self.trainer, self.loader, self.made)
+            self.made, signs = look(self.trainer, self.loader)
+            row |= signs
         self.logbook.write(row)
         for alarm in self.health.look(row):
             self.logbook.alarm(alarm, self.trainer.images)
         self._tell_troubles()
-
-    def _held_out(self) -> dict[str, float]:
-        """The method's numbers on held-out images, in batches of the size the networks know.
-
-        Every process measures all of them: shared batch norms need the others' company.
-        """
-        sums: dict[str, float] = {}
-        batches = list(self.loader.held_out_batches(self.recipe.train.batch, HELD_OUT))
-        for batch in batches:
-            for name, value in self.trainer.validation_metrics(batch).items():
-                sums[f"held-out/{name}"] = sums.get(f"held-out/{name}", 0.0) + value / len(batches)
-        return sums
 
     def _check_weights(self) -> None:
         tensors = self.trainer.state().values()
