@@ -5,6 +5,7 @@ import json
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,8 +24,14 @@ from gansmith.engine.layout import Idle
 from gansmith.errors import CheckpointError, GansmithError, RunError, StorageError
 from gansmith.runs.checkpoint import Checkpoint
 
-_NOT_COMPARED = ("about:", "train.images:", "train.keep_checkpoints:", "train.evaluate.", "train.engine.")
-"""Settings that may differ on resume: words, how far to go, what is kept, how the machine is used."""
+_NOT_COMPARED = (
+    "about:",
+    *(f"train.{name}:" for name in ("images", "log_every", "picture_every")),
+    *(f"train.{name}:" for name in ("checkpoint_every", "keep_checkpoints")),
+    "train.evaluate.",
+    "train.engine.",
+)
+"""Settings that may differ on resume: words, length, what is kept and when, how the machine is used."""
 
 
 class Run:
@@ -100,7 +107,8 @@ class Run:
     def check_unchanged(self, recipe: Recipe, data: Mapping[str, Any]) -> None:
         """Raise unless ``recipe`` and ``data`` are the ones this run was started with.
 
-        The length may differ: a finished run is lengthened by a larger ``train.images``.
+        The length may differ: a finished run is lengthened by a larger ``train.images``. So may the pace of
+        grids, numbers and checkpoints, which changes nothing in training.
         """
         old, new = to_json(self.recipe), to_json(recipe)
         lines = [line for line in differences(old, new) if not line.startswith(_NOT_COMPARED)]
@@ -177,10 +185,19 @@ class Run:
         )
 
     def _anew(self, held: ExitStack) -> "Run":
-        """The first free directory, locked before anything is written, as others may want it, too."""
-        beside = (self.path.with_name(f"{self.path.name}-recovered-{n}") for n in itertools.count(1))
-        for path in itertools.chain([self.path], beside):
-            if path.exists() and not (path == self.path and path.is_dir() and _unborn(path)):
+        """The first free directory, locked before anything is written, as others may want it, too.
+
+        Where none can be made beside the old one, it is one for temporary files.
+        """
+        try:
+            return self._first_free(self.path, held)
+        except StorageError:
+            return self._first_free(Path(tempfile.gettempdir()).absolute() / self.path.name, held)
+
+    def _first_free(self, wanted: Path, held: ExitStack) -> "Run":
+        beside = (wanted.with_name(f"{wanted.name}-recovered-{n}") for n in itertools.count(1))
+        for path in itertools.chain([wanted], beside):
+            if path.exists() and not (path == wanted and path.is_dir() and _unborn(path)):
                 continue
             try:
                 held.enter_context(Run(path, self.recipe).locked())

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from gansmith.config.recipe import Recipe
+from gansmith.config.training import TrainConfig
 from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
@@ -20,9 +21,10 @@ from gansmith.training.look import held_out, look
 from gansmith.training.plan import finished, one_round
 from gansmith.training.setup import fit_memory, ready
 
-SHARE, LEAST, MOST = 0.05, 1.0, 15.0  # Of the time, spent on measuring: a share, within seconds.
+SHARE, LEAST, MOST = 0.03, 1.0, 15.0  # Of the time, spent on measuring: a share, within seconds.
 LOOKING, SAVING = 0.1, 0.05  # Shares of the time for grids and for checkpoints, at most;
 FEWEST = 4  # but so many there are.
+NEAR = 0.04  # A length that is so near to the right one, relatively, is left as it is.
 PLENTY = 400_000  # Images at 32 px after which a larger size is the better use of the time.
 
 
@@ -91,6 +93,31 @@ def lasting(
         "checkpoint_every": max(math.ceil(images / saves), train.batch),
     }
     return replace(recipe, train=replace(train, images=images, **every)), speed
+
+
+class Pace:
+    """Keeps a run to its time: the length is corrected at checkpoints, by the speed since the run began.
+
+    Args:
+        images: seen before.
+        seconds: from now on, until the run is to end.
+
+    Example:
+        >>> pace = Pace(images=0, seconds=600.0)
+        >>> pace.length(12_800, recipe.train)
+    """
+
+    def __init__(self, images: int, seconds: float) -> None:
+        self._first, self._begin = images, time.perf_counter()
+        self._end = self._begin + seconds
+
+    def length(self, images: int, train: TrainConfig) -> int:
+        """The ``train.images`` with which the run ends in time; as it is, where that is near enough."""
+        now = time.perf_counter()
+        speed = (images - self._first) / max(now - self._begin, 1e-6)
+        likely = images + max(self._end - now, 0.0) * speed
+        likely = max(round(likely / train.batch) * train.batch, images)
+        return train.images if abs(likely - train.images) <= NEAR * train.images else likely
 
 
 def _affordable(wanted: int, seconds: float, one: float) -> int:
