@@ -1,8 +1,13 @@
 """The command line: every verb end to end on tiny pictures, and every mistake one message and exit code 2."""
 
 import json
+import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -12,12 +17,14 @@ import pytest
 import torch
 from PIL import Image
 
+from gansmith.core.console import Log
 from gansmith.data.builtin.demo_faces.draw import draw
 from gansmith.data.builtin.demo_faces.sample import face
 from gansmith.images.provenance import read_provenance
 from gansmith.runs.run import Run
 
-TINY = ("--set", "data.size=16", "--set", "train.images=64", "--set", "train.batch=16")
+SMALL = ("--set", "data.size=16", "--set", "train.batch=16")
+TINY = (*SMALL, "--set", "train.images=64")
 NARROW = ("--set", "method.generator_width=4", "--set", "method.discriminator_width=4")
 
 
@@ -30,9 +37,52 @@ def folder(tmp_path: Path) -> Path:
     return pictures
 
 
+def hidden(run: Path) -> None:
+    """Where a run was there is a file now, in a place where no folder can be."""
+    shutil.rmtree(run.parent)
+    run.parent.touch()
+
+
 def trained(run_cli: Any, folder: Path, run: Path) -> None:
     code, _, err = run_cli("train", folder, "--recipe", "rpgan32", "--run", run, *TINY, *NARROW)
     assert code == 0, err
+
+
+def test_a_finished_run_says_how_it_goes_on(run_cli: Any, folder: Path, tmp_path: Path) -> None:
+    words = ("train", folder, "--recipe", "rpgan32", "--run", tmp_path / "run", *SMALL, *NARROW)
+    code, _, err = run_cli(*words, "--time", "1s")
+    assert code == 0, err
+    images = Run.open(tmp_path / "run").recipe.train.images
+    code, printed, _ = run_cli(*words, "--time", "1m")
+    assert code == 0 and f"Done before: {tmp_path / 'run'} has its {images} images" in printed
+    assert f"--set train.images={2 * images} (and without --time)" in printed
+    code, printed, err = run_cli(*words, "--set", f"train.images={images + 64}")
+    assert code == 0 and "Done: " in printed, err
+
+
+@pytest.mark.parametrize("work", [shutil.rmtree, lambda run: run.rename(run.with_name("moved")), hidden])
+def test_a_run_whose_directory_vanishes_before_it_is_stopped_says_truly_how_to_resume(
+    run_cli: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: Any
+) -> None:
+    place, advance = tmp_path / "runs" / "one", Log.advance
+
+    def stop(console: Log, images: int) -> None:
+        advance(console, images)
+        if place.exists() and (place / "pictures" / "000000000.png").exists():
+            work(place)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    words = ("train", folder, "--recipe", "rpgan32", *TINY, *NARROW)
+    with monkeypatch.context() as patched:
+        patched.setattr(Log, "advance", stop)
+        patched.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+        code, _, err = run_cli(*words, "--run", place)
+    assert code == 143 and "was moved or removed" in err
+    (found,) = re.findall(
+        r"Stopped and saved after (\d+) images. The same command(?: with --run (.*))? resumes", err
+    )
+    code, printed, err = run_cli(*words, "--run", found[1] or place)
+    assert code == 0 and f"after {found[0]} images" in err and "Done: 64" in printed, err
 
 
 def test_from_a_folder_to_pictures(run_cli: Any, folder: Path, tmp_path: Path) -> None:

@@ -111,13 +111,20 @@ def test_an_interruption_at_any_moment_is_no_traceback(tmp_path: Path, verb: str
         assert b"Traceback" not in said, said.decode()
 
 
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
 @pytest.mark.slow
-def test_a_run_whose_name_is_no_utf8_is_trained_and_used(tmp_path: Path) -> None:
-    name = os.fsencode(tmp_path) + b"/caf\xe9"
+@pytest.mark.parametrize(("ending", "locale"), [(b"caf\xe9", {}), ("größe".encode(), ASCII)])
+def test_a_run_whose_name_the_system_cannot_read_is_trained_and_used(
+    tmp_path: Path, ending: bytes, locale: dict[str, str]
+) -> None:
+    name, env = os.fsencode(tmp_path) + b"/" + ending, os.environ | locale
     call = [os.fsencode(sys.executable), b"-m", b"gansmith"]
     words = [*call, *map(os.fsencode, TRAIN), b"--run", name]
-    train = subprocess.run(words, capture_output=True, timeout=120)
+    train = subprocess.run(words, capture_output=True, timeout=120, env=env)
     assert train.returncode == 0 and b"Traceback" not in train.stderr, train.stderr
     for verb in ([b"generate", name, b"-o", name + b"-out", b"--seeds", b"0-3"], [b"report", name]):
-        done = subprocess.run([*call, *verb], capture_output=True, timeout=120)
+        done = subprocess.run([*call, *verb], capture_output=True, timeout=120, env=env)
         assert done.returncode == 0, done.stderr
+    assert os.path.isfile(name + b"-out/seed000003.png")

@@ -13,7 +13,6 @@ from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError
 from gansmith.losses.adversarial import Wasserstein
-from gansmith.losses.penalties import NoPenalty
 from gansmith.methods.batches import ImageBatch
 from gansmith.methods.gan import GAN
 from gansmith.methods.progan import ProGAN
@@ -133,7 +132,7 @@ def _in_squares(images: torch.Tensor, side: int) -> torch.Tensor:
 
 def test_drift_is_a_share_of_the_squared_scores_of_real_images() -> None:
     batch = ImageBatch(random_images(4))
-    game = GAN(adversarial=Wasserstein(), penalty=NoPenalty(), networks=Convolutional(norm="none")).tiny()
+    game = GAN(adversarial=Wasserstein(), clip=9.0, networks=Convolutional(norm="none")).tiny()
     pair = Pair(game.build(SPEC16).generator, Linear(one_hot(3.0)))
     plain, more = (
         replace(game, drift=drift).discriminator_loss(pair, batch, Noise.of(0, 1, 2, 3), Progress()).total

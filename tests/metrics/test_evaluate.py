@@ -21,6 +21,7 @@ from gansmith.data.config import DataConfig
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.open import open_data
 from gansmith.errors import DataError, GansmithError, SettingError
+from gansmith.images.provenance import read_provenance
 from gansmith.metrics.compute import compute
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures, open_rows, training_and_held_out
@@ -180,7 +181,8 @@ def test_memorization_of_a_run_uses_its_own_split(trained: Path, faces: Path) ->
     words = ("--features", "pixels", "--metrics", "memorization", "--samples", 30)
     told = run("evaluate", trained, faces, *words)
     assert "copying_z" in told.stdout and "copying" in told.stdout
-    assert (trained / "evaluation" / "nearest.png").exists()
+    mark = read_provenance(trained / "evaluation" / "nearest.png")
+    assert mark is not None and mark.composite and mark.recipe == "dcgan64"  # Real images are in it, too.
 
 
 def test_without_held_out_pictures_copying_cannot_be_told(faces: Path, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def test_the_threshold_parts_both_kinds_best() -> None:
     assert best_threshold(scores, real) == 1.5
     assert best_threshold(torch.zeros(4), torch.tensor([True, False, True, False])) in (-1.0, 1.0)
     assert [shown(each) for each in (4 / 255, 0.3, 1.0)] == ["4/255", "0.3", "1"]
+    assert [shown(each) for each in (0.1, 0.2, 0.4, 51 / 255)] == ["0.1", "0.2", "0.4", "0.2"]
 
 
 # ---- the verb -------------------------------------------------------------------------------------------

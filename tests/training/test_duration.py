@@ -1,5 +1,6 @@
 """Training for a time: the length follows from the speed, and a run keeps it."""
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,14 @@ import pytest
 import torch
 from helpers import CPU, small_named
 from promises import everything
+from sessions import Ear, final_tensors, go, same
 
 from gansmith.config.recipe import Recipe
 from gansmith.engine.trainer import Trainer
+from gansmith.runs.checkpoint import Checkpoint
 from gansmith.runs.run import Run
 from gansmith.training import duration
-from gansmith.training.duration import as_begun, lasting
+from gansmith.training.duration import Pace, _affordable, as_begun, lasting
 
 
 def recipe(**train: Any) -> Recipe:
@@ -50,8 +53,8 @@ def test_the_length_follows_from_the_speed_and_all_that_is_counted_in_images_fol
 
 
 def test_twice_the_time_is_twice_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    slowed(monkeypatch, 0.03)
-    lengths = [lasting(recipe(), everything(40, 16), seconds, CPU)[0].train.images for seconds in (60, 120)]
+    slowed(monkeypatch, 0.1)
+    lengths = [lasting(recipe(), everything(40, 16), seconds, CPU)[0].train.images for seconds in (30, 60)]
     assert lengths[1] / lengths[0] == pytest.approx(2.0, rel=0.35)
 
 
@@ -97,3 +100,64 @@ def _trainer() -> Trainer[Any, Any, Any]:
 
     whole, loader = ready(recipe(), everything(40, 16), CPU)
     return Trainer(whole, loader, CPU)
+
+
+# ---- keeping to the time while training -----------------------------------------------------------------
+
+
+class Clock:
+    """Time that goes on by so many seconds with each step of a trainer, and stands still otherwise."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, each: float) -> None:
+        self.now, step = 0.0, Trainer.step
+        monkeypatch.setattr(duration, "time", self)
+
+        def counted(trainer: Trainer[Any, Any, Any]) -> Any:
+            self.now += each
+            return step(trainer)
+
+        monkeypatch.setattr(Trainer, "step", counted)
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("guess", [64, 4000])
+def test_a_run_ends_in_time_whatever_was_measured_before_and_resumes_exactly(
+    guess: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch, each=10.0)
+    every = {"log_every": 80, "picture_every": 4000, "checkpoint_every": 64, "keep_checkpoints": 99}
+    asked = replace(recipe(), train=replace(recipe(**every).train, images=guess))
+    ear = Ear()
+    go(tmp_path / "run", asked, data=everything(40, 16), console=ear, seconds=300.0)
+    assert clock.now == pytest.approx(300.0, rel=0.05)
+    assert any("To end in time" in line for line in ear.said)
+    run = Run.open(tmp_path / "run")
+    images = [int(path.stem) for path in run.checkpoint_files()]
+    assert images[-1] == run.recipe.train.images != guess
+    # From the last correction on, the rest comes out as it did.
+    lengths = {at: Checkpoint.load(run.checkpoint(at)).facts["recipe"]["train"]["images"] for at in images}
+    first = next(at for at in images if all(lengths[x] == images[-1] for x in images if x >= at))
+    shutil.copytree(run.path, tmp_path / "again")
+    for at in images:
+        if at > first:
+            Run.open(tmp_path / "again").checkpoint(at).unlink()
+    go(tmp_path / "again", run.recipe, data=everything(40, 16))
+    assert same(final_tensors(tmp_path / "again"), final_tensors(run.path))
+
+
+def test_the_right_length_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, each=0.0)
+    pace, train = Pace(images=0, seconds=20.0), recipe().train
+    clock.now = 10.0  # Half of the time, and half of the images.
+    assert pace.length(2000, train) == 4000
+    assert pace.length(2040, train) == 4000  # 4080 is near enough.
+    assert pace.length(1000, train) == 2000
+
+
+def test_grids_and_checkpoints_take_a_small_share() -> None:
+    assert _affordable(40, seconds=6.0, one=0.1) == 40
+    assert _affordable(40, seconds=6.0, one=0.5) == 12
+    assert _affordable(40, seconds=6.0, one=60.0) == duration.FEWEST
+    assert _affordable(0, seconds=6.0, one=0.1) == 1

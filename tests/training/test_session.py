@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from gansmith.images import grid as pictures
 from gansmith.methods.base import Loss
 from gansmith.models.load import open_generator
 from gansmith.runs.checkpoint import Checkpoint
+from gansmith.runs.logs import Logbook
 from gansmith.runs.run import Run
 
 
@@ -125,10 +128,13 @@ go(Path({path!r}), console=Slow())
 """
 
 
-def child(path: Path) -> "subprocess.Popen[str]":
-    code = _CHILD.format(tests=str(Path(__file__).parents[1]), path=str(path))
+def child(path: Path, code: str = _CHILD) -> "subprocess.Popen[str]":
+    code = code.format(tests=str(Path(__file__).parents[1]), path=str(path))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True, env=environment
+    )
 
 
 def test_a_kill_loses_only_the_work_since_the_last_checkpoint(tmp_path: Path) -> None:
@@ -145,6 +151,59 @@ def test_a_kill_loses_only_the_work_since_the_last_checkpoint(tmp_path: Path) ->
     assert same(final_tensors(tmp_path / "straight"), final_tensors(tmp_path / "run"))
     images = [row["images"] for row in Run.open(tmp_path / "run").rows()]
     assert images == sorted(set(images))
+
+
+_WRITER = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from gansmith.runs import checkpoint
+from sessions import go
+write, calls = checkpoint.write_tensors, []
+def slow(path, tensors, metadata):
+    write(path, tensors, metadata)
+    calls.append(path)
+    if len(calls) == 2:
+        path.write_bytes(path.read_bytes()[:1000])
+        print("writing", flush=True)
+        time.sleep(60)
+checkpoint.write_tensors = slow
+go(Path({path!r}))
+"""
+
+
+def test_ctrl_c_twice_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Path) -> None:
+    with child(tmp_path / "run", _WRITER) as process:
+        assert process.stdout is not None and process.stdout.readline() == "writing\n"
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in said and "stopped" in said
+    found = Run.open(tmp_path / "run").newest()
+    assert found is not None and found[0].facts["images"] == 16 and not found[1]
+    assert go(tmp_path / "run").images == 48
+
+
+def test_a_disk_that_is_full_for_tensorboard_is_said_once_and_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gansmith.runs import logs
+
+    add, calls = logs._Events._add, []
+
+    def full(events: Any, **facts: Any) -> None:
+        calls.append(facts)
+        if len(calls) > 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        add(events, **facts)
+
+    monkeypatch.setattr(logs._Events, "_add", full)
+    before, ear = set(threading.enumerate()), Ear()
+    assert go(tmp_path / "run", console=ear).images == 48
+    assert len([line for line in ear.said if "TensorBoard is left out" in line]) == 1
+    assert len(calls) == 5 and len(Run.open(tmp_path / "run").rows()) == 6
+    assert set(threading.enumerate()) <= before  # No thread of its own is left that could fail unseen.
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
@@ -248,6 +307,13 @@ def occupied(run: Path) -> None:
     (run / "mine.txt").write_text("not a run")
 
 
+def free(run: Path) -> bool:
+    """Whether another process could lock a run."""
+    code = "import sys; from pathlib import Path; from gansmith.core.files import alone\n"
+    code += "with alone(Path(sys.argv[1]), SystemExit(3)): pass"
+    return subprocess.run([sys.executable, "-c", code, run / "run.lock"]).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("work", "place"),
     [
@@ -258,11 +324,22 @@ def occupied(run: Path) -> None:
     ],
 )
 def test_a_run_that_is_moved_or_removed_is_made_anew_and_resumes(
-    tmp_path: Path, work: Any, place: str
+    tmp_path: Path, work: Any, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
     ear = Mover(lambda: work(run))
+    held = []
+    noted = Logbook.write
+
+    def locked(book: Logbook, row: Mapping[str, float]) -> None:
+        noted(book, row)
+        if (tmp_path / place / "data.json").exists():
+            held.append(not free(tmp_path / place))
+
+    monkeypatch.setattr(Logbook, "write", locked)
     outcome = go(run, recipe(images=32), console=ear)
+    assert held and all(held)  # No second process may train in the new directory; afterwards one may.
+    assert free(tmp_path / place)
     assert outcome.run.path == tmp_path / place
     assert any(f"The run goes on in {tmp_path / place}, made anew" in line for line in ear.said)
     assert go(tmp_path / place).images == 48

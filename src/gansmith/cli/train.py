@@ -79,7 +79,8 @@ def demo(run: str, duration: float, images: int | None, device: str) -> None:
     recipe = _recipe("demo-faces", None if begun else "faces32", (), device, run)
     if images is not None:
         recipe = replace(recipe, train=replace(recipe.train, images=images))
-    outcome = _train("demo-faces", recipe, Path(run), device, duration if images is None else None, "faces64")
+    seconds = duration if images is None else None
+    outcome = _train("demo-faces", recipe, Path(run), device, seconds, "faces64", "--images {}")
     click.echo(
         "\nWhat to try next:\n"
         f"  gansmith generate {run} -o out --seeds 0-63\n"
@@ -154,11 +155,15 @@ def _train(
     device: str,
     seconds: float | None = None,
     larger: str | None = None,
+    longer: str = "--set train.images={}",
 ) -> "Outcome":
     """Open the data and train, for so many seconds or for ``train.images``.
 
-    ``larger`` is the recipe to take where this one would be done long before.
+    ``larger`` is the recipe to take where this one would be done long before; ``longer`` is what lengthens a
+    finished run.
     """
+    import time
+
     from gansmith.cli.recipe_choice import open_pictures
     from gansmith.core.console import console
     from gansmith.core.distributed import my_device, process_group
@@ -180,14 +185,16 @@ def _train(
         if world.is_main:
             world.barrier()
         if seconds is not None:
+            begin = time.perf_counter()
             recipe, opened = _lasting(seconds, recipe, opened, opened_for, where, world, larger)
-        outcome = start(recipe, opened, run, device=device, console=console(), world=world)
+            seconds -= time.perf_counter() - begin
+        outcome = start(recipe, opened, run, device=device, console=console(), world=world, seconds=seconds)
     if world.is_main:
-        _say(outcome, run)
+        _say(outcome, run, longer)
     return outcome
 
 
-def _say(outcome: "Outcome", asked: Path) -> None:
+def _say(outcome: "Outcome", asked: Path, longer: str) -> None:
     """What came of it, and where it is: not where it was ``asked`` for, if that directory is gone."""
     if outcome.interruption.signal is not None:
         moved = "" if outcome.run.path == asked else f" with --run {outcome.run.path}"
@@ -195,7 +202,14 @@ def _say(outcome: "Outcome", asked: Path) -> None:
             f"Stopped and saved after {outcome.images} images. The same command{moved} resumes.", err=True
         )
         return
-    click.echo(f"Done: {outcome.images} images in {outcome.run.path}.")
+    if outcome.before >= outcome.images:
+        click.echo(
+            f"Done before: {outcome.run.path} has its {outcome.images} images, and nothing was trained now. "
+            f"To go on, repeat the command with {longer.format(2 * outcome.images)} (and without --time); "
+            "to begin anew, choose another --run."
+        )
+    else:
+        click.echo(f"Done: {outcome.images} images in {outcome.run.path}.")
     for what, path in outcome.shown.items():
         click.echo(f"  {what:18} {path}")
 

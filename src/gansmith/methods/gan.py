@@ -20,7 +20,7 @@ from gansmith.core.schedules import Constant, Schedule
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images
 from gansmith.errors import SettingError, at_least
-from gansmith.losses.adversarial import AdversarialLoss, Logistic, PairedLoss, accuracy
+from gansmith.losses.adversarial import AdversarialLoss, Logistic, PairedLoss, Wasserstein, accuracy
 from gansmith.losses.penalties import Critic, NoPenalty, Penalty, remembered
 from gansmith.methods.augmented import adapt, augmented, remembering, sign_of
 from gansmith.methods.base import Loss, Turn
@@ -104,6 +104,15 @@ class Game(PairMethod[Any, Any]):
                 f"clip={self.clip} with {', '.join(sorted(found))}, which scales them as it uses them. "
                 "Leave method.clip out, or try method.networks=Convolutional(norm=none)."
             )
+        unbounded = self.clip is None and isinstance(self.penalty, NoPenalty)
+        bounded = (SpectralNorm, UnitConv2d)
+        if isinstance(self.adversarial, Wasserstein) and unbounded:
+            if not any(isinstance(each, bounded) for each in pair.discriminator.modules()):
+                raise SettingError(
+                    "Wasserstein's critic needs a bound on its slopes: without one its scores grow for ever. "
+                    "Received: no clipping, no penalty and no spectral norm. Try method.clip=0.01, "
+                    "method.penalty=GradientPenalty() or method.networks.norm=spectral."
+                )
         if any(isinstance(each, Attention) for each in pair.discriminator.modules()):
             once_only(self.penalty)
         return remembering(pair, self.augment)

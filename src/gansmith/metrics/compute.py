@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gansmith import __version__
 from gansmith.core.tensors import BytePictures
 from gansmith.errors import DataError
+from gansmith.images.provenance import Provenance
 from gansmith.metrics.descriptions import sentence
 from gansmith.metrics.features.base import FeatureNetwork
 from gansmith.metrics.image_sets import PictureSet
@@ -40,6 +41,7 @@ class Evaluation:
     fake: Statistics
     real: Statistics
     pairs: Sequence[tuple[NDArray[np.uint8], ...]] = ()  # Made images and the nearest training images.
+    mark: Provenance | None = None  # Of what shows images of the model; None where no model made them here.
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -149,7 +151,14 @@ def compute(
     if images is not None:
         about["images"] = images
     pairs = [] if extra.parts is None else _pairs(fake, extra.parts[0], inputs.found)
-    return Evaluation(values, about, inputs.curves, inputs.fake, inputs.real, pairs)
+    return Evaluation(values, about, inputs.curves, inputs.fake, inputs.real, pairs, _mark(extra))
+
+
+def _mark(extra: ExtraInputs) -> Provenance | None:
+    """Made images stand beside real ones."""
+    if extra.generator is None:
+        return None
+    return replace(extra.generator.provenance(note="beside the nearest training images"), composite=True)
 
 
 def contribute(

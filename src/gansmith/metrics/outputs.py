@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gansmith.core.files import whole_file, write_text
 from gansmith.core.json_files import json_lines
+from gansmith.images.provenance import Provenance, marked
 from gansmith.images.sheet import duplicate_sheet
 from gansmith.metrics.compute import Evaluation
 from gansmith.runs.run import Run
@@ -44,7 +45,7 @@ def write_outputs(found: Evaluation, folder: Path) -> list[Path]:
         _draw_roc(found.curves["roc"], written[-1])
     if found.pairs:
         written.append(folder / NEAREST)
-        _draw_pairs(found.pairs, written[-1])
+        _draw_pairs(found.pairs, written[-1], found.mark)
     for name in (CURVE, ROC, NEAREST):  # Of an earlier evaluation: they would be taken for this one's.
         if folder / name not in written:
             (folder / name).unlink(missing_ok=True)
@@ -128,7 +129,11 @@ def _draw(
         part.write_bytes(raw.getvalue())
 
 
-def _draw_pairs(pairs: Sequence[tuple[NDArray[np.uint8], ...]], path: Path) -> None:
+def _draw_pairs(pairs: Sequence[tuple[NDArray[np.uint8], ...]], path: Path, mark: Provenance | None) -> None:
     """Rows of a generated image and the training image nearest to it, nearest first."""
+    page = duplicate_sheet(pairs)
     with whole_file(path) as part:
-        duplicate_sheet(pairs).save(part, format="PNG")
+        if mark is None:
+            page.save(part, format="PNG")
+        else:
+            part.write_bytes(marked(page, mark))

@@ -197,7 +197,7 @@ def write(found: Robustness, folder: Path, about: dict[str, Any]) -> dict[str, A
     if found.curves:
         _draw_roc(found, folder / ROC)
     mark = Provenance(found.target.name, "attack", None, None, software_version(), found.examples.attack)
-    write_png(sheet(found.examples), folder / PICTURES, mark)
+    write_png(sheet(found.examples), folder / PICTURES, replace(mark, composite=True))
     return tree
 
 

@@ -41,8 +41,13 @@ class Cell:
 
 
 def shown(epsilon: float) -> str:
-    """An epsilon as people write it: ``4/255`` where it is a whole number of levels, else ``0.3``."""
+    """An epsilon as people write it: ``4/255`` where it is a whole number of levels, else ``0.3``.
+
+    51/255 is 0.2, and no other: what two decimals can say is said with them.
+    """
     levels = epsilon * 255
+    if abs(epsilon - round(epsilon, 2)) < 1e-9:
+        return f"{epsilon:.3g}"
     if epsilon < 1 and abs(levels - round(levels)) < 1e-6 and round(levels) < 64:
         return f"{round(levels)}/255"
     return f"{epsilon:.3g}"

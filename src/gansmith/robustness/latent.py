@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +200,7 @@ def write_latent(found: LatentAttack, folder: Path, about: dict[str, Any]) -> di
     write_text(folder / RESULT, json.dumps(tree, indent=2) + "\n")
     rows = torch.cat([found.before, found.after])
     mark = Provenance(str(about["data"]), "latent attack", None, None, software_version(), "latent attack")
-    write_png(grid.grid(rows, columns=len(found.before)), folder / PICTURES, mark)
+    write_png(grid.grid(rows, columns=len(found.before)), folder / PICTURES, replace(mark, composite=True))
     return tree
 
 

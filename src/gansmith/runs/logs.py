@@ -1,5 +1,7 @@
 """Where a run's numbers go: ``stats.jsonl``, TensorBoard, and the person who watches."""
 
+import errno
+import io
 import json
 import os
 import time
@@ -69,6 +71,7 @@ class Logbook:
             self._tensorboard.write(row)
         except OSError as error:
             self._console.say(f"TensorBoard is left out from here on: {error.strerror or error}.")
+            self.close()
             self._tensorboard = None
 
 
@@ -84,7 +87,8 @@ class _Events:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time():.6f}.{os.getpid()}"
         self._file = open(folder / name, "wb", buffering=0)
-        self._records = RecordWriter(self._file)
+        self._record = io.BytesIO()
+        self._records = RecordWriter(self._record)
         self._add(file_version="brain.Event:2")
         # Rows of lost work are hidden from view.
         self._add(step=images + 1, session_log=SessionLog(status=SessionLog.START))
@@ -100,6 +104,11 @@ class _Events:
 
     def _add(self, **facts: Any) -> None:
         self._records.write(self._event(wall_time=time.time(), **facts).SerializeToString())
+        record = self._record.getvalue()
+        self._record.seek(0)
+        self._record.truncate()
+        if self._file.write(record) < len(record):  # What a disk does that becomes full in the middle.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _tensorboard(run: Run, images: int, console: Console) -> _Events | None:

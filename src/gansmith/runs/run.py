@@ -5,8 +5,9 @@ import json
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,14 @@ from gansmith.engine.layout import Idle
 from gansmith.errors import CheckpointError, GansmithError, RunError, StorageError
 from gansmith.runs.checkpoint import Checkpoint
 
-_NOT_COMPARED = ("about:", "train.images:", "train.keep_checkpoints:", "train.evaluate.", "train.engine.")
-"""Settings that may differ on resume: words, how far to go, what is kept, how the machine is used."""
+_NOT_COMPARED = (
+    "about:",
+    *(f"train.{name}:" for name in ("images", "log_every", "picture_every")),
+    *(f"train.{name}:" for name in ("checkpoint_every", "keep_checkpoints")),
+    "train.evaluate.",
+    "train.engine.",
+)
+"""Settings that may differ on resume: words, length, what is kept and when, how the machine is used."""
 
 
 class Run:
@@ -100,7 +107,8 @@ class Run:
     def check_unchanged(self, recipe: Recipe, data: Mapping[str, Any]) -> None:
         """Raise unless ``recipe`` and ``data`` are the ones this run was started with.
 
-        The length may differ: a finished run is lengthened by a larger ``train.images``.
+        The length may differ: a finished run is lengthened by a larger ``train.images``. So may the pace of
+        grids, numbers and checkpoints, which changes nothing in training.
         """
         old, new = to_json(self.recipe), to_json(recipe)
         lines = [line for line in differences(old, new) if not line.startswith(_NOT_COMPARED)]
@@ -149,10 +157,13 @@ class Run:
         """Remember which directory this is, and what it is needed for, from here on."""
         self._seen, self._data = _identity(self.path), self.facts_of_data()
 
-    def recover(self) -> str | None:
+    def recover(self, locks: ExitStack) -> str | None:
         """Make the run anew where its directory was moved or removed, so that the next checkpoint resumes.
 
-        It is made at its own path where that is free, else beside it.
+        It is made at its own path where that is free, else beside it, and held alone from before it is made.
+
+        Args:
+            locks: that hold the run; from then on they hold the new directory, and what was moved is free.
 
         Returns: what happened, for the user; None where all is well.
 
@@ -162,16 +173,38 @@ class Run:
         if self._seen is None or (_identity(self.path) == self._seen and self.is_run(self.path)):
             return None
         old = self.path
-        if old.exists() and not (old.is_dir() and _unborn(old)):
-            taken = (old.with_name(f"{old.name}-recovered-{number}") for number in itertools.count(1))
-            self.path = next(path for path in taken if not path.exists())
-        made = Run.create(self.path, self.recipe, self._data)
-        self._seen = _identity(made.path)
+        with ExitStack() as held:
+            made = self._anew(held)
+            locks.close()
+            locks.push(held.pop_all())
+        self.path, self._seen = made.path, _identity(made.path)
         return (
             f"{old} was moved or removed while it was trained in. The run goes on in {self.path}, made anew: "
             "recipe, facts and the next checkpoint are all that resuming needs. Earlier grids and numbers "
             "are with what was moved."
         )
+
+    def _anew(self, held: ExitStack) -> "Run":
+        """The first free directory, locked before anything is written, as others may want it, too.
+
+        Where none can be made beside the old one, it is one for temporary files.
+        """
+        try:
+            return self._first_free(self.path, held)
+        except StorageError:
+            return self._first_free(Path(tempfile.gettempdir()).absolute() / self.path.name, held)
+
+    def _first_free(self, wanted: Path, held: ExitStack) -> "Run":
+        beside = (wanted.with_name(f"{wanted.name}-recovered-{n}") for n in itertools.count(1))
+        for path in itertools.chain([wanted], beside):
+            if path.exists() and not (path == wanted and path.is_dir() and _unborn(path)):
+                continue
+            try:
+                held.enter_context(Run(path, self.recipe).locked())
+                return Run.create(path, self.recipe, self._data)
+            except RunError:  # Another process was faster.
+                held.close()
+        raise AssertionError  # There always is another number.
 
     # ---- places -------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Training for a time: the speed is measured first, and the length of the run follows from it."""
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -8,16 +9,22 @@ from typing import Any
 import torch
 
 from gansmith.config.recipe import Recipe
+from gansmith.config.training import TrainConfig
 from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.data.dataset import DataSet
+from gansmith.data.loading.loader import Loader
 from gansmith.engine.trainer import Trainer
 from gansmith.models.load import borrowed_weights
+from gansmith.runs.checkpoint import copied
 from gansmith.runs.run import Run
+from gansmith.training.look import held_out, look
 from gansmith.training.plan import finished, one_round
-from gansmith.training.samples import samples
 from gansmith.training.setup import fit_memory, ready
 
 SHARE, LEAST, MOST = 0.03, 1.0, 15.0  # Of the time, spent on measuring: a share, within seconds.
+LOOKING, SAVING = 0.1, 0.05  # Shares of the time for grids and for checkpoints, at most;
+FEWEST = 4  # but so many there are.
+NEAR = 0.04  # A length that is so near to the right one, relatively, is left as it is.
 PLENTY = 400_000  # Images at 32 px after which a larger size is the better use of the time.
 
 
@@ -45,7 +52,8 @@ def lasting(
     """The recipe with ``train.images`` so that training takes about so long here, and images a second.
 
     Some steps are made with networks that are thrown away. Grids and checkpoints come as often in the run as
-    the recipe has them; schedules follow, as they are functions of the share of the run that is done.
+    the recipe has them, or less where they would take more than a tenth and a twentieth of the time;
+    schedules follow, as they are functions of the share of the run that is done.
 
     Args:
         recipe: whose ``train.images`` is to be found.
@@ -69,26 +77,71 @@ def lasting(
         )
         fit_memory(trainer, lambda _: None)
         speed = _speed(trainer, min(max(SHARE * seconds, LEAST), MOST), world)
-        start = time.perf_counter()
-        if world.is_main:
-            samples(trainer, loader)
-        finished(device)
-        a_look = time.perf_counter() - start
+        looking, saving = _a_look(trainer, loader, world), _a_save(trainer, world)
     finally:
         loader.close()
     train = recipe.train
-    looks = 1 + train.images // train.picture_every
+    looks = _affordable(train.images // train.picture_every, LOOKING * seconds, looking)
+    saves = _affordable(train.images // train.checkpoint_every, SAVING * seconds, saving)
     # Measuring is over when training starts; each look takes its time from training.
-    left = seconds - (time.perf_counter() - begin) - looks * a_look
-    images = int(max(left, 0.1 * seconds) * speed)
-    images = world.broadcast(max(images // train.batch, 1) * train.batch)
-    share = images / train.images
+    spent = time.perf_counter() - begin + (1 + looks) * looking + saves * saving
+    images = int(max(seconds - spent, 0.1 * seconds) * speed)
+    images = max(world.broadcast(images) // train.batch, 1) * train.batch
     every = {
-        name: max(round(getattr(train, name) * share), train.batch)
-        for name in ("log_every", "picture_every", "checkpoint_every")
+        "log_every": max(min(round(train.log_every * images / train.images), train.log_every), train.batch),
+        "picture_every": max(math.ceil(images / looks), train.batch),
+        "checkpoint_every": max(math.ceil(images / saves), train.batch),
     }
-    every["log_every"] = min(every["log_every"], train.log_every)
     return replace(recipe, train=replace(train, images=images, **every)), speed
+
+
+class Pace:
+    """Keeps a run to its time: the length is corrected at checkpoints, by the speed since the run began.
+
+    Args:
+        images: seen before.
+        seconds: from now on, until the run is to end.
+
+    Example:
+        >>> pace = Pace(images=0, seconds=600.0)
+        >>> pace.length(12_800, recipe.train)
+    """
+
+    def __init__(self, images: int, seconds: float) -> None:
+        self._first, self._begin = images, time.perf_counter()
+        self._end = self._begin + seconds
+
+    def length(self, images: int, train: TrainConfig) -> int:
+        """The ``train.images`` with which the run ends in time; as it is, where that is near enough."""
+        now = time.perf_counter()
+        speed = (images - self._first) / max(now - self._begin, 1e-6)
+        likely = images + max(self._end - now, 0.0) * speed
+        likely = max(round(likely / train.batch) * train.batch, images)
+        return train.images if abs(likely - train.images) <= NEAR * train.images else likely
+
+
+def _affordable(wanted: int, seconds: float, one: float) -> int:
+    """How often, up to what the recipe has, something of ``one`` second fits; a few times in any case."""
+    return max(min(wanted, max(int(seconds / max(one, 1e-6)), FEWEST)), 1)
+
+
+def _a_look(trainer: Trainer[Any, Any, Any], loader: Loader[Any], world: World) -> float:
+    """Seconds that training stands still for a grid and its numbers."""
+    finished(trainer.device)
+    start = time.perf_counter()
+    held_out(trainer, loader)
+    if world.is_main:
+        look(trainer, loader)
+    finished(trainer.device)
+    return float(world.broadcast(time.perf_counter() - start))
+
+
+def _a_save(trainer: Trainer[Any, Any, Any], world: World) -> float:
+    """Seconds that training stands still for a checkpoint; it is written beside training."""
+    start = time.perf_counter()
+    copied(trainer.state())
+    finished(trainer.device)
+    return float(world.broadcast(time.perf_counter() - start))
 
 
 def _speed(trainer: Trainer[Any, Any, Any], seconds: float, world: World) -> float:

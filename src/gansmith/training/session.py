@@ -3,9 +3,10 @@
 import math
 import os
 import signal
+import time
 from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,9 @@ from gansmith.runs.checkpoint import copied
 from gansmith.runs.logs import Alarm, Logbook
 from gansmith.runs.run import Run
 from gansmith.training.background import Background
+from gansmith.training.duration import Pace
 from gansmith.training.health.monitor import HealthMonitor
-from gansmith.training.health.statistics import vital_signs
+from gansmith.training.look import held_out, look
 from gansmith.training.samples import Samples, finish, mark_of, samples
 from gansmith.training.setup import check_stages, fit_memory, ready, repeats
 from gansmith.training.signals import Interruption, interruptible
@@ -37,7 +39,6 @@ from gansmith.training.signals import Interruption, interruptible
 if TYPE_CHECKING:
     from gansmith.training.evaluation import Examiner
 
-HELD_OUT = 256  # Held-out images that are measured with each grid.
 RETRIES = 3  # How often a run may go back to its last checkpoint after NaN or infinity.
 SLOWER = 0.5  # What learning rates are multiplied by each time.
 _CAUSES = "Usual causes: a learning rate too high, or a penalty too weak."
@@ -59,6 +60,7 @@ class Outcome:
     run: Run
     images: int
     interruption: Interruption
+    before: int = 0  # Images seen when it began: as many as at the end where the run was finished already.
     shown: Mapping[str, Path] = field(default_factory=dict)  # What to look at: name -> file.
 
 
@@ -70,6 +72,7 @@ def train(
     device: str = "auto",
     console: Console | None = None,
     world: World = SINGLE_PROCESS,
+    seconds: float | None = None,
 ) -> Outcome:
     """Train a recipe in a run directory, or resume the run that is there.
 
@@ -80,6 +83,8 @@ def train(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         console: where training speaks; the first process's is used.
         world: the processes that train together, from ``distributed.joined``.
+        seconds: from now on, for which to train: ``train.images`` is corrected at checkpoints so that the run
+            ends in time. None: it has the length of the recipe.
 
     Raises:
         RunError: the directory is in use, is no run, or is a run of another recipe or data.
@@ -87,21 +92,21 @@ def train(
         StorageError: the last checkpoint could not be written.
     """
     where = pick_device(my_device(device))
+    begin = time.perf_counter()
     # What can be refused is refused before anything is written: a size no network fits, missing labels.
     scale = Run.open(path).recipe.data.scale if recipe.data.standardize and Run.is_run(path) else None
     recipe, loader = ready(recipe, data, where, world, scale)
     told = console if console and world.is_main else Silent()
-    with _held(path, recipe, world):
+    with ExitStack() as locks:
+        if world.is_main:
+            Run(path, recipe).check_not_foreign()
+            locks.enter_context(Run(path, recipe).locked())
         run = _opened(path, recipe, data, told) if world.is_main else Run(path, recipe)
         world.barrier()
-        return _Session(run, data, loader, where, told, world).go()
-
-
-def _held(path: Path, recipe: Recipe, world: World) -> Any:
-    if not world.is_main:
-        return nullcontext()
-    Run(path, recipe).check_not_foreign()
-    return Run(path, recipe).locked()
+        session = _Session(run, data, loader, where, told, world, locks)
+        if seconds is not None:
+            session.pace = Pace(session.trainer.images, seconds - (time.perf_counter() - begin))
+        return session.go()
 
 
 def _opened(path: Path, recipe: Recipe, data: DataSet, console: Console) -> Run:
@@ -139,12 +144,15 @@ class _Session:
         device: torch.device,
         console: Console,
         world: World,
+        locks: ExitStack,
     ) -> None:
+        self.locks = locks  # What holds the run alone.
         self.run, self.recipe, self.console, self.world = run, run.recipe, console, world
         self.data, self.loader, self.device = data, loader, device
         self.refused = len(data.refused)
         self.background, self.parent = Background(), os.getppid()
         self.made: Samples | None = None  # Samples of the last look.
+        self.pace: Pace | None = None  # Of a run that is to end in time.
         if line := repeats(self.recipe.train.batch, len(loader.training)):
             console.say(line)
         self.trainer = self._trainer()
@@ -198,6 +206,7 @@ class _Session:
         rows = self.run.rows() if self.world.is_main else []
         self.watch = Stopwatch(rows[-1].get("seconds", 0.0) if rows else 0.0)
         self._announce()
+        before = self.trainer.images
         try:
             with interruptible() as interruption:
                 if self.trainer.images < self.recipe.train.images:
@@ -210,7 +219,7 @@ class _Session:
             self.background.close()
             if self.logbook is not None:
                 self.logbook.close()
-        return Outcome(self.run, self.trainer.images, interruption, shown)
+        return Outcome(self.run, self.trainer.images, interruption, before, shown)
 
     def _train(self, interruption: Interruption) -> Mapping[str, Path]:
         while True:
@@ -252,7 +261,8 @@ class _Session:
             self._log(measured=pictured)
         if pictured:
             self._picture(self.made)
-        if self._passed(before, config.checkpoint_every):
+        done = self.pace is not None and self.trainer.images >= config.images  # Too early, maybe.
+        if done or self._passed(before, config.checkpoint_every):
             self._checkpoint()
         if self.examiner is not None and self._passed(before, config.evaluate.every):
             try:
@@ -344,7 +354,7 @@ class _Session:
     def _recover(self) -> None:
         """Where the run's directory is gone, say so and save what resuming needs."""
         try:
-            said = self.run.recover() if self.world.is_main else None
+            said = self.run.recover(self.locks) if self.world.is_main else None
             if said is not None:
                 self.console.say(said)
                 if self.logbook is not None:
@@ -363,31 +373,18 @@ class _Session:
         _check_finite(row)
         self.made = None
         if measured:
-            row |= self._held_out()
+            row |= held_out(self.trainer, self.loader)
             _check_finite(row)
         if self.logbook is None:
             return
         self._recover()
         if measured:
-            self.made = samples(self.trainer, self.loader)
-        if self.made is not None:
-            row |= vital_signs(self.trainer, self.loader, self.made)
+            self.made, signs = look(self.trainer, self.loader)
+            row |= signs
         self.logbook.write(row)
         for alarm in self.health.look(row):
             self.logbook.alarm(alarm, self.trainer.images)
         self._tell_troubles()
-
-    def _held_out(self) -> dict[str, float]:
-        """The method's numbers on held-out images, in batches of the size the networks know.
-
-        Every process measures all of them: shared batch norms need the others' company.
-        """
-        sums: dict[str, float] = {}
-        batches = list(self.loader.held_out_batches(self.recipe.train.batch, HELD_OUT))
-        for batch in batches:
-            for name, value in self.trainer.validation_metrics(batch).items():
-                sums[f"held-out/{name}"] = sums.get(f"held-out/{name}", 0.0) + value / len(batches)
-        return sums
 
     def _check_weights(self) -> None:
         tensors = self.trainer.state().values()
@@ -402,9 +399,36 @@ class _Session:
         if self.trainer.has_news:  # No checkpoint before its numbers have been looked at.
             self._log(measured=False)
         self._check_weights()
+        self._keep_time()
         if self.world.is_main:
             held, images, idle = copied(self.trainer.state()), self.trainer.images, self.trainer.idle
             self.background.do(lambda: self._save(held, images, idle))
+
+    def _keep_time(self) -> None:
+        """Correct the length of a run that is to end in time; the checkpoint made next has it, too.
+
+        So a run that resumes goes on with the length that the interrupted one had.
+        """
+        if self.pace is None:
+            return
+        train = self.recipe.train
+        length = self.pace.length(self.trainer.images, train)
+        if self.world.is_main and length != train.images:
+            try:
+                self.run.adopt(self._of_length(length))
+            except StorageError as error:
+                self._tell(error)
+                length = train.images
+        length = self.world.broadcast(length)
+        if length == train.images:
+            return
+        self.recipe = self.trainer.recipe = self._of_length(length)
+        self.console.stop()
+        self.console.say(f"To end in time, train.images is {length:,} from here on; it was {train.images:,}.")
+        self.console.start(self.trainer.images, length)
+
+    def _of_length(self, images: int) -> Recipe:
+        return replace(self.recipe, train=replace(self.recipe.train, images=images))
 
     def _save(self, tensors: Mapping[str, torch.Tensor], images: int, idle: Idle) -> None:
         self.run.save(tensors, images, idle)
