@@ -1,0 +1,5 @@
+import { h } from "./dom.js";
+
+export function mount(panel) {
+  panel.append(h("h1", { word: "rate.title" }));
+}
