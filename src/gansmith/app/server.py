@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from gansmith.app.desk import BusyError, Desk, DisplacedError
 from gansmith.app.limits import Guard, Limits
-from gansmith.app.routes import explore
+from gansmith.app.routes import explore, watch
 from gansmith.app.services import PROBLEMS, Problem, Services
 from gansmith.app.shelf import NoSuchModelError, Shelf
 from gansmith.core.text import clipped
@@ -26,7 +26,7 @@ from gansmith.images.provenance import software_version
 
 _LONGEST = 2000  # Letters of a message.
 
-ROUTES: tuple[Callable[[Services], APIRouter], ...] = (explore.routes,)
+ROUTES: tuple[Callable[[Services], APIRouter], ...] = (explore.routes, watch.routes)
 """Of each tab what it asks for."""
 
 _STATUS: tuple[tuple[type[GansmithError], int], ...] = (
