@@ -45,6 +45,7 @@ class Limits:
 
     upload_bytes: int = 32 * 2**20  # Of a request's body.
     pixels: int = 40_000_000  # Of a photo, read off its header before it is decoded.
+    tiled_pixels: int = 1_000_000  # Of a photo that is translated in tiles.
     rate: float = 120.0  # Requests a second and client that go on for ever; a slider sends up to 60.
     burst: int = 400  # Requests a client may send at once.
     waiting: int = 12  # Requests that may wait for the model.
@@ -116,9 +117,33 @@ class Guard:
             if await self._signed_in(scope, with_headers):
                 return
             self._check(scope)
-            await self.app(scope, self._counted(scope, receive), with_headers)
+            await self._guarded(scope, receive, with_headers)
         except _RefusalError as refusal:
             await _answer(refusal, with_headers)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the body's bytes, as Content-Length may be missing or a lie; what is too much is refused.
+
+        A framework that reads the body may take our refusal for a damaged body and answer that.
+        """
+        seen, begun = 0, False
+
+        async def counting() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.limits.upload_bytes:
+                raise self._too_much()
+            return message
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            if seen > self.limits.upload_bytes and not begun:
+                raise self._too_much()
+            begun = True
+            await send(message)
+
+        await self.app(scope, counting, sending)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -195,20 +220,6 @@ class Guard:
         )
         await send({"type": "http.response.body", "body": b""})
         return True
-
-    def _counted(self, scope: Scope, receive: Receive) -> Receive:
-        """``receive`` that stops at the limit, as Content-Length may be missing or a lie."""
-        seen = 0
-
-        async def counting() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self.limits.upload_bytes:
-                raise self._too_much()
-            return message
-
-        return counting
 
 
 def _adding_headers(send: Send) -> Send:

@@ -17,7 +17,8 @@ from starlette.exceptions import HTTPException
 
 from gansmith.app.desk import BusyError, Desk, DisplacedError
 from gansmith.app.limits import Guard, Limits
-from gansmith.app.routes import explore, watch
+from gansmith.app.photos import TooLargeError
+from gansmith.app.routes import explore, translate, watch
 from gansmith.app.services import PROBLEMS, Problem, Services
 from gansmith.app.shelf import NoSuchModelError, Shelf
 from gansmith.core.text import clipped
@@ -26,12 +27,13 @@ from gansmith.images.provenance import software_version
 
 _LONGEST = 2000  # Letters of a message.
 
-ROUTES: tuple[Callable[[Services], APIRouter], ...] = (explore.routes, watch.routes)
+ROUTES: tuple[Callable[[Services], APIRouter], ...] = (explore.routes, translate.routes, watch.routes)
 """Of each tab what it asks for."""
 
 _STATUS: tuple[tuple[type[GansmithError], int], ...] = (
     (NoSuchModelError, 404),
     (DisplacedError, 409),
+    (TooLargeError, 413),
     (BusyError, 503),
     (MissingPackageError, 503),
     (StorageError, 503),
