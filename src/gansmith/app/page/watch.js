@@ -43,7 +43,7 @@ export function mount(panel) {
   }
 
   function facts(run) {
-    const seen = run.goal === null ? say("watch.seen", { count: count(run.images) }) : say("watch.of", { count: count(run.images), goal: count(run.goal) });
+    const seen = run.goal === null || run.state === "finished" ? say("watch.seen", { count: count(run.images) }) : say("watch.of", { count: count(run.images), goal: count(run.goal) });
     return [say(`watch.${run.state}`), seen, seconds(run.seconds_left)].filter(Boolean).join(" · ");
   }
 
