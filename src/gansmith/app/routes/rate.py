@@ -1,0 +1,273 @@
+"""Rate: which pictures of a model are liked, one by one or two side by side, by one person or several."""
+
+import threading
+from typing import Annotated, Literal
+from uuid import uuid4
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from gansmith.app.services import PNG, Services, Tab
+from gansmith.app.shelf import NoSuchModelError
+from gansmith.core.noise import Noise
+from gansmith.images.grid import Canvas, to_bytes
+from gansmith.images.provenance import png_bytes
+from gansmith.models.generator import Generator
+from gansmith.ratings.ask import Asker
+from gansmith.ratings.store import Rating, Store
+
+_MOST_SEED = 2**53 - 1
+_PATIENCE = 3.0  # Seconds to wait for another program that writes.
+_MOST = 16  # Pictures of a sheet: what a model makes at a time.
+
+Kind = Literal["thumb", "pair"]
+Model = Annotated[str, Query(max_length=300, description="Its id, from /api/about.")]
+Rater = Annotated[str, Query(max_length=80, description="Who rates.")]
+Weights = Annotated[
+    str, Query(max_length=100, description="The weights' fingerprint, from /api/rate/questions.")
+]
+Seed = Annotated[int, Field(ge=0, le=_MOST_SEED)]
+
+
+class StaleWeightsError(NoSuchModelError):
+    """The pictures were made by other weights than those that are open now.
+
+    Example:
+        >>> raise StaleWeightsError("The model was trained further meanwhile.")
+    """
+
+
+class Answer(BaseModel):
+    """Who rates which model, of which weights.
+
+    Example:
+        >>> Answer(model="faces", weights="3f2a", rater="Ada")
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(max_length=300, description="Its id, from /api/about.")
+    weights: str = Field(max_length=100, description="The weights' fingerprint, from /api/rate/questions.")
+    rater: str = Field(max_length=80)
+
+
+class Thumb(Answer):
+    """Whether one picture is liked.
+
+    Example:
+        >>> Thumb(model="faces", weights="3f2a", rater="Ada", seed=12, liked=True)
+    """
+
+    seed: Seed
+    liked: bool
+
+
+class Pair(Answer):
+    """Which of two pictures is liked more.
+
+    Example:
+        >>> Pair(model="faces", weights="3f2a", rater="Ada", seed=3, other=8, winner=8)
+    """
+
+    seed: Seed
+    other: Seed
+    winner: Seed
+
+
+class Question(BaseModel):
+    """A picture, or two, that the rater has not rated.
+
+    Example:
+        >>> Question(seed=3, other=None)
+    """
+
+    seed: int
+    other: int | None = Field(description="The second picture of a pair.")
+
+
+class Named(BaseModel):
+    """A rater and the number of answers.
+
+    Example:
+        >>> Named(name="Ada", count=40)
+    """
+
+    name: str
+    count: int
+
+
+class Progress(BaseModel):
+    """What was rated so far.
+
+    Example:
+        >>> client.get("/api/rate/progress", params={"model": "faces"}).json()["thumbs"]
+        40
+    """
+
+    thumbs: int
+    liked: int = Field(description="Thumbs that were up.")
+    pairs: int
+    raters: list[Named]
+    disputed: int = Field(description="Pictures or pairs about which raters differ.")
+    repeated: int = Field(description="Those that one rater answered both ways.")
+    agreement_thumbs: float | None = Field(
+        description="Krippendorff's alpha: 1 full, 0 as by chance; null where no two rated the same."
+    )
+    agreement_pairs: float | None
+    older: int = Field(description="Ratings of pictures that earlier weights made; kept, not used.")
+
+
+class Questions(BaseModel):
+    """What to ask next.
+
+    Example:
+        >>> client.get("/api/rate/questions", params={"model": "faces", "rater": "Ada"}).json()
+    """
+
+    weights: str = Field(description="Fingerprint of the weights that make these pictures.")
+    questions: list[Question]
+
+
+class Undone(BaseModel):
+    """The answer that was taken back.
+
+    Example:
+        >>> client.post("/api/rate/undo", json=answer).json()["question"]["seed"]
+        12
+    """
+
+    kind: Kind | None = Field(description="null: there was none.")
+    question: Question | None
+    progress: Progress
+
+
+def routes(services: Services) -> APIRouter:
+    """What the tab Rate asks for."""
+    router, rating, desk = APIRouter(prefix="/api/rate", tags=["rate"]), _Rating(services), services.desk
+
+    async def store_of(model: str, weights: str | None) -> Store:
+        found = rating.known(model, weights)
+        if found is not None:
+            return found
+        # A place of its own: an answer is never displaced by the next one.
+        _, store = await desk.work(f"rate {uuid4()}", lambda: rating.open(model, weights))
+        return store
+
+    @router.get("/questions")
+    async def questions(
+        model: Model,
+        rater: Rater = "me",
+        kind: Kind = "thumb",
+        count: Annotated[int, Query(ge=1, le=400)] = 8,
+        x_tab: Tab = "?",
+    ) -> Questions:
+        """Pictures or pairs to show next: those a preference is least sure of, after a start at random."""
+        return await desk.work(f"{x_tab} rate", lambda: rating.questions(model, rater, kind, count))
+
+    @router.get("/sheet", response_class=Response, responses=dict(PNG))
+    async def sheet(
+        model: Model,
+        weights: Weights,
+        seeds: Annotated[list[Seed], Query(min_length=1, max_length=_MOST)],
+        x_tab: Tab = "?",
+    ) -> Response:
+        """The pictures of up to 16 seeds in a row, in one PNG."""
+        content = await desk.work(f"{x_tab} rate sheet", lambda: rating.sheet(model, weights, seeds))
+        return Response(content, media_type="image/png")
+
+    @router.get("/progress")
+    async def progress(model: Model) -> Progress:
+        """What was rated so far."""
+        return await _apart(_progress, await store_of(model, None))
+
+    @router.post("/thumb")
+    async def thumb(answer: Thumb) -> Progress:
+        """Add whether a picture is liked."""
+        store = await store_of(answer.model, answer.weights)
+        await _apart(store.thumb, answer.seed, answer.liked, answer.rater)
+        return await _apart(_progress, store)
+
+    @router.post("/pair")
+    async def pair(answer: Pair) -> Progress:
+        """Add which of two pictures is liked more."""
+        store = await store_of(answer.model, answer.weights)
+        await _apart(store.pair, answer.seed, answer.other, answer.winner, answer.rater)
+        return await _apart(_progress, store)
+
+    @router.post("/undo")
+    async def undo(answer: Answer) -> Undone:
+        """Take back the rater's last answer."""
+        store = await store_of(answer.model, answer.weights)
+        found: Rating | None = await _apart(store.undo, answer.rater)
+        question = None if found is None else Question(seed=found.seed, other=found.other)
+        kind = None if found is None else found.kind
+        return Undone(kind=kind, question=question, progress=await _apart(_progress, store))
+
+    return router
+
+
+class _Rating:
+    """Stores and askers, of each model for each of its weights that was shown."""
+
+    def __init__(self, services: Services) -> None:
+        self._shelf = services.shelf
+        self._stores: dict[tuple[str, str], Store] = {}
+        self._newest: dict[str, str] = {}
+        self._askers: dict[tuple[str, str], Asker] = {}
+        self._lock = threading.Lock()
+
+    def known(self, model: str, weights: str | None) -> Store | None:
+        """The store of weights that were shown; of the newest where none are named."""
+        with self._lock:
+            return self._stores.get((model, self._newest.get(model, "") if weights is None else weights))
+
+    def open(self, model: str, weights: str | None = None) -> tuple[Generator, Store]:
+        """The generator and its store, in the desk's thread."""
+        listed, generator = self._shelf.get(model), self._shelf.generator(model)
+        if weights is not None and weights != generator.fingerprint:
+            raise StaleWeightsError(
+                f"{model} was trained further since this picture was made, so another one is shown for its "
+                "seed now. The answer is left out. Go on with new pictures."
+            )
+        store = Store.of(listed.path, generator, _PATIENCE)
+        with self._lock:
+            self._stores[model, store.fingerprint] = store
+            self._newest[model] = store.fingerprint
+        return generator, store
+
+    def questions(self, model: str, rater: str, kind: Kind, count: int) -> Questions:
+        generator, store = self.open(model)
+        asker = self._askers.get((model, store.fingerprint))
+        if asker is None:
+            asker = self._askers[model, store.fingerprint] = Asker(generator, store)
+        if kind == "thumb":
+            found = [Question(seed=seed, other=None) for seed in asker.thumbs(count, rater)]
+        else:
+            found = [Question(seed=seed, other=other) for seed, other in asker.pairs(count, rater)]
+        return Questions(weights=store.fingerprint, questions=found)
+
+    def sheet(self, model: str, weights: str, seeds: list[int]) -> bytes:
+        generator, _ = self.open(model, weights)
+        pictures = to_bytes(generator.make(Noise.of(*seeds), generator.prompts(seeds)))
+        shape = (pictures.shape[1], pictures.shape[2], pictures.shape[3])
+        canvas = Canvas(len(pictures), shape, len(pictures), gap=0)
+        for number, one in enumerate(pictures):
+            canvas.put(number, one)
+        note = f"seeds {', '.join(map(str, seeds))}"
+        return png_bytes(canvas.picture, generator.provenance(note=note))
+
+
+def _progress(store: Store) -> Progress:
+    found = store.summary()
+    return Progress(
+        thumbs=found.thumbs,
+        liked=found.liked,
+        pairs=found.pairs,
+        raters=[Named(name=name, count=count) for name, count in found.raters.items()],
+        disputed=found.disputed,
+        repeated=found.repeated,
+        agreement_thumbs=found.alpha_thumbs,
+        agreement_pairs=found.alpha_pairs,
+        older=found.older,
+    )
