@@ -7,7 +7,9 @@ from uuid import uuid4
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
+from gansmith.app.desk import Desk
 from gansmith.app.services import PNG, Services, Tab
 from gansmith.app.shelf import NoSuchModelError
 from gansmith.core.noise import Noise
@@ -144,16 +146,13 @@ class Undone(BaseModel):
 
 def routes(services: Services) -> APIRouter:
     """What the tab Rate asks for."""
-    router, rating, desk = APIRouter(prefix="/api/rate", tags=["rate"]), _Rating(services), services.desk
+    router, rating = APIRouter(prefix="/api/rate", tags=["rate"]), _Rating(services)
+    _asking(router, services.desk, rating)
+    _answering(router, rating)
+    return router
 
-    async def store_of(model: str, weights: str | None) -> Store:
-        found = rating.known(model, weights)
-        if found is not None:
-            return found
-        # A place of its own: an answer is never displaced by the next one.
-        _, store = await desk.work(f"rate {uuid4()}", lambda: rating.open(model, weights))
-        return store
 
+def _asking(router: APIRouter, desk: Desk, rating: "_Rating") -> None:
     @router.get("/questions")
     async def questions(
         model: Model,
@@ -176,51 +175,55 @@ def routes(services: Services) -> APIRouter:
         content = await desk.work(f"{x_tab} rate sheet", lambda: rating.sheet(model, weights, seeds))
         return Response(content, media_type="image/png")
 
+
+def _answering(router: APIRouter, rating: "_Rating") -> None:
     @router.get("/progress")
     async def progress(model: Model) -> Progress:
         """What was rated so far."""
-        return await _apart(_progress, await store_of(model, None))
+        return await run_in_threadpool(_progress, await rating.store(model))
 
     @router.post("/thumb")
     async def thumb(answer: Thumb) -> Progress:
         """Add whether a picture is liked."""
-        store = await store_of(answer.model, answer.weights)
-        await _apart(store.thumb, answer.seed, answer.liked, answer.rater)
-        return await _apart(_progress, store)
+        store = await rating.store(answer.model, answer.weights)
+        await run_in_threadpool(store.thumb, answer.seed, answer.liked, answer.rater)
+        return await run_in_threadpool(_progress, store)
 
     @router.post("/pair")
     async def pair(answer: Pair) -> Progress:
         """Add which of two pictures is liked more."""
-        store = await store_of(answer.model, answer.weights)
-        await _apart(store.pair, answer.seed, answer.other, answer.winner, answer.rater)
-        return await _apart(_progress, store)
+        store = await rating.store(answer.model, answer.weights)
+        await run_in_threadpool(store.pair, answer.seed, answer.other, answer.winner, answer.rater)
+        return await run_in_threadpool(_progress, store)
 
     @router.post("/undo")
     async def undo(answer: Answer) -> Undone:
         """Take back the rater's last answer."""
-        store = await store_of(answer.model, answer.weights)
-        found: Rating | None = await _apart(store.undo, answer.rater)
+        store = await rating.store(answer.model, answer.weights)
+        found: Rating | None = await run_in_threadpool(store.undo, answer.rater)
         question = None if found is None else Question(seed=found.seed, other=found.other)
         kind = None if found is None else found.kind
-        return Undone(kind=kind, question=question, progress=await _apart(_progress, store))
-
-    return router
+        return Undone(kind=kind, question=question, progress=await run_in_threadpool(_progress, store))
 
 
 class _Rating:
     """Stores and askers, of each model for each of its weights that was shown."""
 
     def __init__(self, services: Services) -> None:
-        self._shelf = services.shelf
+        self._shelf, self._desk = services.shelf, services.desk
         self._stores: dict[tuple[str, str], Store] = {}
         self._newest: dict[str, str] = {}
         self._askers: dict[tuple[str, str], Asker] = {}
         self._lock = threading.Lock()
 
-    def known(self, model: str, weights: str | None) -> Store | None:
+    async def store(self, model: str, weights: str | None = None) -> Store:
         """The store of weights that were shown; of the newest where none are named."""
+        self._shelf.get(model)  # Where the run was moved away it is said, and no folder is made.
         with self._lock:
-            return self._stores.get((model, self._newest.get(model, "") if weights is None else weights))
+            found = self._stores.get((model, self._newest.get(model, "") if weights is None else weights))
+        if found is None:  # A place of its own at the desk: the next answer does not displace this one.
+            return (await self._desk.work(f"rate {uuid4()}", lambda: self.open(model, weights)))[1]
+        return found
 
     def open(self, model: str, weights: str | None = None) -> tuple[Generator, Store]:
         """The generator and its store, in the desk's thread."""
