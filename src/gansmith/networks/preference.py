@@ -54,7 +54,8 @@ class Preference(nn.Module):
 
     def features(self, images: Images) -> Float[Tensor, "batch components"]:
         """What the heads are given; the same for an image whatever is beside it."""
-        return (self._pooled(images) - self.center) @ self.basis
+        found: Tensor = (self._pooled(images) - self.center) @ self.basis
+        return found
 
     def heads(self, features: Tensor) -> Float[Tensor, "members batch"]:
         """Each head's logits."""
@@ -70,7 +71,8 @@ class Preference(nn.Module):
     def lower_bound(self, images: Images) -> Float[Tensor, " batch"]:
         """Mean - standard deviation, differentiable: what is liked as far as the heads agree."""
         mean, std = self(images)
-        return mean - std
+        bound: Tensor = mean - std
+        return bound
 
     def fingerprint(self) -> str:
         """Of all weights: 16 hexadecimal digits."""

@@ -1,4 +1,4 @@
-"""``preference.safetensors`` and ``preference.json`` of a run: what was learnt of its ratings, and of which model."""
+"""``preference.safetensors`` and ``preference.json`` of a run: what its ratings have taught."""
 
 import json
 from collections.abc import Mapping
@@ -119,6 +119,6 @@ def load_preference(run: Path, critic: nn.Module, spec: DataSpec) -> Preference:
 
 def _damaged(path: Path, reason: str) -> DataError:
     return DataError(
-        f"{path} must be what gansmith rate wrote. Received: a file that is not: {reason}. The ratings are kept "
-        f"apart and are safe. Fit again: gansmith rate {path.parent} --fit."
+        f"{path} must be what gansmith rate wrote. Received: a file that is not: {reason}. The ratings are "
+        f"kept apart and are safe. Fit again: gansmith rate {path.parent} --fit."
     )
