@@ -4,7 +4,7 @@ import { ask, askJson, askPicture, attempt, complain, count, h, latest, say, tel
 
 const SHEET = 16; // Pictures that are fetched at once.
 const ENOUGH = 200; // Answers from which a preference can be learnt.
-const AGAIN = 4000; // Milliseconds until answers that were not stored are sent again.
+const AGAIN = 2000; // Milliseconds until answers that were not stored are sent again.
 const NAME = /^[\p{L}\p{N}_][\p{L}\p{N}_ .@'-]{0,39}$/u;
 
 const kept = {
@@ -46,9 +46,9 @@ export function mount(panel, app) {
     h("div", { class: "card asking" }, h("div", { class: "head" }, question, kinds), stage,
       h("div", { class: "answers" }, no, yes), h("div", { class: "actions" }, skip, undo), waiting),
     h("div", { class: "card" }, h("h2", { word: "rate.progress" }), mine, bar, facts,
-      h("h2", { word: "rate.raters" }), raters, h("p", { class: "help", word: "rate.agreementHelp" }),
+      h("h2", { word: "rate.raters", class: "who" }), raters, h("p", { class: "help", word: "rate.agreementHelp" }),
       h("p", { class: "help", word: "rate.then" })));
-  panel.append(h("div", { class: "bar" }, h("label", { for: "rate-model", word: "shell.model" }), select,
+  panel.append(h("div", { class: "bar fields" }, h("label", { for: "rate-model", word: "shell.model" }), select,
     h("label", { for: "rate-name", word: "rate.name" }), name), wrong, none, body);
 
   const key = (one) => (one.other === null ? String(one.seed) : [one.seed, one.other].sort((a, b) => a - b).join(" "));
@@ -80,7 +80,7 @@ export function mount(panel, app) {
     let place = 0;
     for (const one of questions) {
       one.places = one.other === null ? [place++] : [place++, place++];
-      one.sheet = { url, of: seeds.length, left };
+      one.sheet = { url, of: seeds.length, left, side: ready.naturalWidth / seeds.length, ratio: ready.naturalWidth / seeds.length / ready.naturalHeight };
     }
   }
 
@@ -91,8 +91,10 @@ export function mount(panel, app) {
 
   function picture(one, which) {
     const seed = which ? one.other : one.seed;
-    const { url, of } = one.sheet;
+    const { url, of, side, ratio } = one.sheet;
     const made = h("div", { class: "rated", role: "img", label: ["explore.seed", { seed }], "data-seed": String(seed) });
+    made.style.aspectRatio = String(ratio);
+    stage.parentElement.style.setProperty("--most", `${Math.max(8 * side, 256)}px`); // Larger than that, pixels are all one sees.
     made.style.backgroundImage = `url(${url})`;
     made.style.backgroundSize = `${of * 100}% 100%`;
     made.style.backgroundPosition = `${of > 1 ? one.places[which] * (100 / (of - 1)) : 0}% 0`;
@@ -132,7 +134,9 @@ export function mount(panel, app) {
     }));
     const rows = [["rate.thumbs", progress.thumbs ? ["rate.likedOf", { liked: count(progress.liked), all: count(progress.thumbs) }] : null], ["rate.pairs", progress.pairs ? count(progress.pairs) : null],
       ["rate.agreementThumbs", alpha(progress.agreement_thumbs)], ["rate.agreementPairs", alpha(progress.agreement_pairs)],
-      ["rate.disputed", progress.disputed ? count(progress.disputed) : null], ["rate.repeated", progress.repeated ? count(progress.repeated) : null], ["rate.older", progress.older ? count(progress.older) : null]];
+      ["rate.disputed", progress.disputed ? count(progress.disputed) : null], ["rate.repeated", progress.repeated ? count(progress.repeated) : null], ["rate.older", progress.older ? count(progress.older) : null],
+      ["rate.learnt", progress.learnt_of === null ? null : ["rate.learntOf", { count: count(progress.learnt_of), auc: progress.auc.toFixed(2) }]]];
+    body.querySelector(".who").hidden = !progress.raters.length;
     facts.replaceChildren(...rows.filter(([, text]) => text !== null).flatMap(([name, text]) => [h("dt", { word: name }), Array.isArray(text) ? h("dd", { word: text }) : h("dd", {}, text)]));
   }
 
@@ -236,7 +240,7 @@ export function mount(panel, app) {
   }
 
   function pressed(event) {
-    if (!here || event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, select, textarea, [role=tab], dialog")) return;
+    if (!here || event.ctrlKey || event.altKey || event.metaKey || event.target.closest?.("input, select, textarea, [role=tab], dialog")) return;
     const act = { ArrowLeft: () => answer(false), ArrowRight: () => answer(true), ArrowDown: pass, Backspace: takeBack }[event.key];
     if (!act) return;
     event.preventDefault();

@@ -33,7 +33,8 @@ export function mount(panel) {
     h("div", { class: "card" }, h("div", { class: "head" }, name), state, bar, warnings,
       picture, noGrid, h("div", { class: "slider grid-slider" }, olderLabel, older)),
     h("div", { class: "card" }, h("div", { class: "head" }, h("h2", { word: "watch.curves" })), charts));
-  panel.append(none, h("div", { class: "watch" }, h("div", { class: "card" }, h("div", { class: "head" }, h("h2", { word: "watch.runs" })), list), detail));
+  const broken = h("p", { class: "card broken-run", word: "watch.brokenHelp", hidden: true });
+  panel.append(none, h("div", { class: "watch" }, h("div", { class: "card" }, h("div", { class: "head" }, h("h2", { word: "watch.runs" })), list), detail, broken));
 
   function seconds(left) {
     if (left === null || left === undefined) return "";
@@ -105,6 +106,7 @@ export function mount(panel) {
     showRuns(runs);
     const listed = runs.find((run) => run.id === chosen);
     detail.hidden = !listed || listed.state === "broken";
+    broken.hidden = listed?.state !== "broken";
     if (detail.hidden) return;
     const run = await askJson("/api/watch/run", { run: chosen }).catch((error) => {
       if (error.status === 404) return null; // It vanished between the two; the next look knows.

@@ -1,6 +1,7 @@
 """Rate: which pictures of a model are liked, one by one or two side by side, by one person or several."""
 
 import threading
+from contextlib import suppress
 from typing import Annotated, Literal
 from uuid import uuid4
 
@@ -13,10 +14,13 @@ from gansmith.app.desk import Desk
 from gansmith.app.services import PNG, Services, Tab
 from gansmith.app.shelf import NoSuchModelError
 from gansmith.core.noise import Noise
+from gansmith.errors import GansmithError
 from gansmith.images.grid import Canvas, to_bytes
 from gansmith.images.provenance import png_bytes
 from gansmith.models.generator import Generator
+from gansmith.networks.preference_file import PreferenceFacts, read_facts
 from gansmith.ratings.ask import Asker
+from gansmith.ratings.preference import open_preference
 from gansmith.ratings.store import Rating, Store
 
 _MOST_SEED = 2**53 - 1
@@ -118,6 +122,10 @@ class Progress(BaseModel):
     )
     agreement_pairs: float | None
     older: int = Field(description="Ratings of pictures that earlier weights made; kept, not used.")
+    learnt_of: int | None = Field(
+        description="Ratings a preference was learnt of: gansmith rate RUN --fit; null where there is none."
+    )
+    auc: float | None = Field(description="How well that tells liked from not liked; 0.5 is a guess.")
 
 
 class Questions(BaseModel):
@@ -213,7 +221,7 @@ class _Rating:
         self._shelf, self._desk = services.shelf, services.desk
         self._stores: dict[tuple[str, str], Store] = {}
         self._newest: dict[str, str] = {}
-        self._askers: dict[tuple[str, str], Asker] = {}
+        self._askers: dict[str, tuple[tuple[str, str], Asker]] = {}
         self._lock = threading.Lock()
 
     async def store(self, model: str, weights: str | None = None) -> Store:
@@ -241,14 +249,25 @@ class _Rating:
 
     def questions(self, model: str, rater: str, kind: Kind, count: int) -> Questions:
         generator, store = self.open(model)
-        asker = self._askers.get((model, store.fingerprint))
-        if asker is None:
-            asker = self._askers[model, store.fingerprint] = Asker(generator, store)
+        asker = self._asker(model, generator, store)
         if kind == "thumb":
             found = [Question(seed=seed, other=None) for seed in asker.thumbs(count, rater)]
         else:
             found = [Question(seed=seed, other=other) for seed, other in asker.pairs(count, rater)]
         return Questions(weights=store.fingerprint, questions=found)
+
+    def _asker(self, model: str, generator: Generator, store: Store) -> Asker:
+        """Asks by what was learnt of these weights' ratings; made anew where that was learnt anew."""
+        facts = _learnt(store)
+        key = store.fingerprint, "" if facts is None else facts.digest
+        held = self._askers.get(model)
+        if held is None or held[0] != key:
+            preference = None
+            if facts is not None:
+                with suppress(GansmithError):  # Damaged: it is asked at random, and rating goes on.
+                    preference = open_preference(store.path.parent, generator)
+            held = self._askers[model] = key, Asker(generator, store, preference)
+        return held[1]
 
     def sheet(self, model: str, weights: str, seeds: list[int]) -> bytes:
         generator, _ = self.open(model, weights)
@@ -262,7 +281,7 @@ class _Rating:
 
 
 def _progress(store: Store) -> Progress:
-    found = store.summary()
+    found, facts = store.summary(), _learnt(store)
     return Progress(
         thumbs=found.thumbs,
         liked=found.liked,
@@ -273,4 +292,15 @@ def _progress(store: Store) -> Progress:
         agreement_thumbs=found.alpha_thumbs,
         agreement_pairs=found.alpha_pairs,
         older=found.older,
+        learnt_of=None if facts is None else facts.ratings,
+        auc=None if facts is None else facts.auc,
     )
+
+
+def _learnt(store: Store) -> PreferenceFacts | None:
+    """What was learnt of these weights' ratings; None where nothing was, or it cannot be read."""
+    with suppress(GansmithError):
+        facts = read_facts(store.path.parent)
+        if facts is not None and facts.generator == store.fingerprint:
+            return facts
+    return None
