@@ -156,6 +156,22 @@ def test_while_another_program_holds_the_database_an_answer_waits_and_then_count
     assert post(client, "thumb", rater="Ada", seed=1, liked=True, weights=weights)["thumbs"] == 1
 
 
+def test_what_is_learnt_of_answers_decides_what_is_asked_next(client: TestClient, root: Path) -> None:
+    weights = get(client, "questions")["weights"]
+    assert "20" in post(client, "learn", 400, weights=weights)["message"], "too few answers"
+    before = [seed for seed, _ in asked(client, count=40)]
+    for place, seed in enumerate(before[:30]):
+        post(client, "thumb", rater="me", seed=seed, liked=place % 3 == 0, weights=weights)
+    at_random = asked(client, count=4)
+    assert at_random == [(seed, None) for seed in before[30:34]]
+    found = post(client, "learn", weights=weights)
+    assert found["learnt_of"] == 30 and 0 <= found["auc"] <= 1
+    by_preference = asked(client, count=4)
+    assert by_preference != at_random and by_preference == asked(client_of(root), count=4)
+    (root / "faces" / "preference.safetensors").write_bytes(b"damaged")
+    assert asked(client_of(root), count=4) == at_random, "rating goes on"
+
+
 def test_answers_about_other_weights_are_refused_and_a_run_that_vanished_is_said(
     client: TestClient, root: Path
 ) -> None:

@@ -23,6 +23,7 @@ export function mount(panel, app) {
   let timer = null;
   let here = false;
   let progress = null;
+  let busy = false; // Learning.
 
   const select = h("select", { id: "rate-model", onchange: () => open(select.value) });
   const name = h("input", { type: "text", id: "rate-name", maxlength: "40", autocomplete: "nickname", value: kept.read("rater", "me"), oninput: named });
@@ -37,6 +38,7 @@ export function mount(panel, app) {
   const skip = h("button", { type: "button", onclick: pass }, h("span", { word: "rate.skip" }), h("kbd", {}, "↓"));
   const undo = h("button", { type: "button", onclick: takeBack }, h("span", { word: "rate.undo" }), h("kbd", {}, "⌫"));
   const waiting = h("p", { class: "alarm", role: "status", hidden: true });
+  const learn = h("button", { type: "button", class: "main", word: "rate.learn", onclick: study });
   const mine = h("p", { class: "facts" });
   const bar = h("progress", { max: String(ENOUGH), label: "rate.progress" });
   const facts = h("dl", { class: "about" });
@@ -47,7 +49,8 @@ export function mount(panel, app) {
       h("div", { class: "answers" }, no, yes), h("div", { class: "actions" }, skip, undo), waiting),
     h("div", { class: "card" }, h("h2", { word: "rate.progress" }), mine, bar, facts,
       h("h2", { word: "rate.raters", class: "who" }), raters, h("p", { class: "help", word: "rate.agreementHelp" }),
-      h("p", { class: "help", word: "rate.then" })));
+      h("h2", { word: "rate.learnTitle" }), h("p", { class: "help", word: "rate.learnHelp" }), h("div", { class: "actions" }, learn),
+      h("p", { class: "help", word: "rate.then" }), h("code", {}, "gansmith train DATA --recipe prefer --set borrow.generator=RUN")));
   panel.append(h("div", { class: "bar fields" }, h("label", { for: "rate-model", word: "shell.model" }), select,
     h("label", { for: "rate-name", word: "rate.name" }), name), wrong, none, body);
 
@@ -126,6 +129,7 @@ export function mount(panel, app) {
     const all = progress.thumbs + progress.pairs;
     word(mine, ["rate.mine", { mine: count(own), all: count(all), enough: count(ENOUGH) }]);
     bar.value = Math.min(ENOUGH, all);
+    learn.disabled = busy || all < progress.least || weights === null;
     const most = Math.max(1, ...progress.raters.map((one) => one.count));
     raters.replaceChildren(...progress.raters.map((one) => {
       const inner = h("span", { class: "share" });
@@ -207,6 +211,25 @@ export function mount(panel, app) {
       progress = found.progress;
       if (found.question) await back(found.question);
       else { tell(say("rate.nothing")); show(); }
+    });
+  }
+
+  function study() {
+    return attempt(async () => {
+      busy = true;
+      word(learn, "rate.learning");
+      showProgress();
+      try {
+        await sending;
+        progress = await (await ask("/api/rate/learn", {}, { method: "POST", body: JSON.stringify({ model, weights }), headers: { "Content-Type": "application/json" } })).json();
+        queue = []; // What is asked next follows from it.
+        tell(say("rate.learntOf", { count: count(progress.learnt_of), auc: progress.auc.toFixed(2) }));
+        fill();
+      } finally {
+        busy = false;
+        word(learn, "rate.learn");
+        show();
+      }
     });
   }
 

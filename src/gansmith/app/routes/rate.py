@@ -18,9 +18,9 @@ from gansmith.errors import GansmithError
 from gansmith.images.grid import Canvas, to_bytes
 from gansmith.images.provenance import png_bytes
 from gansmith.models.generator import Generator
-from gansmith.networks.preference_file import PreferenceFacts, read_facts
+from gansmith.networks.preference_file import PreferenceFacts, read_facts, save_preference
 from gansmith.ratings.ask import Asker
-from gansmith.ratings.preference import open_preference
+from gansmith.ratings.preference import LEAST_RATINGS, fit_preference, open_preference
 from gansmith.ratings.store import Rating, Store
 
 _MOST_SEED = 2**53 - 1
@@ -44,17 +44,26 @@ class StaleWeightsError(NoSuchModelError):
     """
 
 
-class Answer(BaseModel):
-    """Who rates which model, of which weights.
+class Rated(BaseModel):
+    """A model, as it was shown.
 
     Example:
-        >>> Answer(model="faces", weights="3f2a", rater="Ada")
+        >>> Rated(model="faces", weights="3f2a")
     """
 
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field(max_length=300, description="Its id, from /api/about.")
     weights: str = Field(max_length=100, description="The weights' fingerprint, from /api/rate/questions.")
+
+
+class Answer(Rated):
+    """Who rates which model, of which weights.
+
+    Example:
+        >>> Answer(model="faces", weights="3f2a", rater="Ada")
+    """
+
     rater: str = Field(max_length=80)
 
 
@@ -125,6 +134,7 @@ class Progress(BaseModel):
     learnt_of: int | None = Field(
         description="Ratings a preference was learnt of: gansmith rate RUN --fit; null where there is none."
     )
+    least: int = Field(description="Answers without which nothing can be learnt.")
     auc: float | None = Field(description="How well that tells liked from not liked; 0.5 is a guess.")
 
 
@@ -182,6 +192,12 @@ def _asking(router: APIRouter, desk: Desk, rating: "_Rating") -> None:
         """The pictures of up to 16 seeds in a row, in one PNG."""
         content = await desk.work(f"{x_tab} rate sheet", lambda: rating.sheet(model, weights, seeds))
         return Response(content, media_type="image/png")
+
+    @router.post("/learn")
+    async def learn(rated: Rated) -> Progress:
+        """Learn what is liked of all answers, as gansmith rate RUN --fit; what is asked next follows it."""
+        await desk.work(f"learn {rated.model}", lambda: rating.learn(rated.model, rated.weights))
+        return await run_in_threadpool(_progress, await rating.store(rated.model, rated.weights))
 
 
 def _answering(router: APIRouter, rating: "_Rating") -> None:
@@ -256,6 +272,11 @@ class _Rating:
             found = [Question(seed=seed, other=other) for seed, other in asker.pairs(count, rater)]
         return Questions(weights=store.fingerprint, questions=found)
 
+    def learn(self, model: str, weights: str) -> None:
+        generator, store = self.open(model, weights)
+        fit = fit_preference(generator, store)
+        save_preference(fit.preference, fit.facts, store.path.parent)
+
     def _asker(self, model: str, generator: Generator, store: Store) -> Asker:
         """Asks by what was learnt of these weights' ratings; made anew where that was learnt anew."""
         facts = _learnt(store)
@@ -292,6 +313,7 @@ def _progress(store: Store) -> Progress:
         agreement_thumbs=found.alpha_thumbs,
         agreement_pairs=found.alpha_pairs,
         older=found.older,
+        least=LEAST_RATINGS,
         learnt_of=None if facts is None else facts.ratings,
         auc=None if facts is None else facts.auc,
     )
