@@ -17,7 +17,6 @@ export function mount(panel, app) {
   const facts = h("p", { class: "facts" });
   const grid = h("div", { class: "seeds", role: "listbox", label: "explore.seeds", onkeydown: arrow });
   const picture = h("img", { class: "picture", alt: "" });
-  const caption = h("p", { class: "seed-line" });
   const undo = h("button", { type: "button", word: "explore.undo", onclick: () => go(at - 1) });
   const redo = h("button", { type: "button", word: "explore.redo", onclick: () => go(at + 1) });
   const reset = h("button", { type: "button", word: "explore.reset", onclick: () => set({ moves: {}, other: null }) });
@@ -34,7 +33,6 @@ export function mount(panel, app) {
   const body = h("div", { class: "explore", hidden: true },
     h("div", { class: "card work" },
       h("div", { class: "frame" }, picture),
-      caption,
       h("div", { class: "actions" }, undo, redo, reset, save)),
     h("div", { class: "card controls" }, prompts, h("h2", { word: "explore.directions" }), sliders),
     h("div", { class: "card pick" },
@@ -135,7 +133,7 @@ export function mount(panel, app) {
   };
 
   function value(input) {
-    const text = Number(input.value).toFixed(2);
+    const text = Number(input.value).toFixed(2).replace("-", "−");
     const out = document.getElementById(`${input.id}-value`);
     if (out) out.textContent = input.dataset.move && Number(input.value) > 0 ? `+${text}` : text;
     const span = input.max - input.min;
@@ -190,7 +188,7 @@ export function mount(panel, app) {
       prompts.append(h("div", { class: "field" }, h("label", { for: box.id }, name), box));
     }
     if (model.words) {
-      fields.caption = h("input", { type: "text", id: "ask-caption", maxlength: "500", list: "ask-words", autocomplete: "off", onchange: () => set({ caption: fields.caption.value.trim() || null }) });
+      fields.caption = h("input", { type: "text", id: "ask-caption", maxlength: "500", autocomplete: "off", onchange: () => set({ caption: fields.caption.value.trim() || null }) });
       prompts.append(h("div", { class: "field wide" }, h("label", { for: "ask-caption", word: "explore.caption" }), fields.caption,
         h("p", { class: "help" }, model.words.slice(0, 30).join(" · "))));
     }
@@ -251,8 +249,7 @@ export function mount(panel, app) {
       model = await askJson("/api/explore/model", { model: id });
       steps = []; at = -1; first = 0; state = fresh(0);
       for (const name of Object.keys(fields)) delete fields[name];
-      word(facts, ["shell.images", { count: count(model.images_seen ?? 0) }]);
-      facts.dataset.recipe = model.recipe;
+      word(facts, ["shell.trained", { recipe: model.recipe, count: count(model.images_seen ?? 0) }]);
       body.hidden = false;
       body.style.setProperty("--ratio", model.width / model.height);
       asks(); controls(); showPast(); set({}); showGrid();

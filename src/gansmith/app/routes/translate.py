@@ -46,6 +46,7 @@ class Translatable(BaseModel):
     directions: bool = Field(description="Whether it goes both ways: a_to_b and b_to_a.")
     attributes: list[str] = Field(description="Attributes that can be set.")
     points: int = Field(description="Key points that it is given, too; 0 for none.")
+    most_pixels: int = Field(description="Of a photo that is not brought to the model's size.")
     images_seen: int | None
 
 
@@ -147,6 +148,7 @@ class _Maker:
             directions=hasattr(method, "direction"),
             attributes=list(spec.attribute_names) if "attributes" in fields else [],
             points=spec.landmarks if "landmarks" in fields else 0,
+            most_pixels=self.services.limits.tiled_pixels,
             images_seen=generator.images_seen,
         )
 
