@@ -18,7 +18,8 @@ from starlette.exceptions import HTTPException
 from gansmith.app.desk import BusyError, Desk, DisplacedError
 from gansmith.app.limits import Guard, Limits
 from gansmith.app.photos import TooLargeError
-from gansmith.app.routes import explore, translate
+from gansmith.app.routes import data as data_routes
+from gansmith.app.routes import explore, rate, translate, watch
 from gansmith.app.services import PROBLEMS, Problem, Services
 from gansmith.app.shelf import NoSuchModelError, Shelf
 from gansmith.core.text import clipped
@@ -27,7 +28,9 @@ from gansmith.images.provenance import software_version
 
 _LONGEST = 2000  # Letters of a message.
 
-ROUTES: tuple[Callable[[Services], APIRouter], ...] = (explore.routes, translate.routes)
+ROUTES: tuple[Callable[[Services], APIRouter], ...] = (
+    explore.routes, translate.routes, data_routes.routes, watch.routes, rate.routes,
+)  # fmt: skip
 """Of each tab what it asks for."""
 
 _STATUS: tuple[tuple[type[GansmithError], int], ...] = (
