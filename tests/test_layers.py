@@ -5,8 +5,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "gansmith"
 ORDER = (
-    "cli reporting robustness training explore metrics models runs engine recipes config methods networks "
-    "losses attacks augment data images faces core errors"
+    "cli app reporting robustness training ratings explore metrics models runs engine recipes config methods "
+    "networks losses attacks augment data images faces core errors"
 ).split()
 """From top to bottom: a folder imports from itself and from those after it."""
 

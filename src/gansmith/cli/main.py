@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from gansmith import __version__
+from gansmith.cli.app import app_
 from gansmith.cli.attack import attack
 from gansmith.cli.classify import classify
 from gansmith.cli.edit import edit
@@ -83,6 +84,7 @@ def cli() -> None:
     gansmith classify my_pictures --run runs/judge    what an image shows, or whether it is real
     gansmith attack runs/judge my_pictures            what it withstands
     gansmith report runs/one                          a page to look at
+    gansmith app runs                                 a page for all of it, in a browser
     gansmith new method my_gan                        a method of your own
     """
 
@@ -192,6 +194,7 @@ for _verb in (
     attack,
     report,
     compare,
+    app_,
     new,
 ):
     cli.add_command(_verb)

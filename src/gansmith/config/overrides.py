@@ -72,9 +72,10 @@ def override(value: T, *assignments: str) -> T:
     return typing.cast(T, _replace(value, [_Assignment.of(each) for each in assignments]))
 
 
-def _replace(value: Any, assignments: Sequence[_Assignment]) -> Any:
+def _replace(value: Any, assignments: Sequence[_Assignment], kind: Any = None) -> Any:
     if isinstance(value, Mapping):
-        return functools.reduce(_replace_in_mapping, assignments, value)
+        change = functools.partial(_replace_in_mapping, of=(*typing.get_args(kind), Any, Any)[1])
+        return functools.reduce(change, assignments, value)
     first = next(iter(assignments), None)
     if first is None:
         return value
@@ -100,22 +101,23 @@ def _field(value: Any, kind: Any, assignments: Sequence[_Assignment]) -> Any:
         if each.names:
             within.append(each)
         else:
-            _replace(value, within)  # Of no consequence, but a typo in them is reported.
+            _replace(value, within, kind)  # Of no consequence, but a typo in them is reported.
             value, within = _parse(each.text, kind, each.path), []
-    return _replace(value, within)
+    return _replace(value, within, kind)
 
 
-def _replace_in_mapping(value: Mapping[str, Any], assignment: _Assignment) -> Mapping[str, Any]:
+def _replace_in_mapping(
+    value: Mapping[str, Any], assignment: _Assignment, of: Any = Any
+) -> Mapping[str, Any]:
+    """A mapping with one entry changed; where ``of``, the type of its values, is plain, names are free."""
     name, inside = assignment.names[0], assignment.inside()
-    names = not all(
-        isinstance(each, str) for each in value.values()
-    )  # Of players; runs to borrow from are free.
-    if name not in value and (names or inside.names):
+    plain = all(choice in _PLAIN for choice in choices_of(of))  # Runs to borrow from, guards; not players.
+    if name not in value and (not plain or inside.names):
         raise SettingError(f"There is no setting '{assignment.path}'.{_suggest(assignment, value)}")
     if inside.names:
         return {**value, name: _replace(value[name], [inside])}
     sample = next(iter(value.values()), "")
-    kind = open_kind(type(sample)) if dataclasses.is_dataclass(sample) else str
+    kind = open_kind(type(sample)) if dataclasses.is_dataclass(sample) else of
     return {**value, name: _parse(inside.text, kind, inside.path)}
 
 

@@ -1,11 +1,12 @@
 """The numbers of the training loop, of evaluation meanwhile, and of the machine."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gansmith.core.progress import Progress
 from gansmith.core.schedules import Constant, Schedule
-from gansmith.errors import at_least
+from gansmith.errors import SettingError, at_least
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Layout = Literal["auto", "channels_last", "contiguous"]
@@ -40,6 +41,9 @@ class Average:
 class EvaluateConfig:
     """Evaluation during training; the checkpoint that is best by the first metric is kept.
 
+    With ``guards`` it begins before the first step, and the run stops where a number has become worse than it
+    was then by more than its share, going back to the last checkpoint that was within all guards.
+
     Example:
         >>> TrainConfig(evaluate=EvaluateConfig(every=50_000, metrics="kid,fid", samples=5_000))
     """
@@ -48,10 +52,28 @@ class EvaluateConfig:
     metrics: str = "fid,kid,pr"
     features: str = "inception"  # See `gansmith evaluate --help`.
     samples: int = 2_000
+    guards: Mapping[str, float | None] = field(default_factory=dict)  # Number -> share; None: no guard.
 
     def __post_init__(self) -> None:
         at_least(self, 0, "every", prefix="train.evaluate.")
         at_least(self, 2, "samples", prefix="train.evaluate.")
+        for name, share in self.guarded.items():
+            if not share >= 0:
+                raise SettingError(
+                    f"train.evaluate.guards.{name} is a share by which the number may become worse, from 0. "
+                    f"Received: {share}."
+                )
+        if self.guarded and self.every == 0:
+            raise SettingError(
+                f"A guard needs numbers. Received: {', '.join(self.guarded)} among "
+                "train.evaluate.guards, and train.evaluate.every=0, which never measures. Try "
+                "train.evaluate.every=5000."
+            )
+
+    @property
+    def guarded(self) -> dict[str, float]:
+        """The guards that are on."""
+        return {name: share for name, share in self.guards.items() if share is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +108,7 @@ class TrainConfig:
     batch: int = 64
     seed: int = 0
     average: Average | None = Average()  # None: images come from the weights of the last step.
-    averaged: tuple[str, ...] = ("generator",)  # Networks of the bundle that are averaged.
+    averaged: tuple[str, ...] = ("generator",)  # Networks that are averaged, or players.
     precision: Precision = "auto"  # bfloat16 where the machine has it in hardware, else float32.
     log_every: int = 640
     picture_every: int = 5_000

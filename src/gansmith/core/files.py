@@ -66,6 +66,21 @@ def alone(lock_file: Path, busy: GansmithError) -> Iterator[None]:
         lock.release()
 
 
+def is_held(lock_file: Path) -> bool:
+    """Whether a process holds a folder by `alone`; False where that cannot be told."""
+    if not lock_file.is_file():
+        return False
+    lock = FileLock(lock_file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False
+
+
 @contextmanager
 def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A temporary path beside ``path`` that becomes ``path`` when the block ends well, else is removed.

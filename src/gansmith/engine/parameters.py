@@ -46,8 +46,19 @@ def average(recipe: Recipe, networks: Networks) -> EMA | None:
     """
     if recipe.train.average is None or not recipe.train.averaged:
         return None
-    known = [name for name, _ in networks.named_children()]
+    return EMA(networks, averaged_names(recipe, networks))
+
+
+def averaged_names(recipe: Recipe, networks: Networks) -> tuple[str, ...]:
+    """The networks that ``train.averaged`` names; a player's name stands for all networks it owns.
+
+    Raises:
+        SettingError: a name is neither.
+    """
+    known, players = [name for name, _ in networks.named_children()], recipe.method.players()
+    found: list[str] = []
     for name in recipe.train.averaged:
-        if name not in known:
+        if name not in known and name not in players:
             raise SettingError(f"train.averaged names networks: {', '.join(known)}. Received: {name!r}.")
-    return EMA(networks, recipe.train.averaged)
+        found += [name] if name in known else players[name]
+    return tuple(dict.fromkeys(found))

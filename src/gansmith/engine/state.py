@@ -10,14 +10,18 @@ from gansmith.networks.bundle import Networks
 
 
 def borrow(networks: Networks, borrowed: Mapping[str, Tensor]) -> None:
-    """Copy the borrowed weights into networks and into instruments that are attached.
+    """Copy borrowed weights into networks and attached instruments, and borrowed memories into the bundle's.
 
     Raises:
         SettingError: a name that is not there.
         CheckpointError: weights of another shape.
     """
     known = {**dict(networks.named_children()), **networks.instruments}
+    memories = dict(networks.named_buffers(recurse=False))
     for name in {key.partition(".")[0] for key in borrowed}:
+        if name in memories:
+            _remember(memories[name], borrowed[name], name)
+            continue
         if name not in known:
             raise SettingError(f"There is no network '{name}' to borrow for.{nearest(name, known)}")
         try:
@@ -27,6 +31,15 @@ def borrow(networks: Networks, borrowed: Mapping[str, Tensor]) -> None:
                 f"A borrowed network is built as this recipe builds it: of the same size. {error} "
                 f"Train {name} again at this size, or make this run at its."
             ) from error
+
+
+def _remember(memory: Tensor, borrowed: Tensor, name: str) -> None:
+    if memory.shape != borrowed.shape:
+        raise CheckpointError(
+            f"A borrowed memory is of the same size. Received: {name} of {list(borrowed.shape)} for one of "
+            f"{list(memory.shape)}. Make this run at its lender's size."
+        )
+    memory.copy_(borrowed)
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

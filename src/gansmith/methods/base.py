@@ -83,6 +83,7 @@ class Lender:
     name: str  # As the user named it.
     method: "Method[Any, Any, Any]"
     spec: DataSpec  # What its networks are built for.
+    fingerprint: str | None = None  # Of its generator (`Generator.fingerprint`); None where there is none.
 
 
 class Method(ABC, Generic[N, B, P]):
@@ -201,6 +202,15 @@ class Method(ABC, Generic[N, B, P]):
             SettingError: a stage it stands on is missing, or is of another size or other attributes.
         """
         return self
+
+    def borrowed(self, spec: DataSpec, borrow: Mapping[str, str]) -> Mapping[str, str]:
+        """Networks and memories of the bundle, and where they are borrowed; asked after ``with_lenders``.
+
+        Args:
+            spec: what its own networks are built for.
+            borrow: what the user named.
+        """
+        return borrow
 
     def after_step(self, networks: N, signals: Mapping[str, Tensor], progress: Progress) -> None:
         """Write the memory of the method, its buffers in the bundle, once at the end of each step.

@@ -15,6 +15,7 @@ from gansmith.core.tensors import BytePictures, Scores, per_image
 from gansmith.data.loading.loader import to_float
 from gansmith.engine.device import pick_device
 from gansmith.engine.ema import EMA, bundle_for_pictures
+from gansmith.engine.parameters import averaged_names
 from gansmith.engine.state import under
 from gansmith.errors import CheckpointError, RunError, SettingError, nearest
 from gansmith.methods.base import Lender
@@ -60,7 +61,9 @@ def open_generator(model: str, device: str = "auto") -> Generator:
 def build_networks(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Networks:
     """The bundle of a checkpoint in eval mode, averaged networks in place of the live ones."""
     networks = recipe.method.build(recipe.spec())
-    average = EMA(networks, recipe.train.averaged) if recipe.train.average is not None else None
+    average = None
+    if recipe.train.average is not None:
+        average = EMA(networks, averaged_names(recipe, networks))
     wanted = {"networks.": networks, "average.": average}
     for prefix, module in wanted.items():
         if module is None:
@@ -105,7 +108,7 @@ def open_judge(model: str, device: str = "auto") -> Callable[[BytePictures, Any]
 
 
 def borrowed_weights(borrow: Mapping[str, str]) -> dict[str, Tensor]:
-    """Weights of networks taken from finished runs, as tensors by name.
+    """Weights of networks, and memories of a bundle, taken from finished runs, as tensors by name.
 
     ``{"sketcher": "runs/one"}`` takes the network of the same name, and
     ``{"sketcher": "runs/one:generator"}`` another one.
@@ -116,7 +119,8 @@ def borrowed_weights(borrow: Mapping[str, str]) -> dict[str, Tensor]:
     for name, place in borrow.items():
         model, theirs = _network_of(place, name)
         tensors = checkpoint_of(Path(model)).tensors
-        found: dict[str, Tensor] = {}
+        memory = f"networks.{theirs}"  # A buffer of the bundle itself.
+        found = {name: tensors[memory]} if memory in tensors else {}
         for prefix in (f"average.{theirs}.", f"networks.{theirs}."):
             found = found or {
                 f"{name}.{key.removeprefix(prefix)}": value
@@ -139,9 +143,20 @@ def lenders(borrow: Mapping[str, str]) -> dict[str, Lender]:
     found = {}
     for name, place in borrow.items():
         model, _ = _network_of(place, name)
-        recipe: Recipe = from_json(checkpoint_of(Path(model)).facts["recipe"], Recipe)
-        found[name] = Lender(model, recipe.method, recipe.spec())
+        checkpoint = checkpoint_of(Path(model))
+        recipe: Recipe = from_json(checkpoint.facts["recipe"], Recipe)
+        found[name] = Lender(model, recipe.method, recipe.spec(), _fingerprint_of(recipe, checkpoint))
     return found
+
+
+def _fingerprint_of(recipe: Recipe, checkpoint: Checkpoint) -> str | None:
+    """Of the generator as `open_generator` makes it; None where a method makes no images."""
+    if not recipe.method.makes_images:
+        return None
+    networks = build_networks(recipe, checkpoint.tensors)
+    return from_method(
+        recipe.method, networks, recipe.spec(), name="lender", recipe_name=recipe.name
+    ).fingerprint
 
 
 def _network_of(place: str, name: str) -> tuple[str, str]:

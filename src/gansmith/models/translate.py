@@ -134,6 +134,33 @@ def translate(
     return _Job(maker, source, to, place_of(to, src, source), tell, world).run()
 
 
+def translate_one(
+    generator: Generator, raw: bytes, name: str, asked: Translation | None = None
+) -> tuple[Image.Image, Provenance]:
+    """The image that a model makes of the bytes of an image file, and its mark.
+
+    Args:
+        generator: a model that makes images out of images.
+        raw: the file.
+        name: what the mark calls it.
+        asked: as for ``translate``.
+
+    Raises:
+        SettingError: the model makes images of something else, or knows nothing of what is asked.
+        DataError: the file is no image, or nothing is to be filled in it.
+
+    Example:
+        >>> image, mark = translate_one(generator, Path("photo.jpg").read_bytes(), "photo.jpg")
+    """
+    asked = asked or Translation()
+    generator = _directed(generator, asked.direction)
+    _check_scale(generator, asked.scale)
+    _check_hole(generator, asked)
+    maker = _Maker(generator, asked)
+    mark = maker.mark(name, hashlib.sha256(raw).hexdigest())
+    return next(maker.images([maker.read(raw, name, mark)])), mark
+
+
 def _directed(generator: Generator, direction: str | None) -> Generator:
     """The generator that goes the way that was asked for.
 

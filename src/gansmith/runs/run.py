@@ -52,6 +52,7 @@ class Run:
         self.recipe = recipe
         self._seen: tuple[int, int] | None = None
         self._data: Mapping[str, Any] = {}
+        self.kept: int | None = None  # A checkpoint that stays, however many newer ones there are.
 
     # ---- making and opening -----------------------------------------------------------------------
 
@@ -259,7 +260,8 @@ class Run:
         noted = {} if idle is None else {"idle": idle}
         Checkpoint(tensors, {"images": images, "recipe": to_json(self.recipe), **noted}).save(path)
         for old in self.checkpoint_files()[: -self.recipe.train.keep_checkpoints]:
-            old.unlink(missing_ok=True)
+            if int(old.stem) != self.kept:
+                old.unlink(missing_ok=True)
         return path
 
     def keep_best(self, checkpoint: Path) -> Path:
@@ -278,6 +280,12 @@ class Run:
         for path in self.checkpoint_files():
             if int(path.stem) > images:
                 path.replace(path.with_suffix(".damaged"))
+
+    def remove_after(self, images: int) -> None:
+        """Remove checkpoints from beyond ``images``."""
+        for path in self.checkpoint_files():
+            if int(path.stem) > images:
+                path.unlink(missing_ok=True)
 
     def newest(self) -> tuple[Checkpoint, list[str]] | None:
         """The newest whole checkpoint, and what is wrong with newer ones; None where there is none yet.

@@ -1,5 +1,6 @@
 """Evaluation while a run goes on: its images are measured now and then, and the best weights kept."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader, to_float
 from gansmith.engine.trainer import Trainer
-from gansmith.errors import SettingError
+from gansmith.errors import SettingError, nearest
 from gansmith.methods.base import Method
 from gansmith.methods.batches import IMAGE_COLUMNS
 from gansmith.methods.latent import LatentMethod
@@ -189,6 +190,31 @@ class Examiner:
         sign = 1.0 if better == "lower" else -1.0
         return all(sign * values[images] <= sign * other for other in values.values())
 
+    def beyond(self, images: int) -> str | None:
+        """What the guards say of the numbers of a position, beside the first; None where all is well."""
+        rows = {row["images"]: row for row in history(self._run.path)}
+        return beyond(self._config.guarded, rows[min(rows)], rows[images]) if images in rows else None
+
+    def check_guards(self, found: Evaluation) -> None:
+        """Raise SettingError where a guard watches a number that is not measured, or has no better side."""
+        for name in self._config.guarded:
+            if name not in found.values:
+                raise SettingError(
+                    f"A guard watches a number that train.evaluate.metrics measures. Received: {name}."
+                    f"{nearest(name, found.values)}"
+                )
+            if not describe(name).better:
+                raise SettingError(
+                    f"A guard watches a number of which less, or more, is better. Received: {name}, of which "
+                    f"neither is. Remove it: train.evaluate.guards.{name}=none."
+                )
+
+    def within(self, images: int) -> int | None:
+        """The last position up to ``images`` that was measured; None where none was."""
+        return max(
+            (row["images"] for row in history(self._run.path) if row["images"] <= images), default=None
+        )
+
     def summary(self, found: Evaluation) -> str:
         """One line for the console."""
         parts = []
@@ -197,6 +223,29 @@ class Examiner:
             between = f" ({value.low:.3g} to {value.high:.3g})" if known else ""
             parts.append(f"{name} {value.value:.4g}{between}")
         return f"After {found.about['images']} images: {', '.join(parts)}."
+
+
+def beyond(guards: Mapping[str, float], first: Mapping[str, Any], last: Mapping[str, Any]) -> str | None:
+    """Which guards the numbers have passed: worse than at first by more than a share; None where none is.
+
+    Args:
+        guards: number -> share.
+        first, last: rows of a run's history.
+
+    Example:
+        >>> beyond({"recall": 0.5}, {"recall": {"value": 0.4}}, {"recall": {"value": 0.1}})
+        'recall fell from 0.4 to 0.1, by more than 50 %'
+    """
+    said = []
+    for name, share in guards.items():
+        before, now = (row.get(name, {}).get("value") for row in (first, last))
+        if before is None or now is None:
+            continue
+        lower = describe(name).better == "lower"
+        if (now - before if lower else before - now) > share * abs(before):
+            moved = f"{'rose' if lower else 'fell'} from {before:.3g} to {now:.3g}"
+            said.append(f"{name} {moved}, by more than {share:.0%}")
+    return " and ".join(said) or None
 
 
 def _rows(data: DataSet, rows: Tensor, which: str) -> DataPictures:

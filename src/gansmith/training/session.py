@@ -164,6 +164,10 @@ class _Session:
         for row in run.rows() if world.is_main else []:
             self.health.look(row)
         self.examiner = _examiner(run, data, loader, world)
+        self.guarded = bool(self.recipe.train.evaluate.guarded)
+        self.touched: str | None = None  # What the guards said when the run stopped.
+        if self.guarded and self.examiner is not None and world.is_main:
+            run.kept = self.examiner.within(self.trainer.images)
         run.watch()
         self.logbook = Logbook(run, self.trainer.images, console) if world.is_main else None
 
@@ -226,11 +230,17 @@ class _Session:
             try:
                 if self.trainer.images == 0 and self.world.is_main:
                     self._picture(samples(self.trainer, self.loader))
-                while self.trainer.images < self.recipe.train.images and not self._stopped(interruption):
+                if self.trainer.images == 0 and self.guarded:
+                    self._examine()
+                while self._goes_on(interruption):
                     self._step()
                 return self._end(finished=interruption.signal is None)
             except _NotANumberError as problem:
                 self._roll_back(str(problem))
+
+    def _goes_on(self, interruption: Interruption) -> bool:
+        more = self.touched is None and self.trainer.images < self.recipe.train.images
+        return more and not self._stopped(interruption)
 
     def _stopped(self, interruption: Interruption) -> bool:
         """Whether any process was asked to stop, or lost its launcher: then all do, after the same step."""
@@ -304,16 +314,44 @@ class _Session:
     def _examine(self) -> None:
         """Measure the images, and keep the weights where they are the best so far."""
         assert self.examiner is not None
-        found = self.examiner.look(self.trainer)
-        if found is None:
-            return
-        self.console.say(self.examiner.summary(found))
-        images = self.trainer.images
-        if self.examiner.is_best(images):
-            self._settle()
-            if not self.run.checkpoint(images).exists():
-                self._save(self.trainer.state(), images, self.trainer.idle)
+        found, images = self.examiner.look(self.trainer), self.trainer.images
+        said = None
+        if found is not None:
+            self.console.say(self.examiner.summary(found))
+            self.examiner.check_guards(found)
+            said = self.examiner.beyond(images)
+            if said is None and (self.guarded or self.examiner.is_best(images)):
+                self._keep(images, best=self.examiner.is_best(images))
+        if self.guarded and (said := self.world.broadcast(said)) is not None:
+            self._withdraw(said)
+
+    def _keep(self, images: int, best: bool) -> None:
+        """A checkpoint of these weights, which have just been measured."""
+        self._settle()
+        if self.guarded:
+            self.run.kept = images
+        if not self.run.checkpoint(images).exists():
+            self._save(self.trainer.state(), images, self.trainer.idle)
+        if best:
             self.run.keep_best(self.run.checkpoint(images))
+
+    def _withdraw(self, said: str) -> None:
+        """A guard was touched: back to the last weights that were within all guards, and stop there."""
+        self._settle()
+        beyond, kept = self.trainer.images, self.world.broadcast(self.run.kept)
+        if self.world.is_main:
+            self.run.remove_after(kept or 0)
+        self.world.barrier()
+        self.console.stop()
+        self.trainer = self._trainer()
+        self.touched = (
+            f"{said} by image {beyond}, so the run stops, and its networks are those of image "
+            f"{self.trainer.images}, the last that were within all guards. To go further, loosen the guard "
+            "(train.evaluate.guards) and repeat the command; to go more gently, start a new run with smaller "
+            "learning rates or weights of what pulls."
+        )
+        if self.logbook is not None:
+            self.logbook.alarm(Alarm("guard", self.touched), self.trainer.images)
 
     def _roll_back(self, problem: str) -> None:
         """After NaN or infinity: back to the last checkpoint with half the learning rates, a few times.

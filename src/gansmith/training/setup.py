@@ -41,7 +41,8 @@ def fitted(recipe: Recipe) -> Recipe:
     method = recipe.method
     if type(method).with_lenders is Method.with_lenders:
         return recipe
-    return replace(recipe, method=method.with_lenders(recipe.spec(), lenders(recipe.borrow)))
+    method = method.with_lenders(recipe.spec(), lenders(recipe.borrow))
+    return replace(recipe, method=method, borrow=method.borrowed(recipe.spec(), recipe.borrow))
 
 
 def _channels(recipe: Recipe, data: DataSet) -> dict[str, Any]:

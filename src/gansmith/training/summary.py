@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import to_json
 from gansmith.core.noise import Noise
+from gansmith.engine.parameters import averaged_names
 from gansmith.methods.base import Turn
 from gansmith.methods.batches import example_batch
 from gansmith.networks.bundle import Networks
@@ -133,5 +134,5 @@ def _weight_bytes(recipe: Recipe, networks: Networks) -> int:
     """Weights, their gradients, two moments of each, and the averaged copies."""
     played = {name for names in recipe.method.players().values() for name in names}
     own = sum(_count(networks.get_submodule(name)) for name in played)
-    averaged = sum(_count(networks.get_submodule(name)) for name in recipe.train.averaged)
+    averaged = sum(_count(networks.get_submodule(name)) for name in averaged_names(recipe, networks))
     return 4 * (_count(networks) + 3 * own + (averaged if recipe.train.average else 0))

@@ -214,6 +214,15 @@ def data_root() -> Path:
     return Path(given).expanduser() if given else Path.home() / ".cache" / "gansmith" / "datasets"
 
 
+def is_here(name: str) -> bool:
+    """Whether a built-in set can be opened without a download, as far as a look at its folder tells."""
+    base = name.partition(":")[0]
+    published = _PUBLISHED.get("mnist" if base == "stacked-mnist" else base)
+    if published is None:
+        return base in _BUILTINS
+    return (data_root() / published.files[0].partition("/")[0]).is_dir()
+
+
 def _entry(name: str) -> "_Builtin":
     base, _, _ = name.partition(":")
     if base not in _BUILTINS:

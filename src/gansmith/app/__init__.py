@@ -1,0 +1,1 @@
+"""A page for people who do not program: a server on this machine, and what it shows in a browser."""
