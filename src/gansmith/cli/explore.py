@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gansmith.cli.explore_photos import between, mix_, nearest_, project_
 from gansmith.cli.generate import open_model
 from gansmith.cli.options import Verb, given, on_device, with_code, with_lines
 
@@ -68,6 +69,8 @@ def explore(ctx: click.Context, model: str, as_json: bool, code: str | None, dev
     \b
     gansmith explore runs/one
     gansmith explore runs/one directions
+    gansmith explore runs/one project photo.jpg -o projected
+    gansmith explore runs/one between anna.jpg ben.jpg -o between.gif
     """
     ctx.obj = model
     if ctx.invoked_subcommand is None:
@@ -119,3 +122,7 @@ def _said(facts: dict[str, Any]) -> str:
         lines.append("directions     none yet: gansmith explore MODEL directions")
     lines.append(f"photo encoders {', '.join(facts['encoders']) or 'none yet'}")
     return "\n".join(lines)
+
+
+for _command in (project_, mix_, between, nearest_):
+    explore.add_command(_command)

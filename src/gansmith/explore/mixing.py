@@ -1,10 +1,11 @@
-"""Mixing of styles: the coarse layers of one image with the fine layers of another (Karras 2019, figure 3)."""
+"""Mixing of styles: the coarse layers of one image, the fine ones of another (Karras 2019, figure 3)."""
 
 import re
 from pathlib import Path
 
 import torch
 
+from gansmith.core.noise import Noise
 from gansmith.core.tensors import BytePictures, Latents
 from gansmith.errors import SettingError
 from gansmith.explore.places import Places, check_latent
@@ -36,8 +37,6 @@ def layers_of(generator: Generator) -> int:
             "out of one latent. Train --recipe stylegan2-32-small, or go from one image to the other: "
             "gansmith explore MODEL between."
         )
-    from gansmith.core.noise import Noise
-
     return int(generator.latents(Noise.of(0), None, LAYERED).shape[1])
 
 
