@@ -34,7 +34,7 @@ class ExploreGroup(click.Group):
         """As click does it, with the verb's own options first."""
         valued = {name for option in self.params for name in option.opts if not getattr(option, "is_flag", 1)}
         options, words, rest = list[str](), list[str](), list(args)
-        while rest and not (words and rest[0] in self.commands):
+        while rest and not (words and not rest[0].startswith("-")):  # Then comes what is to be done.
             word = rest.pop(0)
             if word.startswith("-") and word != "-":
                 options.append(word)

@@ -70,11 +70,11 @@ def mix(base: Latents, other: Latents, layers: range) -> Latents:
 
     Args:
         base: [n, layers, style].
-        other: the same shape, or one that can be broadcast to it.
+        other: the same shape.
         layers: which layers are taken from ``other``.
 
     Example:
-        >>> mixed = mix(w_plus[:1], w_plus[1:], range(8, 10))
+        >>> mixed = mix(w_plus[:1], w_plus[1:2], range(8, 10))
     """
     taken = torch.zeros(base.shape[-2], dtype=torch.bool, device=base.device)
     taken[list(layers)] = True
@@ -105,7 +105,7 @@ def mixing_table(generator: Generator, base: Places, other: Places, layers: rang
             f"Styles are mixed in {LAYERED}. Received: latents of {base.space} and {other.space}. Say "
             f"--space {LAYERED}."
         )
-    mixed = mix(base.latents[:, None], other.latents[None], layers).flatten(0, 1)
+    mixed = mix(base.latents.repeat_interleave(across, 0), other.latents.repeat(down, 1, 1), layers)
     top, left = base.images(generator, other.latents), base.images(generator)
     inner = base.images(generator, mixed).view(down, across, *top.shape[1:])
     corner = torch.full_like(top[:1], 255)

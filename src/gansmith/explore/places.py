@@ -207,7 +207,8 @@ def check_space(generator: Generator, space: str) -> None:
     generator.way(space)
 
 
-def _widened(latents: Latents, shape: torch.Size) -> Latents:
+def _widened(latents: Tensor, shape: torch.Size) -> Tensor:
+    """[n, style] -> [n, layers, style]; what has that shape as it is."""
     if latents.shape[1:] == shape:
         return latents
     return latents[:, None].expand(-1, *shape).contiguous()
