@@ -4,8 +4,8 @@ python benchmarks/projection.py RUN [PHOTOS] [--align close] [--count 64] [--she
 
 Without PHOTOS the run's own held-out images are taken, which it was never trained on. The run needs an
 encoder: gansmith explore RUN project PHOTO --encoder train. Means over the photos: PSNR in dB, what the
-search makes small, the face recogniser's distance (0.6 is the usual bound between one person and another), how
-many photos are called failed, and seconds.
+search makes small, the face recogniser's distance (0.6 is the usual bound between one person and another),
+how many photos are called failed, and seconds.
 """
 
 import argparse
