@@ -1,10 +1,11 @@
-"""Mixing of styles: the coarse layers of one image with the fine layers of another (Karras 2019, figure 3)."""
+"""Mixing of styles: the coarse layers of one image, the fine ones of another (Karras 2019, figure 3)."""
 
 import re
 from pathlib import Path
 
 import torch
 
+from gansmith.core.noise import Noise
 from gansmith.core.tensors import BytePictures, Latents
 from gansmith.errors import SettingError
 from gansmith.explore.places import Places, check_latent
@@ -36,8 +37,6 @@ def layers_of(generator: Generator) -> int:
             "out of one latent. Train --recipe stylegan2-32-small, or go from one image to the other: "
             "gansmith explore MODEL between."
         )
-    from gansmith.core.noise import Noise
-
     return int(generator.latents(Noise.of(0), None, LAYERED).shape[1])
 
 
@@ -71,11 +70,11 @@ def mix(base: Latents, other: Latents, layers: range) -> Latents:
 
     Args:
         base: [n, layers, style].
-        other: the same shape, or one that can be broadcast to it.
+        other: the same shape.
         layers: which layers are taken from ``other``.
 
     Example:
-        >>> mixed = mix(w_plus[:1], w_plus[1:], range(8, 10))
+        >>> mixed = mix(w_plus[:1], w_plus[1:2], range(8, 10))
     """
     taken = torch.zeros(base.shape[-2], dtype=torch.bool, device=base.device)
     taken[list(layers)] = True
@@ -106,7 +105,7 @@ def mixing_table(generator: Generator, base: Places, other: Places, layers: rang
             f"Styles are mixed in {LAYERED}. Received: latents of {base.space} and {other.space}. Say "
             f"--space {LAYERED}."
         )
-    mixed = mix(base.latents[:, None], other.latents[None], layers).flatten(0, 1)
+    mixed = mix(base.latents.repeat_interleave(across, 0), other.latents.repeat(down, 1, 1), layers)
     top, left = base.images(generator, other.latents), base.images(generator)
     inner = base.images(generator, mixed).view(down, across, *top.shape[1:])
     corner = torch.full_like(top[:1], 255)

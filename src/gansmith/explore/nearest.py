@@ -13,11 +13,13 @@ from torch import Tensor
 from gansmith.core.files import check_outside_data, write_text
 from gansmith.core.tensors import BytePictures
 from gansmith.data.loading.streams import parted
+from gansmith.data.open import open_data
+from gansmith.data.sources.identity import is_same
 from gansmith.errors import DataError, SettingError
 from gansmith.images.grid import grid
 from gansmith.images.provenance import write_png
 from gansmith.metrics.features.base import FeatureNetwork
-from gansmith.metrics.image_sets import DataPictures, open_rows
+from gansmith.metrics.image_sets import COMPARED, DataPictures
 from gansmith.metrics.scores.memorization import nearest
 from gansmith.models.generator import Generator
 from gansmith.runs.run import Run
@@ -41,7 +43,8 @@ class Neighbours:
         usual: the median distance of held-out images to their nearest training image; None where none are.
 
     Example:
-        >>> found = nearest_training(images, ("seed 3",), Training.of(Path("runs/one")), open_features("pixels"))
+        >>> known = Training.of(Path("runs/one"))
+        >>> found = nearest_training(images, ("seed 3",), known, open_features("pixels"))
         >>> found.rows, found.distance / found.usual
     """
 
@@ -120,20 +123,26 @@ class Training:
         where = place or told.get("name")
         if not isinstance(where, str):
             raise SettingError(f"{run_dir} does not say what it was trained on. Name it: --data DATA.")
+        recipe = run.recipe
         try:
-            whole = open_rows(where, run.recipe.data)
+            data = open_data(where, recipe.data, fields=recipe.method.batch_type._fields)
         except DataError as error:
             hint = "" if place else f" {run_dir} was trained on it; say where it is now: --data DATA."
             raise DataError(f"{error}{hint}") from error
-        if told.get("pictures") not in (None, len(whole)):
+        if not is_same(told.get("fingerprint"), data.fingerprint):
             raise DataError(
-                f"The training images of {run_dir} are {told['pictures']:,}. Received: {where} with "
-                f"{len(whole):,}. Name the data that it was trained on: --data DATA."
+                f"The training images of {run_dir} are wanted. Received: {where}, which holds others, or has "
+                "changed since. Name the data that it was trained on: --data DATA."
             )
-        rows, held = parted(whole.data, None, run.recipe.data, run.recipe.train.seed)
-        return cls(
-            replace(whole, rows=rows), replace(whole, rows=held), mirror=run.recipe.data.mirror, place=where
-        )
+        column = next((name for name in COMPARED if name in data.columns), None)
+        if column is None:
+            raise DataError(
+                f"Results are compared with training images. Received: {where}, which has "
+                f"{', '.join(data.columns)}."
+            )
+        whole = DataPictures(data, where, data.fingerprint, torch.arange(len(data)), column)
+        rows, held = parted(data, None, recipe.data, recipe.train.seed)
+        return cls(replace(whole, rows=rows), replace(whole, rows=held), recipe.data.mirror, where)
 
 
 def nearest_training(

@@ -141,7 +141,8 @@ def read_places(path: Path, generator: Generator) -> Places:
     except (OSError, ValueError, LookupError, TypeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise CheckpointError(
-            f"Latents cannot be read: {path}: {why}. Such files are written by gansmith explore MODEL project."
+            f"Latents cannot be read: {path}: {why}. Such files are written by gansmith explore MODEL "
+            "project."
         ) from error
     if theirs != (generator.fingerprint or ""):
         raise SettingError(
@@ -182,6 +183,14 @@ def joined(parts: Sequence[Places], generator: Generator) -> Places:
     return replace(parts[0], space=wide.space, latents=torch.cat(latents), names=names)
 
 
+def widened(places: Places, generator: Generator) -> Places:
+    """Places of w as such of w+, the same style in every layer; others as they are."""
+    if places.space != "w" or "w+" not in generator.spaces:
+        return places
+    shape = generator.latents(Noise.of(places.seed), places.prompt, "w+").shape[1:]
+    return replace(places, space="w+", latents=_widened(places.latents, shape))
+
+
 def check_latent(generator: Generator) -> None:
     """Raise SettingError for a generator whose images are not made of a latent."""
     if not generator.spaces:
@@ -198,7 +207,8 @@ def check_space(generator: Generator, space: str) -> None:
     generator.way(space)
 
 
-def _widened(latents: Latents, shape: torch.Size) -> Latents:
+def _widened(latents: Tensor, shape: torch.Size) -> Tensor:
+    """[n, style] -> [n, layers, style]; what has that shape as it is."""
     if latents.shape[1:] == shape:
         return latents
     return latents[:, None].expand(-1, *shape).contiguous()
