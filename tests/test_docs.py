@@ -39,7 +39,10 @@ def test_commands_exist(page: Path) -> None:
     for words in commands(page.read_text(encoding="utf-8")):
         command = cli.commands.get(words[0])
         assert command is not None, f"{page.name}: gansmith {words[0]}"
-        known = {option for parameter in command.params for option in parameter.opts}
+        inner = [command.commands[word] for word in words if word in getattr(command, "commands", {})]
+        known = {
+            option for each in (command, *inner) for parameter in each.params for option in parameter.opts
+        }
         for word in words[1:]:
             if word.startswith("-"):
                 assert word in known, f"{page.name}: gansmith {words[0]} {word}"

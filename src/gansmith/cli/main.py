@@ -18,6 +18,7 @@ from gansmith.cli.attack import attack
 from gansmith.cli.classify import classify
 from gansmith.cli.edit import edit
 from gansmith.cli.evaluate import evaluate
+from gansmith.cli.explore import explore
 from gansmith.cli.generate import generate
 from gansmith.cli.inspect import inspect_
 from gansmith.cli.new import new
@@ -75,6 +76,7 @@ def cli() -> None:
     gansmith train my_pictures --run runs/one         your pictures; the same command resumes
     gansmith generate runs/one -o out --seeds 0-63    new pictures
     gansmith walk runs/one -o walk.gif                a walk from picture to picture
+    gansmith explore runs/one directions              what can be changed in its pictures
     gansmith translate runs/edges drawings -o faces   pictures out of pictures
     gansmith origin out                               what made these pictures
     gansmith edit runs/readers photo.png --set smiling=1     a photo with something changed
@@ -183,6 +185,7 @@ for _verb in (
     plan,
     generate,
     walk_,
+    explore,
     translate_,
     edit,
     origin_,

@@ -1,6 +1,6 @@
 // Translate: a photo, a drawing or a photo with a hole, and what a model makes of it.
 
-import { ask, askJson, attempt, complain, count, download, h, latest, say, tell, word } from "./dom.js";
+import { Refused, ask, askJson, attempt, count, download, h, latest, say, tell, word } from "./dom.js";
 import { drawing } from "./drawing.js";
 
 const FITS = { crop: "translate.fitCrop", pad: "translate.fitPad", stretch: "translate.fitStretch", whole: "translate.fitWhole" };
@@ -13,6 +13,8 @@ export function mount(panel, app) {
   let sent = null; // What the result was made of: {blob, fields}.
   let result = null; // Of the newest answer.
   let tool = "pen";
+  let turn = 0; // Of begin: an older one, still waiting for the app, no longer counts.
+  let opening = 0; // Likewise of open.
 
   const select = h("select", { id: "translate-model", onchange: () => open(select.value) });
   const facts = h("p", { class: "facts" });
@@ -98,7 +100,7 @@ export function mount(panel, app) {
   async function take(blob) {
     await attempt(async () => {
       let bitmap;
-      try { bitmap = await createImageBitmap(blob); } catch { complain(say("translate.notPicture")); return; }
+      try { bitmap = await createImageBitmap(blob); } catch { throw new Refused(0, say("translate.notPicture")); }
       photo?.bitmap.close();
       photo = { blob, name: blob.name || "photo.png", bitmap };
       await begin();
@@ -143,6 +145,7 @@ export function mount(panel, app) {
 
   /** Begin with the photo, or an empty sheet, and the model that is chosen. */
   async function begin() {
+    const mine = turn += 1;
     clearResult();
     word(help, HELP[model.takes]);
     word(title, TITLES[model.takes]);
@@ -150,6 +153,7 @@ export function mount(panel, app) {
     const [wide, high] = extent();
     if (model.takes === "edges") {
       const lines = photo && await createImageBitmap(await post("/api/translate/source", photo.blob, {}));
+      if (mine !== turn) return;
       canvas.begin(wide, high, (context) => {
         context.fillStyle = "#fff";
         context.fillRect(0, 0, wide, high);
@@ -157,6 +161,7 @@ export function mount(panel, app) {
       });
     } else if (model.takes === "hole" && photo) canvas.begin(wide, high, (context) => { context.clearRect(0, 0, wide, high); paint(context, wide, high); });
     await showGiven();
+    if (mine !== turn) return;
     showTools();
     run();
   }
@@ -206,7 +211,7 @@ export function mount(panel, app) {
     const asked = fields();
     const first = wanting(asked);
     if (first) { clearResult(first); return; }
-    const of = model;
+    const [of, now] = [model, turn];
     const slow = setTimeout(() => frame.classList.add("busy"), 250);
     try {
       let blob = photo?.blob;
@@ -219,12 +224,12 @@ export function mount(panel, app) {
         if (asked.fit === null && !of.attributes.length && big) blob = source;
       }
       const made = await post("/api/translate/picture", blob, asked);
-      if (of !== model) return;
+      if (of !== model || now !== turn) return;
       sent = { blob, asked };
       result = made;
       await showResult(source ?? blob);
     } catch (error) {
-      clearResult();
+      if (error.status !== 409) clearResult();
       throw error;
     } finally {
       clearTimeout(slow);
@@ -299,7 +304,10 @@ export function mount(panel, app) {
 
   async function open(id) {
     await attempt(async () => {
-      model = await askJson("/api/translate/model", { model: id });
+      const mine = opening += 1;
+      const found = await askJson("/api/translate/model", { model: id });
+      if (mine !== opening) return;
+      model = found;
       word(facts, ["shell.trained", { recipe: model.recipe, count: count(model.images_seen ?? 0) }]);
       body.hidden = false;
       body.dataset.takes = model.takes;
