@@ -106,6 +106,16 @@ class Tab:
         assert not self.errors
 
 
+def wide(page: Any, which: str) -> float:
+    return float(page.locator(which).first.bounding_box()["width"])
+
+
+def below(page: Any, one: str, other: str) -> bool:
+    """Whether ``other`` stands below ``one``, not beside it."""
+    boxes = [page.locator(which).first.bounding_box() for which in (one, other)]
+    return bool(boxes[1]["y"] >= boxes[0]["y"] + boxes[0]["height"])
+
+
 def test_a_set_is_looked_through_filtered_and_read_by_keyboard_and_in_chinese(
     browser: Any, address: str
 ) -> None:
@@ -113,6 +123,7 @@ def test_a_set_is_looked_through_filtered_and_read_by_keyboard_and_in_chinese(
     page = tab.page
     tab.until("document.querySelectorAll('.photos .seed').length === 48")
     assert page.locator("footer").is_hidden(), "what it says is not true of these pictures"
+    assert wide(page, ".photos .seed") > 60 and below(page, ".data > .card", ".aside")
     page.get_by_role("button", name="Next").first.click()
     tab.until("document.querySelectorAll('.photos .seed').length === 12")
     tab.until("!document.querySelector('[data-show=copies]').disabled")
@@ -151,6 +162,7 @@ def test_a_run_that_goes_on_is_seen_without_flicker_and_one_that_vanishes_is_sai
     tab.until("document.querySelector('.grid').dataset.images === '32'")
     tab.until("document.querySelector('.curve')?.getAttribute('d').includes('L')")
     assert page.evaluate("window.before === document.querySelector('.grid') && window.before.complete")
+    assert wide(page, ".grid") > 300 and not below(page, ".runs", ".watched")
     assert page.evaluate("document.activeElement.dataset.run") == "going", "the focus stays"
     page.locator("#watch-grid").press("ArrowLeft")
     tab.until("document.querySelector('.grid').dataset.images === '16'")
@@ -183,6 +195,7 @@ def test_pictures_are_rated_by_keyboard_and_touch_and_nothing_is_lost_while_the_
     page.get_by_label("Your name").fill("Ada")
     tab.until(shown)
     page.locator("#rate-name").blur()
+    assert wide(page, ".rated") > 200
     first = page.evaluate(shown)
     page.keyboard.press("ArrowRight")
     second = page.evaluate(shown)
@@ -213,6 +226,7 @@ def test_pictures_are_rated_by_keyboard_and_touch_and_nothing_is_lost_while_the_
     phone.page.get_by_label("Your name").fill("Bo")
     phone.page.locator("[data-kind=pair]").tap()
     phone.until("document.querySelectorAll('.choice').length === 2")
+    assert wide(phone.page, ".rated") > 120, "two stand side by side on a phone"
     phone.page.locator(".choice").last.tap()
     phone.until("document.querySelectorAll('.count-name').length === 2")
     assert answers(root)[1:] == [("pair", 0, "Bo")]
