@@ -2,13 +2,13 @@
 
     gansmith train demo-faces --recipe faces32 --run runs/faces --set train.images=120000
     gansmith classify demo-faces --recipe classifier-attributes32 --run runs/judge
-    python benchmarks/prefer.py runs/faces runs/judge OUT [--likes hat "dark hair"] [--seeds 5] [--ratings 200]
+    python benchmarks/prefer.py runs/faces runs/judge OUT [--likes "dark hair" glasses] [--seeds 5]
 
 For each attribute and seed: a copy of the run is rated, half at random and half where the preference is least
-sure; one answer in ten is a coin's. A preference is fitted and `prefer32` fine-tunes the generator. The classifier
-that rated also counts: the share of 2,000 pictures, of seeds nobody rated, that show the attribute before and
-after, and how often it finds any of the other attributes. Raters named "chance" answer by coin alone. "nobody" is
-the same fine-tuning with weight 0. OUT keeps each result as it is done; the same command goes on from there.
+sure; one answer in ten is a coin's. A preference is fitted and `prefer32` fine-tunes the generator. The
+classifier that rated also counts: the share of 2,000 pictures, of seeds nobody rated, that show the attribute
+before and after. Raters named "chance" answer by coin alone. "nobody" is the same fine-tuning with weight 0.
+OUT keeps each result as it is done; the same command goes on from there.
 """
 
 import argparse
@@ -30,9 +30,9 @@ from gansmith.metrics.outputs import history
 from gansmith.models.classifier import TrainedClassifier, open_classifier
 from gansmith.models.generator import Generator
 from gansmith.models.load import open_generator
-from gansmith.networks.preference_file import LEAST_AUC, PreferenceFacts, save_preference
+from gansmith.networks.preference_file import LEAST_AUC, save_preference
 from gansmith.ratings.ask import Asker
-from gansmith.ratings.preference import fit_preference
+from gansmith.ratings.preference import Fit, fit_preference
 from gansmith.ratings.simulated import Simulated, attribute
 from gansmith.ratings.store import Store
 from gansmith.recipes import named
@@ -59,7 +59,7 @@ def lent(model: Path, place: Path) -> Path:
     return place
 
 
-def rated(lender: Path, judge: TrainedClassifier, likes: str, seed: int, options: Any) -> PreferenceFacts:
+def rated(lender: Path, judge: TrainedClassifier, likes: str, seed: int, options: Any) -> Fit:
     """The lender with ratings and a preference."""
     generator = open_generator(str(lender))
     store = Store.of(lender, generator)
@@ -71,7 +71,7 @@ def rated(lender: Path, judge: TrainedClassifier, likes: str, seed: int, options
     rater.rate(generator, store, options.ratings - options.ratings // 2, Asker(generator, store, first, seed))
     fit = fit_preference(generator, store, seed=seed)
     save_preference(fit.preference, fit.facts, lender)
-    return fit.facts
+    return fit
 
 
 def one(data: DataSet, likes: str, seed: int, options: Any) -> dict[str, Any]:
@@ -80,16 +80,18 @@ def one(data: DataSet, likes: str, seed: int, options: Any) -> dict[str, Any]:
     shutil.rmtree(place, ignore_errors=True)
     judge = open_classifier(str(options.judge))
     lender = lent(options.model, place / "lender")
-    facts = rated(lender, judge, likes, seed, options)
-    found: dict[str, Any] = {"likes": likes, "seed": seed, "auc": facts.auc}
+    fit = rated(lender, judge, likes, seed, options)
+    found: dict[str, Any] = {"likes": likes, "seed": seed, "auc": fit.facts.auc}
     before = answers(open_generator(str(lender)), judge)
     named_shares = dict(zip(judge.names, before.float().mean(dim=0).tolist(), strict=True))
-    found |= {"before": named_shares.get(likes), "refused": facts.auc < LEAST_AUC and likes != NOBODY}
+    found |= {"before": named_shares.get(likes), "refused": fit.facts.auc < LEAST_AUC and likes != NOBODY}
     if found["refused"]:
         return found
     if likes == NOBODY:  # The preference is of no consequence; only that there is one.
         save_preference(
-            fit_preference(open_generator(str(lender)), Store.of(lender, open_generator(str(lender)))).preference,
+            fit_preference(
+                open_generator(str(lender)), Store.of(lender, open_generator(str(lender)))
+            ).preference,
             replace(facts, auc=1.0),
             lender,
         )
@@ -128,7 +130,7 @@ def _entropy(seen: Tensor) -> Tensor:
 def table(results: list[dict[str, Any]]) -> str:
     """A line for each kind of rater: means over seeds, and the least and the greatest."""
     lines = [
-        "| raters like | AUC | share before | after 200 ratings | recall | spread | swd | stopped by a guard |",
+        "| raters like | AUC | share before | and after | recall | spread | swd | stopped by a guard |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for likes in dict.fromkeys(each["likes"] for each in results):
@@ -163,7 +165,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="a run of 32 px on demo-faces")
     parser.add_argument("judge", type=Path, help="a run by classifier-attributes32")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--likes", nargs="+", default=["hat", "dark hair", CHANCE, NOBODY])
+    parser.add_argument("--likes", nargs="+", default=["dark hair", "glasses", CHANCE, NOBODY])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--ratings", type=int, default=200)
     parser.add_argument("--noise", type=float, default=0.1, help="share of answers that are a coin's")
@@ -181,7 +183,14 @@ def main() -> None:
                 kept.write_text(json.dumps(results, indent=1), "utf-8")
                 last = {key: value for key, value in results[-1].items() if key != "shares"}
                 print(json.dumps(last), flush=True)
-    print(table(sorted(results, key=lambda each: options.likes.index(each["likes"]) if each["likes"] in options.likes else 99)))
+    print(
+        table(
+            sorted(
+                results,
+                key=lambda each: options.likes.index(each["likes"]) if each["likes"] in options.likes else 99,
+            )
+        )
+    )
 
 
 if __name__ == "__main__":
