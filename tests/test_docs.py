@@ -79,6 +79,24 @@ def test_every_recipe_is_in_a_page_of_its_method() -> None:
     assert [name for name in CATALOGUE if f"`{name}`" not in text] == []
 
 
+def test_every_kind_of_recipe_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    kinds = {re.match(r"([a-z-]*?)(-attributes|-paper)?-?(\d|-x\d|$)", name)[1] for name in CATALOGUE}  # type: ignore[index]
+    assert kinds and all(f"`{kind}" in text for kind in kinds), {k for k in kinds if f"`{k}" not in text}
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        links = re.findall(r"\]\(([^)#]+\.md)", page.read_text(encoding="utf-8"))
+        waiting += [(page.parent / link).resolve() for link in links if not link.startswith("http")]
+    assert set(PAGES) <= reached, [page.name for page in set(PAGES) - reached]
+
+
 def test_every_verb_is_in_the_readme() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "Makefile").read_text(encoding="utf-8")
     assert isinstance(cli, click.Group)

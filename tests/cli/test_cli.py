@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -338,3 +339,26 @@ def test_sigterm_while_generating_cleans_up(run_cli: Any, folder: Path, tmp_path
         assert process.wait(60) == 143
         assert process.stderr is not None and "stopped" in process.stderr.read()
     assert list(out.iterdir()) == []
+
+
+def test_a_fast_machine_is_given_a_larger_recipe_in_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gansmith.cli.train import _lasting
+    from gansmith.core.distributed import SINGLE_PROCESS
+    from gansmith.recipes import named
+    from gansmith.training import duration
+
+    asked = []
+
+    def lasting(recipe: Any, data: Any, seconds: float, *more: Any) -> tuple[Any, float]:
+        asked.append((recipe.name, seconds))
+        time.sleep(0.2)  # What measuring takes.
+        images = 10 * duration.PLENTY if recipe.name == "faces32" else 64
+        return replace(recipe, train=replace(recipe.train, images=images)), 1.0
+
+    monkeypatch.setattr(duration, "lasting", lasting)
+    opened: Any = object()
+    given = (named("faces32"), opened, lambda recipe: opened, torch.device("cpu"), SINGLE_PROCESS)
+    recipe, _ = _lasting(60.0, *given, "faces64")
+    assert recipe.name == "faces64" and [name for name, _ in asked] == ["faces32", "faces64"]
+    assert asked[0][1] == 60.0 and 50.0 < asked[1][1] <= 59.8
+    assert _lasting(60.0, *given, None)[0].name == "faces32"
