@@ -19,6 +19,7 @@ from gansmith.core.noise import Noise
 from gansmith.core.tensors import BytePictures
 from gansmith.data.open import open_data
 from gansmith.errors import CheckpointError, DataError, SettingError
+from gansmith.explore.interpolation import Held, Interpolation, Traversal, film
 from gansmith.explore.latent_encoder import train_encoder
 from gansmith.explore.mixing import layers_of, mix, mixing_table, parse_layers
 from gansmith.explore.nearest import Training, nearest_training
@@ -113,6 +114,19 @@ def test_places_of_w_go_with_those_of_w_plus_and_z_with_neither(styles: Generato
             joined([z, other], styles)
     with pytest.raises(SettingError, match="a place at least"):
         joined([], styles)
+
+
+def test_films_go_through_w_plus_on_any_way(styles: Generator, tmp_path: Path) -> None:
+    places = places_of_seeds(styles, [1, 2], "w+")
+    held = Held(space="w+", seed=1)
+    tour, sweep = (
+        Interpolation(frames_per_leg=2, mode="spherical", loop=False),
+        Traversal(coordinate=7, frames=4),
+    )
+    for way, frames in ((tour, 3), (sweep, 4)):
+        path = film(styles, places.latents, tmp_path / "film.webp", way, held=held)
+        with Image.open(path) as made:
+            assert made.n_frames == frames
 
 
 # ---- mixing

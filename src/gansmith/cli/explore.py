@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gansmith.cli.explore_directions import directions
 from gansmith.cli.explore_photos import between, mix_, nearest_, project_
 from gansmith.cli.generate import open_model
 from gansmith.cli.options import Verb, given, on_device, with_code, with_lines
@@ -78,13 +79,22 @@ def explore(ctx: click.Context, model: str, as_json: bool, code: str | None, dev
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else _said(facts))
 
 
+for _command in (directions, project_, mix_, between, nearest_):
+    explore.add_command(_command)
+
+
 def _facts(generator: "Generator", model: str) -> dict[str, Any]:
     """What is known of a model's latent spaces."""
-    from gansmith.explore.directions import check_space, folder, home_of, stored_directions
+    from gansmith.errors import CheckpointError
+    from gansmith.explore.directions import Directions, check_space, folder, home_of, stored_directions
 
     check_space(generator, None)
     home, spec = home_of(model), generator.spec
-    directions = stored_directions(generator, home)
+    found, problem = Directions(generator.fingerprint), None
+    try:
+        found = stored_directions(generator, home)
+    except CheckpointError as error:
+        problem = str(error)
     return {
         "model": generator.name,
         "recipe": generator.recipe_name,
@@ -98,9 +108,11 @@ def _facts(generator: "Generator", model: str) -> dict[str, Any]:
                 "space": one.space,
                 "layers": one.layers,
                 "accuracy": one.accuracy,
+                "share": one.share,
             }
-            for one in directions
+            for one in found
         ],
+        "problem": problem,
         "encoders": [space for space in generator.spaces if _encoder(folder(home), space).is_file()],
     }
 
@@ -116,13 +128,9 @@ def _said(facts: dict[str, Any]) -> str:
     ]
     for one in facts["directions"]:
         window = "" if one["layers"] is None else f", layers {one['layers'][0]}-{one['layers'][1]}"
-        sure = "" if one["accuracy"] is None else f", boundary {one['accuracy']:.0%} right"
-        lines.append(f"direction      {one['name']} ({one['source']}, {one['space']}{window}{sure})")
+        lines.append(f"direction      {one['name']} ({one['source']}, {one['space']}{window})")
     if not facts["directions"]:
-        lines.append("directions     none yet: gansmith explore MODEL directions")
+        none = facts["problem"] or "none yet: gansmith explore MODEL directions"
+        lines.append(f"directions     {none}")
     lines.append(f"photo encoders {', '.join(facts['encoders']) or 'none yet'}")
     return "\n".join(lines)
-
-
-for _command in (project_, mix_, between, nearest_):
-    explore.add_command(_command)

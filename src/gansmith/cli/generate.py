@@ -1,5 +1,6 @@
 """The verb ``generate``: images from a trained model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from gansmith.cli.options import Verb, given, import_code, on_device, to_wish, w
 from gansmith.core.launch import speaks
 
 if TYPE_CHECKING:
+    from gansmith.explore.directions import Steps
     from gansmith.models.generator import Generator
     from gansmith.models.prompts import Wish
 
@@ -27,6 +29,13 @@ if TYPE_CHECKING:
 @click.option(
     "--batch", type=click.IntRange(1), default=64, show_default=True, help="Pictures made at a time."
 )
+@click.option(
+    "--direction",
+    "directions",
+    multiple=True,
+    metavar="NAME=AMOUNT",
+    help="Go along a direction of the run, -1 to 1; more than once.",
+)
 @with_wish
 @with_code
 @on_device
@@ -42,8 +51,8 @@ def generate(model: str, out: str, seeds: str, batch: int, **asked: Any) -> None
     from gansmith.models.write import Choice, write
 
     chosen = parse_seeds(seeds)
-    choice = Choice(to_wish(asked), asked["truncation"])
     generator = open_model(model, asked["code"], my_device(asked["device"]))
+    choice = Choice(to_wish(asked), asked["truncation"], steps_of(generator, model, asked["directions"]))
     say_unknown(generator, choice.wish)
     with process_group(generator.device) as world:
         with bar("Generating", len(chosen)) as progress:
@@ -59,6 +68,16 @@ def say_unknown(generator: "Generator", wish: "Wish | None") -> None:
     """Say on stderr which words of a caption a model does not know."""
     if generator.asks is not None and (line := generator.asks.remark(wish)) and speaks():
         click.echo(line, err=True)
+
+
+def steps_of(generator: "Generator", model: str, texts: Sequence[str]) -> "Steps | None":
+    """What ``--direction`` asks for, out of what is stored in the run; None where nothing is asked for."""
+    if not texts:
+        return None
+    from gansmith.explore.directions import Steps, check_space, home_of, stored_directions
+
+    check_space(generator, None)
+    return Steps.parse(stored_directions(generator, home_of(model)), texts)
 
 
 def open_model(model: str, code: str | None, device: str) -> "Generator":

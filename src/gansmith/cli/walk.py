@@ -1,12 +1,17 @@
 """The verb ``walk``."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from gansmith.cli.generate import open_model, say_unknown
+from gansmith.cli.generate import open_model, say_unknown, steps_of
 from gansmith.cli.options import Verb, given, on_device, to_wish, with_code, with_wish
+from gansmith.errors import SettingError
+
+if TYPE_CHECKING:
+    from gansmith.explore.directions import Steps
+    from gansmith.models.generator import Generator
 
 
 @click.command("walk", cls=Verb)
@@ -27,7 +32,17 @@ from gansmith.cli.options import Verb, given, on_device, to_wish, with_code, wit
     "--frames", type=click.IntRange(2), default=24, show_default=True, help="Frames from seed to seed."
 )
 @click.option("--fps", type=click.IntRange(1), default=24, show_default=True, help="Frames a second.")
-@click.option("--space", default="z", show_default=True, help="The latent space of the way, such as w.")
+@click.option("--space", help="The latent space of the way, such as w. [z, or that of the directions]")
+@click.option(
+    "--direction",
+    "directions",
+    multiple=True,
+    metavar="NAME=AMOUNT",
+    help="Go along a direction of the run before the walk, -1 to 1; more than once.",
+)
+@click.option(
+    "--along", metavar="NAME[=AMOUNT]", help="Sweep along this direction of the run instead. [AMOUNT: 1]"
+)
 @with_wish
 @with_code
 @on_device
@@ -41,19 +56,35 @@ def walk_(
     fps: int,
     **rest: Any,
 ) -> None:
-    """Film a walk through latent space: from seed to seed, or along one coordinate.
+    """Film a walk through latent space: from seed to seed, or along one coordinate or direction.
 
     A conditional model is asked for the same all the way: what you name, and for the rest what the first
     seed draws.
     """
     from gansmith.core.seeds import parse_seeds
-    from gansmith.explore.interpolation import Choice, Interpolation, Traversal, VideoOptions, walk
+    from gansmith.explore.directions import space_of
+    from gansmith.explore.interpolation import Along, Choice, Interpolation, Traversal, VideoOptions, walk
 
     generator = open_model(model, rest["code"], rest["device"])
     say_unknown(generator, to_wish(rest))
-    way: Interpolation | Traversal = Interpolation(frames_per_leg=frames, mode=mode)
+    way: Interpolation | Traversal | Along = Interpolation(frames_per_leg=frames, mode=mode)
+    move = steps_of(generator, model, rest["directions"])
+    swept = _swept(generator, model, coordinate, rest["along"])
     if coordinate is not None:
         way = Traversal(coordinate=coordinate, frames=frames)
-    choice = Choice(wish=to_wish(rest), space=rest["space"], truncation=rest["truncation"])
+    elif swept is not None:
+        direction, amount = swept.taken[0]
+        way = Along(direction=direction, amount=abs(amount), frames=frames)
+    space = space_of([steps for steps in (move, swept) if steps is not None], rest["space"])
+    choice = Choice(wish=to_wish(rest), space=space, truncation=rest["truncation"], move=move)
     walk(generator, parse_seeds(seeds), Path(out), way, VideoOptions(fps=fps), choice)
     click.echo(f"A walk in {out}")
+
+
+def _swept(generator: "Generator", model: str, coordinate: int | None, along: str | None) -> "Steps | None":
+    """What ``--along`` asks for."""
+    if along is None:
+        return None
+    if coordinate is not None:
+        raise SettingError("A walk sweeps one thing. Received: --coordinate and --along. Leave one out.")
+    return steps_of(generator, model, [along if "=" in along else f"{along}=1"])

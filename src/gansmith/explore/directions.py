@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gansmith.core.files import whole_file, write_text
 from gansmith.core.json_files import parse_json
+from gansmith.core.noise import Noise
 from gansmith.core.tensor_file import read_tensors, write_tensors
 from gansmith.core.tensors import Latents
 from gansmith.errors import CheckpointError, SettingError, StorageError, nearest
@@ -21,9 +22,13 @@ from gansmith.models.generator import Generator
 Source = Literal["sefa", "ganspace", "attribute"]
 """Who found a direction."""
 
+Window = tuple[int, int] | None
+"""First and last layer of w+, counted from 0; None for all of them."""
+
 FARTHEST = 3.0
 """An amount has at most this size; pictures beyond 1 are seldom faces any more."""
 
+_SPREAD = 2048  # Latents whose spread along a direction is measured.
 _FORMAT = "gansmith-directions-1"
 _NAME = re.compile(r"[^\s=,/\\][^=,/\\]{0,79}")
 
@@ -40,6 +45,7 @@ class Direction:
         reach: how far an amount of 1 goes, in the latent's units: three standard deviations along the vector.
         layers: first and last layer of w+ whose styles it moves, counted from 0; None for all.
         accuracy: of the boundary an attribute's direction is normal to, on latents it was not fitted to.
+        share: of the generator's own images that were judged to have the attribute.
 
     Raises:
         SettingError: a name that cannot be.
@@ -54,8 +60,9 @@ class Direction:
     vector: Tensor
     source: Source
     reach: float
-    layers: tuple[int, int] | None = None
+    layers: Window = None
     accuracy: float | None = None
+    share: float | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -178,8 +185,13 @@ class Directions:
         found = (replace(each, name=new) if each is one else each for each in self.found)
         return Directions(self.fingerprint, tuple(found))
 
+    def without(self, name: str) -> "Directions":
+        """All but this one; SettingError for an unknown name, with the nearest."""
+        one = self[name]
+        return Directions(self.fingerprint, tuple(each for each in self.found if each is not one))
+
     def angles(self, names: Sequence[str] | None = None) -> Tensor:
-        """Degrees between the lines of each two, from 0 to 90: [names, names].
+        """Degrees between each two, from 0 to 180: [names, names].
 
         Raises:
             SettingError: directions of several spaces, which have no angle between them.
@@ -190,7 +202,8 @@ class Directions:
         if not chosen:
             return torch.zeros(0, 0)
         vectors = torch.stack([direction.vector for direction in chosen]).double()
-        return torch.rad2deg(torch.acos((vectors @ vectors.t()).abs().clamp(max=1.0))).float()
+        angles = torch.rad2deg(torch.acos((vectors @ vectors.t()).clamp(-1.0, 1.0))).float()
+        return angles.fill_diagonal_(0.0)
 
     def save(self, run_dir: Path) -> None:
         """Write ``explore/directions.safetensors`` and ``directions.json`` into a run.
@@ -299,6 +312,39 @@ def check_space(generator: Generator, space: str | None) -> str:
     return space
 
 
+def check_count(count: int) -> None:
+    """Raise SettingError for fewer directions than one."""
+    if count < 1:
+        raise SettingError(f"count is a number of directions, at least 1. Received: count={count}.")
+
+
+def check_layers(generator: Generator, space: str, layers: Window) -> None:
+    """Raise SettingError for layers that a generator does not have, or of a space without any."""
+    if layers is None:
+        return
+    if space != "w" or "w+" not in generator.spaces:
+        raise SettingError(
+            "Layers are of w+, which methods with styles have, and of directions of w. Received: layers "
+            f"{layers[0]}-{layers[1]} of {space}, for {generator.recipe_name}. Leave --layers out."
+        )
+    count = generator.latents(Noise.of(0), space="w+").shape[1]
+    if not 0 <= layers[0] <= layers[1] < count:
+        raise SettingError(
+            f"{generator.name} has the layers 0 to {count - 1}. Received: {layers[0]}-{layers[1]}."
+        )
+
+
+def window_name(layers: Window) -> str:
+    """What is added to the name of a direction that moves some layers alone."""
+    return "" if layers is None else f"@{layers[0]}-{layers[1]}"
+
+
+def spread(generator: Generator, space: str, vectors: Tensor) -> Tensor:
+    """Three standard deviations of a space's latents along each column of [latent, k]: [k]."""
+    latents = generator.latents(Noise(torch.arange(_SPREAD)), space=space).cpu().float()
+    return 3.0 * (latents @ vectors.to(latents)).std(dim=0)
+
+
 @dataclass(frozen=True, eq=False)
 class Steps:
     """Directions and how far to go along each, one after the other.
@@ -366,6 +412,28 @@ class Steps:
         return latents
 
 
+def space_of(several: Sequence[Steps], asked: str | None = None) -> str:
+    """The space of the latents that these steps, taken together, move: z where there are none.
+
+    Args:
+        several: may be none.
+        asked: the space that is wanted; None: what the steps want.
+
+    Raises:
+        SettingError: steps of several spaces, or of another than is wanted.
+    """
+    taken = tuple(pair for steps in several for pair in steps.taken)
+    if not taken:
+        return asked or "z"
+    space = Steps(taken).space
+    if asked not in (None, space) and (space, asked) != ("w", "w+"):
+        raise SettingError(
+            f"Directions move latents of their own space, '{taken[0][0].name}' of {space}. Received: --space "
+            f"{asked}. Leave it out."
+        )
+    return asked or space
+
+
 def unit(vector: Tensor) -> Tensor:
     """A vector of length 1 whose largest number is positive, so that it is the same each time."""
     found: Tensor = vector / vector.norm().clamp(min=1e-12)
@@ -395,7 +463,7 @@ def _damaged(path: Path, reason: str) -> CheckpointError:
     )
 
 
-def layers_of(text: str | None) -> tuple[int, int] | None:
+def layers_of(text: str | None) -> Window:
     """``0-3`` or ``5`` -> first and last layer.
 
     Raises:

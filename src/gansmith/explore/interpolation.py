@@ -13,10 +13,11 @@ from PIL import Image
 from gansmith.core.noise import Noise
 from gansmith.core.tensors import Latents
 from gansmith.errors import SettingError
+from gansmith.explore.directions import Direction, check_amount
 from gansmith.images.animation import animate
 from gansmith.images.grid import grid, to_bytes, to_pil
 from gansmith.images.provenance import description, xmp_packet
-from gansmith.models.generator import RUN, Generator
+from gansmith.models.generator import RUN, Generator, Move
 from gansmith.models.latents import Mode, Point, linear, slerp
 from gansmith.models.load import open_generator
 from gansmith.models.prompts import Wish
@@ -113,6 +114,29 @@ class Traversal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Along:
+    """A way along one direction, from ``-amount`` to ``amount``, for all seeds side by side.
+
+    Its latents are of the direction's space, or of w+ where it moves some layers alone.
+
+    Example:
+        >>> walk("runs/one", [3, 14], Path("smile.gif"), Along(direction=directions["smiling"]))
+    """
+
+    direction: Direction
+    amount: float = 1.0
+    frames: int = 49
+
+    def paths(self, latents: Latents, mode: Mode = "spherical") -> Sequence[Iterator[Point]]:
+        """The way of each latent; SettingError for an amount that cannot be, or fewer than two frames."""
+        if self.frames < 2:
+            raise SettingError(f"A sweep needs at least two frames. Received: frames={self.frames}.")
+        check_amount(self.amount, self.direction.name)
+        amounts = torch.linspace(-self.amount, self.amount, self.frames).tolist()
+        return [(self.direction.move(latent[None], amount)[0] for amount in amounts) for latent in latents]
+
+
+@dataclass(frozen=True, kw_only=True)
 class VideoOptions:
     """How the frames of a walk are shown.
 
@@ -129,10 +153,13 @@ class VideoOptions:
 class Choice:
     """What is held fixed along a walk.
 
+    With a ``way`` along a direction, and with a ``move``, the space is theirs.
+
     Args:
         wish: of a conditional model; what it leaves open is taken from the first seed.
         space: where the way lies, such as ``w``; see ``Generator.spaces``.
         truncation: psi of the latents that are passed; None for none.
+        move: what is done to these latents before the walk, such as directions; None for nothing.
 
     Example:
         >>> Choice(wish=Wish(label="7")).space
@@ -142,13 +169,14 @@ class Choice:
     wish: Wish | None = None
     space: str = "z"
     truncation: float | None = None
+    move: Move | None = None
 
 
 def walk(
     model: Generator | str,
     seeds: Sequence[int],
     out: Path,
-    way: Interpolation | Traversal | None = None,
+    way: Interpolation | Traversal | Along | None = None,
     video: VideoOptions | None = None,
     choice: Choice | None = None,
 ) -> Path:
@@ -156,7 +184,7 @@ def walk(
 
     Args:
         model: a run directory, a checkpoint, or an open generator that has a latent.
-        seeds: whose latents are passed (an ``Interpolation``) or moved (a ``Traversal``).
+        seeds: whose latents are passed (an ``Interpolation``) or moved (the others).
         out: where the film goes.
         way: what the film shows; None for a tour that returns to its first seed.
         video: how it is shown; None for 12 frames a second.
@@ -180,12 +208,20 @@ def walk(
     _check_seeds(seeds, way)
     held = choice or Choice()
     prompts = generator.prompts([seeds[0]] * len(seeds), held.wish)
-    latents = generator.latents(Noise.of(*seeds), prompts, held.space, held.truncation)
-    same = Held(held.space, seeds[0], generator.prompts([seeds[0]], held.wish))
-    return film(generator, latents, out, way, video, same, one_seed=len(seeds) == 1)
+    # On the CPU: the way has few numbers, and MPS has no double precision.
+    latents = generator.latents(Noise.of(*seeds), prompts, held.space, held.truncation).cpu()
+    latents = latents if held.move is None else held.move(latents)
+    same = Held(
+        space=held.space,
+        seed=seeds[0],
+        prompt=generator.prompts([seeds[0]], held.wish),
+        note=None if held.move is None else held.move.note,
+        one_seed=len(seeds) == 1,
+    )
+    return film(generator, latents, out, way, video, same)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Held:
     """What all frames of a film share: a latent space, and what is drawn besides the latent.
 
@@ -193,26 +229,28 @@ class Held:
         space: of the latents.
         seed: of what is drawn besides them.
         prompt: one row, of a conditional model.
+        note: what the film's mark says besides.
+        one_seed: whether the mark names the seed.
 
     Example:
-        >>> Held("w+", seed=3).space
+        >>> Held(space="w+", seed=3).space
         'w+'
     """
 
     space: str = "z"
     seed: int = 0
     prompt: Any = None
+    note: str | None = None
+    one_seed: bool = False
 
 
 def film(
     generator: Generator,
     latents: Latents,
     out: Path,
-    way: Interpolation | Traversal | None = None,
+    way: Interpolation | Traversal | Along | None = None,
     video: VideoOptions | None = None,
     held: Held | None = None,
-    *,
-    one_seed: bool = False,
 ) -> Path:
     """A film of a way past latents, wherever they come from, marked as made by a generator.
 
@@ -223,7 +261,6 @@ def film(
         way: what the film shows; None for a tour that returns to its first point.
         video: how it is shown; None for 12 frames a second.
         held: the space of the latents, and what all frames share; None for z and seed 0.
-        one_seed: whether the mark names the seed.
 
     Returns: ``out``.
 
@@ -233,28 +270,30 @@ def film(
 
     Example:
         >>> found = project(generator, photos)
-        >>> film(generator, found.latents, Path("photos.gif"), held=Held(found.space, found.seed))
+        >>> film(generator, found.latents, Path("photos.gif"), held=Held(space=found.space))
     """
     shown, same = video or VideoOptions(), held or Held()
-    # On the CPU: the way has few numbers, and MPS has no double precision.
-    points = latents.cpu().flatten(1)
-    paths = (way or Interpolation()).paths(points, generator.way(same.space))
+    tour = way or Interpolation()
+    # A way through w+ is one of all its numbers; directions alone know of layers.
+    points = latents.cpu() if isinstance(tour, Along) else latents.cpu().flatten(1)
+    paths = tour.paths(points, generator.way(same.space))
     frames = _frames(generator, paths, shown.columns, (same, latents.shape[1:]))
-    note = None if same.prompt is None or generator.asks is None else generator.asks.describe(same.prompt, 0)
-    provenance = generator.provenance(same.seed if one_seed else None, note)
+    asked = None if same.prompt is None or generator.asks is None else generator.asks.describe(same.prompt, 0)
+    words = "; ".join(filter(None, (asked, same.note))) or None
+    provenance = generator.provenance(same.seed if same.one_seed else None, words)
     words, packet = description(provenance), xmp_packet(provenance)
     return animate(frames, out, shown.fps, shown.last_hold_s, comment=words, xmp=packet)
 
 
-def _check_seeds(seeds: Sequence[int], way: Interpolation | Traversal | None) -> None:
+def _check_seeds(seeds: Sequence[int], way: Interpolation | Traversal | Along | None) -> None:
     if not seeds:
         raise SettingError("A walk needs seeds to go by. Received: none. Write, for example, 0-3.")
     if len(seeds) > MOST_SEEDS:
         raise SettingError(f"A walk passes at most {MOST_SEEDS} seeds. Received: {len(seeds)}.")
-    if len(seeds) < 2 and not isinstance(way, Traversal):
+    if len(seeds) < 2 and not isinstance(way, Traversal | Along):
         raise SettingError(
             f"A tour needs two seeds or more to go between. Received: {seeds[0]}. "
-            "Write, for example, 0-3, or sweep one coordinate with --coordinate."
+            "Write, for example, 0-3, or sweep with --coordinate or --along."
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import from_json
@@ -65,6 +66,15 @@ class TrainedClassifier:
     def logits(self, images: Images) -> Logits:
         """What it says of images in [-1, 1]; differentiable by the images."""
         return self.method.answers(self.networks, self.spec.to_network(images))
+
+    def judge(self, images: Images) -> Logits:
+        """As ``logits``, of images of any size, which are brought to its own."""
+        size = self.spec.height, self.spec.width
+        if images.shape[2:] != size:
+            images = functional.interpolate(
+                images, size, mode="bilinear", antialias=True, align_corners=False
+            )
+        return self.logits(images)
 
     def logits_of(self, pictures: BytePictures) -> Logits:
         """What it says of any number of images in bytes, without gradients, on the CPU."""

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -34,6 +34,26 @@ RUN = 16  # Larger: a single image costs more. Smaller: a graphics card has too 
 """How many images networks make at a time, whatever was asked for."""
 
 _SETTLE = 512  # Images that networks are shown before they make truncated ones.
+
+
+@runtime_checkable
+class Move(Protocol):
+    """A change of latents on their way to images, such as directions with their amounts (`explore`).
+
+    Example:
+        >>> generator.make(Noise.of(0, 1), move=Steps.parse(directions, ["smiling=0.5"]))
+    """
+
+    @property
+    def space(self) -> str:
+        """Of the latents it takes; what takes w takes w+, too."""
+
+    @property
+    def note(self) -> str:
+        """For the marks of images."""
+
+    def __call__(self, latents: Latents) -> Latents:
+        """Latents of the same space."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -109,7 +129,9 @@ class Generator:
             return None
         return self.asks.choose(seeds, wish)
 
-    def make(self, noise: Noise, prompt: Any = None, truncation: float | None = None) -> Images:
+    def make(
+        self, noise: Noise, prompt: Any = None, truncation: float | None = None, move: Move | None = None
+    ) -> Images:
         """Images in [-1, 1], one for each seed of a fresh noise, to the last bit whatever the batch.
 
         Args:
@@ -117,16 +139,20 @@ class Generator:
             prompt: a row for each, such as ``prompts`` gives; None: drawn as the training data are.
             truncation: psi, 0 for the average image, 1 (as None) for all variety there is; what BigGAN makes
                 of it is a threshold, and any number from 0 on.
+            move: what is done to the latents, after truncation; None for nothing.
 
         Raises:
-            SettingError: the method has no truncation, or needs a prompt of images.
+            SettingError: the method has no truncation, or none in the space of ``move``, or needs a prompt of
+                images.
         """
         if prompt is None:
             prompt = self.prompts(noise.seeds.tolist())
+        make = self._make
         # Once for all, so that a method without truncation says so before any work.
-        make = (
-            self._make if truncation is None else partial(self._truncated, self._latent_method(), truncation)
-        )
+        if move is not None:
+            make = partial(self._moved, self._latent_method(move.space), truncation, move)
+        elif truncation is not None:
+            make = partial(self._truncated, self._latent_method(), truncation)
         return steadily(self._rows(make))(noise.seeds.to(self.device), *self._columns(prompt))
 
     def latents(
@@ -207,6 +233,22 @@ class Generator:
         latents = method.to_latent(networks, noise, prompt, space)
         latents = method.truncate(networks, latents, psi, space)
         return self.spec.to_pictures(method.synthesize(networks, latents, noise, prompt, space))
+
+    def _moved(
+        self, method: LatentMethod[Any, Any, Any], psi: float | None, move: Move, noise: Noise, prompt: Any
+    ) -> Tensor:
+        last = method.spaces[-1]
+        space = last if move.space == "w" and last == "w+" else move.space
+        networks = self.networks if psi is None else self._settled_at(method, psi)
+        latents = method.to_latent(networks, noise, prompt, space)
+        if psi is not None:
+            if space != last and type(method).truncate is not LatentMethod.truncate:
+                raise SettingError(
+                    f"Truncation of {self.recipe_name} is in {last}. Received: {move.note}, which moves "
+                    f"{space}. Leave one of them out, or find directions in w."
+                )
+            latents = method.truncate(networks, latents, psi, space)
+        return self.spec.to_pictures(method.synthesize(networks, move(latents), noise, prompt, space))
 
     def _settled_at(self, method: LatentMethod[Any, Any, Any], psi: float) -> Networks:
         """The networks, or a copy that the method has fitted to truncated latents, once for each psi."""

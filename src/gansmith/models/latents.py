@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 Mode = Literal["linear", "spherical"]
-Point = Float[Tensor, " latent"]
-"""One latent."""
+Point = Float[Tensor, "*latent"]
+"""One latent; of w+ [layers, latent]."""
 
 _NEARLY_PARALLEL = 1e-4  # The sine of an angle below which a great circle is a line, or is not defined.
 

@@ -20,7 +20,7 @@ from gansmith.core.tensors import BytePictures
 from gansmith.errors import SettingError, StorageError
 from gansmith.images.grid import Canvas, Picture, to_bytes, with_caption
 from gansmith.images.provenance import KINDS, Provenance, check_kind, png_bytes, write_picture, write_png
-from gansmith.models.generator import RUN, Generator
+from gansmith.models.generator import RUN, Generator, Move
 from gansmith.models.load import open_generator
 from gansmith.models.prompts import Wish
 
@@ -135,6 +135,7 @@ class Choice:
 
     wish: Wish | None = None  # Of a conditional model.
     truncation: float | None = None  # psi in [0, 1]; None for none.
+    move: Move | None = None  # What is done to their latents, such as directions.
 
 
 def pictures(
@@ -150,7 +151,7 @@ def pictures(
     rest, chosen = iter(seeds), choice or Choice()
     while chunk := list(itertools.islice(rest, batch + -batch % RUN)):
         prompts = generator.prompts(chunk, chosen.wish)
-        yield chunk, to_bytes(generator.make(Noise.of(*chunk), prompts, chosen.truncation))
+        yield chunk, to_bytes(generator.make(Noise.of(*chunk), prompts, chosen.truncation, chosen.move))
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,8 @@ class _Job:
         parts = [] if asks is None else [asks.describe(self.generator.prompts([seed], self.choice.wish), 0)]
         if self.choice.truncation is not None:
             parts.append(f"truncation {self.choice.truncation:g}")
+        if self.choice.move is not None:
+            parts.append(self.choice.move.note)
         return "; ".join(filter(None, parts)) or None
 
     @property
@@ -243,7 +246,9 @@ class _Job:
     def write_canvas(self, canvas: Canvas, path: Path, note: str | None) -> None:
         """A grid with what it is sorted by below it."""
         seed = self.seeds[0] if len(self.seeds) == 1 else None
-        write_picture(with_caption(canvas.picture, note), path, self.generator.provenance(seed, note))
+        moved = None if self.choice.move is None else self.choice.move.note
+        said = "; ".join(filter(None, (note, moved))) or None
+        write_picture(with_caption(canvas.picture, note), path, self.generator.provenance(seed, said))
 
 
 def generate(

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from gansmith.attacks.latent import SmallestTurn
 from gansmith.core.files import write_text
@@ -129,25 +128,17 @@ def _place(classifier: TrainedClassifier, attribute: str | None) -> int | None:
     return 0 if attribute is None else classifier.names.index(attribute)
 
 
-def _logits(classifier: TrainedClassifier, images: Images) -> Logits:
-    """What it says of images of any size."""
-    size = classifier.spec.height, classifier.spec.width
-    if images.shape[2:] != size:
-        images = functional.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-    return classifier.logits(images)
-
-
 def _margin(
     classifier: TrainedClassifier, decode: Callable[[Latents], Images], place: int | None, z: Latents
 ) -> Callable[[Latents], Tensor]:
     """How far the answer is from being another than it is at z."""
     with torch.no_grad():
-        first = _logits(classifier, decode(z))
+        first = classifier.judge(decode(z))
     if place is None:
         truth = first.argmax(dim=1)
-        return lambda latents: margin(_logits(classifier, decode(latents)), truth)
+        return lambda latents: margin(classifier.judge(decode(latents)), truth)
     sign = torch.where(first[:, place] > 0, 1.0, -1.0)
-    return lambda latents: sign * _logits(classifier, decode(latents))[:, place]
+    return lambda latents: sign * classifier.judge(decode(latents))[:, place]
 
 
 def _result(
@@ -160,7 +151,7 @@ def _result(
 ) -> LatentAttack:
     before, after = (torch.cat([pair[side] for pair in shown])[:_SHOWN] for side in (0, 1))
     with torch.no_grad():
-        told = [_words(classifier, _logits(classifier, images), place) for images in (before, after)]
+        told = [_words(classifier, classifier.judge(images), place) for images in (before, after)]
     known = distances[~distances.isnan()]
     return LatentAttack(
         turned=share(~distances.isnan()),
