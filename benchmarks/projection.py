@@ -89,7 +89,7 @@ def main() -> None:
         ("search alone", Search(), None),
         ("both", Search(), encoder),
         ("both, noise 0.05", Search(noise=0.05), encoder),
-        ("both, 8 starts of 400 moves", Search(starts=8, steps=400), encoder),
+        ("both, 1 start of 50 moves", Search(starts=1, steps=50), encoder),
     ):
         before = time.monotonic()
         found = project(generator, photos, how, encoder=used)

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
+from gansmith.core.tensor_file import read_tensors, write_tensors
 from gansmith.errors import CheckpointError, SettingError
-from gansmith.explore.attribute_directions import apart, attribute_directions
+from gansmith.explore.attribute_directions import apart, attribute_directions, shares_along
 from gansmith.explore.direction_sheet import direction_sheet
 from gansmith.explore.directions import Direction, Directions, Steps, space_of, stored_directions
 from gansmith.explore.ganspace import ganspace, principal
@@ -268,6 +269,8 @@ def test_attribute_directions_are_the_normals_of_their_boundaries() -> None:
     assert all(one.accuracy is not None and one.accuracy > 0.97 for one in found)
     assert all(one.share is not None and abs(one.share - 0.5) < 0.05 for one in found)
     assert float(found.angles()[0, 1]) == pytest.approx(60.0, abs=4.0)
+    shares = shares_along(generator, judge(), found["bright"], (-1.0, 0.0, 1.0), samples=100)
+    assert shares[0, 0] < 0.2 < 0.35 < shares[1, 0] < 0.65 < 0.8 < shares[2, 0]
     alone = apart(found["left bright"], [found["bright"]])
     assert alone.name == "left bright-without-bright" and alone.accuracy is None
     assert abs(float(alone.vector @ found["bright"].vector)) < 1e-5
@@ -336,6 +339,22 @@ def test_directions_are_stored_renamed_and_bound_to_their_weights(styled: Genera
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match="is damaged"):
             stored_directions(styled, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [{"name": "a\x1b[2J"}, {"name": "../a"}, {"layers": ["a", "b"]}, {"layers": 3}, {"accuracy": "high"},
+     {"reach": math.nan}, {"source": "nobody"}, {"space": 7}, {"more": 1}],
+)  # fmt: skip
+def test_what_a_foreign_file_says_is_checked(lie: dict[str, Any], tmp_path: Path) -> None:
+    generator = painted(torch.eye(4)[0], torch.eye(4)[1])
+    Directions(generator.fingerprint, sefa(generator, 1)).save(tmp_path)
+    path = tmp_path / "explore" / "directions.safetensors"
+    tensors, metadata = read_tensors(path)
+    (facts,) = json.loads(metadata["directions"])
+    write_tensors(path, tensors, metadata | {"directions": json.dumps([facts | lie])})
+    with pytest.raises(CheckpointError, match="is damaged"):
+        stored_directions(generator, tmp_path)
 
 
 def test_steps_say_what_is_wrong(styled: Generator) -> None:

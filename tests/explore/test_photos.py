@@ -1,6 +1,7 @@
 """explore project, mix, between and nearest, as functions and as commands, with what goes wrong told."""
 
 import dataclasses
+import functools
 import json
 import re
 import struct
@@ -19,7 +20,8 @@ from gansmith.core.noise import Noise
 from gansmith.core.tensors import BytePictures
 from gansmith.data.open import open_data
 from gansmith.errors import CheckpointError, DataError, SettingError
-from gansmith.explore.latent_encoder import train_encoder
+from gansmith.explore import latent_encoder
+from gansmith.explore.interpolation import Held, Interpolation, Traversal, film
 from gansmith.explore.mixing import layers_of, mix, mixing_table, parse_layers
 from gansmith.explore.nearest import Training, nearest_training
 from gansmith.explore.places import joined, places_of_photos, places_of_seeds, read_places, widened
@@ -113,6 +115,19 @@ def test_places_of_w_go_with_those_of_w_plus_and_z_with_neither(styles: Generato
             joined([z, other], styles)
     with pytest.raises(SettingError, match="a place at least"):
         joined([], styles)
+
+
+def test_films_go_through_w_plus_on_any_way(styles: Generator, tmp_path: Path) -> None:
+    places = places_of_seeds(styles, [1, 2], "w+")
+    held = Held(space="w+", seed=1)
+    tour, sweep = (
+        Interpolation(frames_per_leg=2, mode="spherical", loop=False),
+        Traversal(coordinate=7, frames=4),
+    )
+    for way, frames in ((tour, 3), (sweep, 4)):
+        path = film(styles, places.latents, tmp_path / "film.webp", way, held=held)
+        with Image.open(path) as made:
+            assert made.n_frames == frames
 
 
 # ---- mixing
@@ -214,15 +229,21 @@ def test_project_writes_a_sheet_latents_and_a_report(there: Path, run_cli: Any, 
         assert film.n_frames == 2 * 3 + 1
 
 
-def test_an_encoder_of_the_run_is_used_and_shown(there: Path, run_cli: Any, tmp_path: Path) -> None:
-    generator = open_generator(str(there / "styles"), "cpu")
-    train_encoder(generator, images=64).save(there / "styles")
-    words = ("explore", there / "styles", "project", there / "photos" / "00.png")
-    code, out, err = run_cli(*words, "-o", tmp_path, *QUICK)
+def test_an_encoder_is_trained_kept_and_used(
+    there: Path, run_cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = functools.partial(latent_encoder.train_encoder, images=64)
+    monkeypatch.setattr(latent_encoder, "train_encoder", few)
+    words = ("explore", there / "styles", "project", there / "photos" / "00.png", *QUICK)
+    code, out, err = run_cli(*words, "--encoder", "train", "-o", tmp_path / "one")
     assert code == 0 and "1 photo in" in out and "--encoder train" not in err, err
-    with Image.open(tmp_path / "sheet.png") as sheet:
+    with Image.open(tmp_path / "one" / "sheet.png") as sheet:
         assert sheet.size == (3 * 16 + 2 * 2, 16)  # Photo, guess, found.
-    assert json.loads((tmp_path / "report.json").read_text("utf-8"))["space"] == "w+"
+    code, out, err = run_cli(*words, "-o", tmp_path / "two")  # It is there now.
+    assert code == 0, err
+    one, two = ((tmp_path / name / "sheet.png").read_bytes() for name in ("one", "two"))
+    assert one == two
+    assert json.loads((tmp_path / "two" / "report.json").read_text("utf-8"))["space"] == "w+"
     code, out, _ = run_cli("explore", there / "styles", "--json")
     assert json.loads(out)["encoders"] == ["w"]
 

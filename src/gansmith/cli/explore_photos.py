@@ -129,7 +129,7 @@ def between(
     if not 2 <= len(there.latents) <= MOST_SEEDS:
         raise _bad(f"A film goes between 2 to {MOST_SEEDS} places. Received: {len(there.latents)}.")
     way = Interpolation(frames_per_leg=frames, mode=mode, loop=loop)
-    held = Held(there.space, there.seed, there.prompt)
+    held = Held(space=there.space, seed=there.seed, prompt=there.prompt)
     film(generator, there.latents, Path(out), way, VideoOptions(fps=fps), held)
     click.echo(f"From {there.names[0]} to {there.names[-1]}, by {len(there.names)} places, in {out}")
 

@@ -208,15 +208,20 @@ def walk(
     _check_seeds(seeds, way)
     held = choice or Choice()
     prompts = generator.prompts([seeds[0]] * len(seeds), held.wish)
-    latents = generator.latents(Noise.of(*seeds), prompts, held.space, held.truncation)
-    latents, note = latents.cpu(), None
-    if held.move is not None:
-        latents, note = held.move(latents), held.move.note
-    same = Held(held.space, seeds[0], generator.prompts([seeds[0]], held.wish), note)
-    return film(generator, latents, out, way, video, same, one_seed=len(seeds) == 1)
+    # On the CPU: the way has few numbers, and MPS has no double precision.
+    latents = generator.latents(Noise.of(*seeds), prompts, held.space, held.truncation).cpu()
+    latents = latents if held.move is None else held.move(latents)
+    same = Held(
+        space=held.space,
+        seed=seeds[0],
+        prompt=generator.prompts([seeds[0]], held.wish),
+        note=None if held.move is None else held.move.note,
+        one_seed=len(seeds) == 1,
+    )
+    return film(generator, latents, out, way, video, same)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Held:
     """What all frames of a film share: a latent space, and what is drawn besides the latent.
 
@@ -224,10 +229,11 @@ class Held:
         space: of the latents.
         seed: of what is drawn besides them.
         prompt: one row, of a conditional model.
-        note: what was done to the latents, for the mark.
+        note: what the film's mark says besides.
+        one_seed: whether the mark names the seed.
 
     Example:
-        >>> Held("w+", seed=3).space
+        >>> Held(space="w+", seed=3).space
         'w+'
     """
 
@@ -235,6 +241,7 @@ class Held:
     seed: int = 0
     prompt: Any = None
     note: str | None = None
+    one_seed: bool = False
 
 
 def film(
@@ -244,8 +251,6 @@ def film(
     way: Interpolation | Traversal | Along | None = None,
     video: VideoOptions | None = None,
     held: Held | None = None,
-    *,
-    one_seed: bool = False,
 ) -> Path:
     """A film of a way past latents, wherever they come from, marked as made by a generator.
 
@@ -256,7 +261,6 @@ def film(
         way: what the film shows; None for a tour that returns to its first point.
         video: how it is shown; None for 12 frames a second.
         held: the space of the latents, and what all frames share; None for z and seed 0.
-        one_seed: whether the mark names the seed.
 
     Returns: ``out``.
 
@@ -266,17 +270,17 @@ def film(
 
     Example:
         >>> found = project(generator, photos)
-        >>> film(generator, found.latents, Path("photos.gif"), held=Held(found.space, found.seed))
+        >>> film(generator, found.latents, Path("photos.gif"), held=Held(space=found.space))
     """
     shown, same = video or VideoOptions(), held or Held()
-    # On the CPU: the way has few numbers, and MPS has no double precision.
-    points = latents.cpu() if isinstance(way, Along) else latents.cpu().flatten(1)
-    paths = (way or Interpolation()).paths(points, generator.way(same.space))
+    tour = way or Interpolation()
+    # A way through w+ is one of all its numbers; directions alone know of layers.
+    points = latents.cpu() if isinstance(tour, Along) else latents.cpu().flatten(1)
+    paths = tour.paths(points, generator.way(same.space))
     frames = _frames(generator, paths, shown.columns, (same, latents.shape[1:]))
-    asks = None if same.prompt is None else generator.asks
-    asked = None if asks is None else asks.describe(same.prompt, 0)
-    note = "; ".join(filter(None, (asked, same.note))) or None
-    provenance = generator.provenance(same.seed if one_seed else None, note)
+    asked = None if same.prompt is None or generator.asks is None else generator.asks.describe(same.prompt, 0)
+    words = "; ".join(filter(None, (asked, same.note))) or None
+    provenance = generator.provenance(same.seed if same.one_seed else None, words)
     words, packet = description(provenance), xmp_packet(provenance)
     return animate(frames, out, shown.fps, shown.last_hold_s, comment=words, xmp=packet)
 
