@@ -179,6 +179,9 @@ def test_images_move_to_what_was_liked_and_a_run_by_prefer_can_lend_again(
             open_generator(str(outcome.run.path), "cpu").make(Noise.of(*SEEDS)).mean(dim=(1, 2, 3))
         )
         rows: list[dict[str, Any]] = outcome.run.rows()
+        if weight:  # Resumed, it asks for the preference anew, and for nothing else.
+            longer = train(override(recipe, "train.images=168"), data(), outcome.run.path, device="cpu")
+            assert longer.images == 168
         assert {"generator/liking", "generator/doubt", "held-out/liked"} <= rows[-1].keys()
     gained = {weight: float((after - before).mean()) for weight, after in means.items()}
     assert gained[1.0] > gained[0.0] + 0.5 * float(before.std())
