@@ -51,9 +51,7 @@ def app_(models: str, data: str | None, host: str, port: int, opened: bool, **re
     folder = Path(models).expanduser()
     local = _is_local(host)
     token = None if local else secrets.token_urlsafe(24)
-    app = create_app(
-        folder, data, token=token, hosts=() if local else (host,), device=rest["device"], warm=True
-    )
+    app = create_app(folder, data, token=token, hosts=() if local else (host,), device=rest["device"])
     if not app.state.services.shelf.listed():
         raise RunError(
             f"The app shows a run, or a folder with runs. Received: {models}, which holds none. Train "
