@@ -183,6 +183,34 @@ def test_walk(trained: Any, tmp_path: Path) -> None:
     assert "latent spaces" in said
 
 
+def test_explore_directions(trained: Any, tmp_path: Path) -> None:
+    kind, _, place, _ = trained
+    if kind in OF_IMAGES:
+        said = run("explore", place, "directions", code=2).output
+        assert "make images from a latent" in " ".join(said.split())
+        return
+    assert "none yet" in run("explore", place).output
+    run("explore", place, "directions", "--find", "ganspace", "--samples", "32", "--count", "2")
+    run("explore", place, "directions", "--find", "sefa", "--count", "2", "--rename", "ganspace-2=big ears")
+    said = run("explore", place, "directions", "-o", tmp_path / "sheets", "--seeds", "0,1", "--json").stdout
+    tree = json.loads(said)
+    assert [row["name"] for row in tree["directions"]] == ["ganspace-1", "big ears", "sefa-1", "sefa-2"]
+    assert tree["directions"][2]["angles"]["sefa-2"] == pytest.approx(90.0, abs=0.1)
+    assert sorted(path.name for path in (tmp_path / "sheets").iterdir())[0] == "big_ears.png"
+    run("generate", place, "-o", tmp_path / "out", "--seeds", "0-3", "--direction", "big ears=1")
+    mark = read_provenance(tmp_path / "out" / "seed000002.png")
+    assert mark is not None and mark.note is not None and mark.note.endswith("direction big ears 1")
+    run("walk", place, "-o", tmp_path / "walk.gif", "--seeds", "1", "--frames", "3", "--along", "sefa-1")
+    with Image.open(tmp_path / "walk.gif") as film:
+        assert film.n_frames == 3
+    said = run("generate", place, "-o", tmp_path / "no", "--direction", "big eyes=1", code=2).output
+    assert "Did you mean 'big ears'?" in said
+    said = run("walk", place, "-o", tmp_path / "no.gif", "--direction", "sefa-1=inf", code=2).output
+    assert "An amount is a number from -3 to 3" in " ".join(said.split())
+    run("explore", place, "directions", "--remove", "sefa-2")
+    assert json.loads(run("explore", place, "--json").stdout)["directions"][-1]["name"] == "sefa-1"
+
+
 def test_evaluate(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kind, data, place, _ = trained
     monkeypatch.setenv("GANSMITH_CACHE", str(tmp_path))

@@ -124,10 +124,10 @@ def test_a_saved_picture_is_what_generate_makes_and_says_so(
 
 def test_a_move_changes_the_picture_and_its_opposite_changes_it_the_other_way(client: TestClient) -> None:
     still = pixels(picture(client, seed=1).content)
-    left, right = (pixels(picture(client, seed=1, move=f"z 0={way}").content) for way in (-0.5, 0.5))
+    left, right = (pixels(picture(client, seed=1, move=f"sefa-1={way}").content) for way in (-0.5, 0.5))
     assert abs(left - still).mean() > 1 and abs(right - still).mean() > 1
     assert ((left - still) * (right - still)).mean() < 0
-    assert np.array_equal(pixels(picture(client, seed=1, move="z 0=0").content), still)
+    assert np.array_equal(pixels(picture(client, seed=1, move="sefa-1=0").content), still)
 
 
 def test_between_two_seeds_the_ends_are_the_seeds(client: TestClient) -> None:
@@ -172,9 +172,9 @@ def test_what_conditional_models_are_asked_for(client: TestClient) -> None:
         ({"model": "pairs/cycle"}, 400, "Translate"),
         ({"seed": -1}, 422, "seed"),
         ({"seed": 2**60}, 422, "seed"),
-        ({"move": "z 99=1"}, 400, "no direction"),
-        ({"move": "z 0=2"}, 400, "from -1 to 1"),
-        ({"move": "z 0=nan"}, 400, "from -1 to 1"),
+        ({"move": "sefa-9=1"}, 400, "no direction"),
+        ({"move": "sefa-1=2"}, 400, "from -1 to 1"),
+        ({"move": "sefa-1=nan"}, 400, "from -1 to 1"),
         ({"truncation": 0.5}, 400, "Truncation is for"),
         ({"label": "cat"}, 400, "seeds alone"),
         ({"model": "by class/labelled", "label": "cut"}, 400, "Did you mean 'cat'"),

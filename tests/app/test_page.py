@@ -84,7 +84,7 @@ def test_click_drag_undo_and_save_with_a_mouse(place: tuple[Any, str], tmp_path:
             page.get_by_role("button", name="Save picture").click()
         loading.value.save_as(tmp_path / "kept.png")
         mark = read_provenance(tmp_path / "kept.png")
-        assert mark is not None and mark.seed == 5 and "z 0 +0." in (mark.note or "")
+        assert mark is not None and mark.seed == 5 and "direction sefa-1 0." in (mark.note or "")
         new_picture(page, page.get_by_role("button", name="Undo").click)
         assert page.locator("[data-move]").first.input_value() == "0"
         new_picture(page, page.get_by_role("button", name="Redo").click)

@@ -98,23 +98,27 @@ def _inputs(generator: Generator, space: str, layers: Window) -> dict[nn.Module,
     # All of one length, so that a norm in front of a layer is one factor.
     latents = latents / latents.square().mean(dim=-1, keepdim=True).sqrt()
     chosen = [latents] if layers is None else list(latents[:, layers[0] : layers[1] + 1].unbind(dim=1))
-    seen: dict[nn.Module, tuple[Tensor, list[Tensor]]] = {}
+    seen: dict[nn.Module, Tensor] = {}
 
     def watch(module: nn.Module, given: tuple[object, ...]) -> None:
         first = given[0] if len(given) == 1 else None
         batched = isinstance(first, Tensor) and first.dim() > 1 and len(first) == RUN
         if isinstance(first, Tensor) and batched and first.is_floating_point() and module not in seen:
             if first[0].numel() <= _WIDEST * shape[-1]:
-                seen[module] = first.detach().clone(), chosen
+                seen[module] = first.detach().clone()
 
     weighted = [m for m in generator.networks.modules() if next(m.parameters(), None) is not None]
     handles = [module.register_forward_pre_hook(watch) for module in weighted]
     try:
         generator.synthesize(latents, noise, space="w+" if layers else space)
+        ahead = dict(seen)
+        seen.clear()
+        generator.synthesize(-latents, noise, space="w+" if layers else space)
     finally:
         for handle in handles:
             handle.remove()
-    return seen
+    # Half the difference is free of what else there is: noise, and the numbers of a prompt.
+    return {module: ((given - seen[module]) / 2, chosen) for module, given in ahead.items()}
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -36,6 +36,7 @@ RUN = 16  # Larger: a single image costs more. Smaller: a graphics card has too 
 _SETTLE = 512  # Images that networks are shown before they make truncated ones.
 
 
+@runtime_checkable
 class Move(Protocol):
     """A change of latents on their way to images, such as directions with their amounts (`explore`).
 

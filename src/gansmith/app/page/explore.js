@@ -150,8 +150,7 @@ export function mount(panel, app) {
 
   function controls() {
     sliders.replaceChildren();
-    const own = model.directions.some((one) => one.source !== "coordinate");
-    sliders.append(h("p", { class: "help", word: own ? "explore.directionsHelp" : "explore.coordinatesHelp" }));
+    sliders.append(h("p", { class: "help", word: { stored: "explore.directionsHelp", now: "explore.sefaHelp", none: "explore.noDirections" }[model.found] }));
     for (const [number, one] of model.directions.entries()) {
       const move = (push) => (event) => {
         const space = (name) => model.directions.find((other) => other.name === name)?.space;

@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from gansmith.app.services import PNG, Services, Tab
+from gansmith.app.ways import AllWays, Found
 from gansmith.core.noise import Noise
 from gansmith.core.tensors import Images, Latents
-from gansmith.errors import SettingError, nearest
+from gansmith.errors import SettingError
+from gansmith.explore.directions import Directions, Steps
 from gansmith.images.grid import Canvas, to_bytes
 from gansmith.images.provenance import png_bytes
 from gansmith.methods.latent import LatentMethod
@@ -24,8 +26,6 @@ from gansmith.models.prompts import Wish, parse_attributes
 
 _MOST_SEED = 2**53 - 1  # The largest whole number that every JSON reader keeps.
 _MOST_KEPT = 64 * 2**20  # Bytes of pictures that are kept.
-_COORDINATES = 12  # Of z that are offered where a run stores no directions.
-_REACH = 3.0  # Standard deviations that such a slider goes to either side.
 
 
 class Asked(BaseModel):
@@ -57,12 +57,12 @@ class PictureAsked(Asked):
     """One picture.
 
     Example:
-        >>> PictureAsked(model="faces", seed=7, move=["z 3=0.5"])
+        >>> PictureAsked(model="faces", seed=7, move=["smile=0.5"])
     """
 
     seed: int = Field(0, ge=0, le=_MOST_SEED)
     move: list[str] = Field(
-        [], max_length=64, description="NAME=AMOUNT, from -1 to 1 of a direction's reach."
+        [], max_length=64, description="NAME=AMOUNT, from -1 to 1: three standard deviations to either side."
     )
     other: int | None = Field(None, ge=0, le=_MOST_SEED, description="A second seed to go towards.")
     share: float = Field(0.5, ge=0, le=1, allow_inf_nan=False, description="How far: 0 is seed, 1 is other.")
@@ -89,9 +89,7 @@ class Slider(BaseModel):
 
     name: str
     space: str = Field(description="The latent space it lies in; moves of one picture are in one space.")
-    source: str = Field(
-        description="How it was found: sefa, ganspace, attribute, or coordinate for one of z."
-    )
+    source: str = Field(description="How it was found: sefa, ganspace, attribute.")
 
 
 class Explorable(BaseModel):
@@ -109,6 +107,7 @@ class Explorable(BaseModel):
     images_seen: int | None
     spaces: list[str]
     directions: list[Slider]
+    found: Found = Field(description="The directions: stored in the run, found now by SeFa, or none.")
     truncation: bool = Field(description="Whether it has truncation.")
     classes: list[str] = Field(description="Labels that can be asked for; none: it takes no label.")
     attributes: list[str] = Field(description="Attributes that can be asked for.")
@@ -149,16 +148,24 @@ class _Maker:
 
     def __init__(self, services: Services) -> None:
         self._shelf = services.shelf
-        self._kept = _Kept()
+        self._kept, self._ways = _Kept(), AllWays()
+
+    def _directions(self, generator: Generator, asked: PictureAsked) -> Directions:
+        """What the moves that are asked for are looked up in."""
+        if not asked.move:
+            return Directions(generator.fingerprint)
+        return self._ways.of(generator, self._shelf.get(asked.model).path).directions
 
     def picture(self, asked: PictureAsked) -> bytes:
         generator = self._shelf.generator(asked.model)
+        directions = self._directions(generator, asked)
 
         def make() -> bytes:
-            images, note = _picture(generator, asked, exact=False)
+            images, note = _picture(generator, asked, directions, exact=False)
             return png_bytes(to_bytes(images)[0], generator.provenance(asked.seed, note or None))
 
-        return self._kept.get((generator.fingerprint, asked.model_dump_json()), make)
+        key = generator.fingerprint, asked.model_dump_json(), id(directions) if asked.move else 0
+        return self._kept.get(key, make)
 
     def sheet(self, asked: SheetAsked) -> bytes:
         generator = self._shelf.generator(asked.model)
@@ -168,7 +175,7 @@ class _Maker:
     def saved(self, asked: PictureAsked) -> tuple[bytes, str]:
         """The bytes of the file, and its name."""
         generator = self._shelf.generator(asked.model)
-        images, note = _picture(generator, asked, exact=True)
+        images, note = _picture(generator, asked, self._directions(generator, asked), exact=True)
         mark = generator.provenance(asked.seed, note or None)
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", generator.name)[:60]
         return png_bytes(to_bytes(images)[0], mark), f"{plain}-seed-{asked.seed}.png"
@@ -177,6 +184,7 @@ class _Maker:
         generator = self._shelf.generator(model, newest=True)
         method, spec = _latent_method(generator), generator.spec
         fields = () if method.prompt_type is None else method.prompt_type._fields
+        ways = self._ways.of(generator, self._shelf.get(model).path)
         return Explorable(
             model=model,
             recipe=generator.recipe_name,
@@ -184,7 +192,8 @@ class _Maker:
             height=spec.height,
             images_seen=generator.images_seen,
             spaces=list(generator.spaces),
-            directions=_sliders(generator),
+            directions=[Slider(name=one.name, space=one.space, source=one.source) for one in ways.directions],
+            found=ways.found,
             truncation=type(method).truncate is not LatentMethod.truncate,
             classes=list(spec.class_names) if "labels" in fields else [],
             attributes=list(spec.attribute_names) if "attributes" in fields else [],
@@ -220,34 +229,34 @@ def _latent_method(generator: Generator) -> LatentMethod[Any, Any, Any]:
     return generator.method
 
 
-def _sliders(generator: Generator) -> list[Slider]:
-    size = generator.latents(Noise.of(0)).flatten(1).shape[1]
-    names = (f"z {number}" for number in range(min(size, _COORDINATES)))
-    return [Slider(name=name, space="z", source="coordinate") for name in names]
-
-
-def _picture(generator: Generator, asked: PictureAsked, exact: bool) -> tuple[Images, str]:
+def _picture(
+    generator: Generator, asked: PictureAsked, directions: Directions, exact: bool
+) -> tuple[Images, str]:
     """The picture of one request, [1, channels, height, width] in [-1, 1], and a note of how it was made."""
-    method, noise, moves = _latent_method(generator), Noise.of(asked.seed), _moves(asked.move)
+    method, noise, steps = _latent_method(generator), Noise.of(asked.seed), _steps(asked.move, directions)
     prompt = generator.prompts([asked.seed], asked.wish())
     note = [] if generator.asks is None else [generator.asks.describe(prompt, 0)]
     if asked.truncation is not None:
         note.append(f"truncation {asked.truncation:g}")
-    if exact and not moves and asked.other is None:
-        return generator.make(noise, prompt, asked.truncation), ", ".join(filter(None, note))
-    space = "z" if moves or asked.truncation is None else method.spaces[-1]
+    if exact and asked.other is None:
+        images = generator.make(noise, prompt, asked.truncation, steps)
+        return images, _joined(note, steps)
+    space = steps.space if steps else "z" if asked.truncation is None else method.spaces[-1]
     latents = generator.latents(noise, prompt, space, asked.truncation)
     if asked.other is not None:
         end = generator.latents(Noise.of(asked.other), prompt, space, asked.truncation)
         latents = _between(generator, latents, end, asked.share, space)
         note.append(f"{asked.share:g} of the way to seed {asked.other}")
-    for name, amount in moves.items():
-        latents = _moved(latents, name, amount)
-        note.append(f"{name} {amount:+g}")
+    if steps:
+        latents = steps(latents)
     if exact:
-        return generator.synthesize(latents, noise, prompt, space), ", ".join(filter(None, note))
+        return generator.synthesize(latents, noise, prompt, space), _joined(note, steps)
     with torch.inference_mode():  # One picture and not sixteen: the last bit may be another one.
-        return generator.differentiable(noise, prompt, space)(latents), ", ".join(filter(None, note))
+        return generator.differentiable(noise, prompt, space)(latents), _joined(note, steps)
+
+
+def _joined(note: list[str], steps: Steps | None) -> str:
+    return ", ".join(filter(None, [*note, steps.note if steps else ""]))
 
 
 def _between(generator: Generator, start: Latents, end: Latents, share: float, space: str) -> Latents:
@@ -256,8 +265,8 @@ def _between(generator: Generator, start: Latents, end: Latents, share: float, s
     return found
 
 
-def _moves(given: list[str]) -> dict[str, float]:
-    moves = {}
+def _steps(given: list[str], directions: Directions) -> Steps | None:
+    moves = []
     for text in given:
         name, _, amount = text.rpartition("=")
         if not name or not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", amount) or abs(float(amount)) > 1:
@@ -266,18 +275,8 @@ def _moves(given: list[str]) -> dict[str, float]:
                 f"{text[:80]!r}."
             )
         if float(amount):
-            moves[name] = float(amount)
-    return moves
-
-
-def _moved(latents: Latents, name: str, amount: float) -> Latents:
-    flat = latents.flatten(1)
-    known = [f"z {number}" for number in range(flat.shape[1])]
-    if name not in known:
-        raise SettingError(f"There is no direction {name[:80]!r}.{nearest(name, known[:_COORDINATES])}")
-    step = torch.zeros_like(flat)
-    step[:, known.index(name)] = _REACH * amount
-    return (flat + step).view_as(latents)
+            moves.append(text)
+    return Steps.parse(directions, moves) if moves else None
 
 
 def _sheet(generator: Generator, asked: SheetAsked) -> bytes:
