@@ -1,6 +1,7 @@
 """What people like, learnt from ratings: features of the run's own critic, an ensemble of small heads."""
 
 import copy
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +152,8 @@ def critic_of(generator: Generator) -> nn.Module:
             "A preference looks at images through the run's own critic. Received: "
             f"{generator.name} ({generator.recipe_name}), which has none. Rate the run of a GAN."
         )
-    prompt = generator.prompts([0])
+    alone = len(inspect.signature(critic.forward).parameters) == 1  # Of images, whatever the generator takes.
+    prompt = None if alone else generator.prompts([0])
     return critic if prompt is None else _Fixed(critic, tuple(prompt))
 
 
@@ -167,8 +169,8 @@ class _Fixed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         columns = [getattr(self, f"column{number}") for number in range(self._count)]
-        found = self.critic(images, *(column.expand(len(images), *column.shape[1:]) for column in columns))
-        scores: Tensor = found[0] if isinstance(found, tuple) else found
+        rows = (column.expand(len(images), *column.shape[1:]) for column in columns)
+        scores: Tensor = self.critic(images, *rows)
         return scores
 
 
