@@ -138,6 +138,21 @@ def open_preference(run: Path | str, generator: Generator) -> Preference:
     return found.to(generator.device).requires_grad_(False)
 
 
+def check_known(run: Path | str) -> None:
+    """Check that a run's preference tells liked images from others.
+
+    Raises:
+        SettingError: its AUC is below ``LEAST_AUC``.
+    """
+    facts = read_facts(Path(run))
+    if facts is not None and not facts.auc >= LEAST_AUC:
+        raise SettingError(
+            f"A preference must tell liked images from others: an AUC of {LEAST_AUC} or more on ratings it "
+            f"has not seen. Received: {facts.auc:.2f} after {facts.ratings} ratings, where 0.5 is a guess. "
+            f"Rate more images, or by a clearer rule: gansmith rate {run}."
+        )
+
+
 def critic_of(generator: Generator) -> nn.Module:
     """The network that judges a generator's images, as a function of images alone.
 
