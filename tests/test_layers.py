@@ -5,7 +5,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "gansmith"
 ORDER = (
-    "cli app reporting robustness training metrics ratings explore models runs engine recipes config methods "
+    "cli app reporting robustness training ratings explore metrics models runs engine recipes config methods "
     "networks losses attacks augment data images faces core errors"
 ).split()
 """From top to bottom: a folder imports from itself and from those after it."""

@@ -51,6 +51,7 @@ _HOMES = {
     "open_data": "data.open",
     "open_generator": "models.load",
     "prepare": "data.prepare.prepare",
+    "project": "explore.projection",
     "read_origin": "images.origin",
     "report": "reporting.page",
     "train": "training.session",
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from gansmith.engine.trainer import Trainer as Trainer
     from gansmith.errors import GansmithError as GansmithError
     from gansmith.explore.interpolation import walk as walk
+    from gansmith.explore.projection import project as project
     from gansmith.images.origin import read_origin as read_origin
     from gansmith.methods.base import Batch as Batch
     from gansmith.methods.base import Loss as Loss

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gansmith.cli.explore_directions import directions
+from gansmith.cli.explore_photos import between, mix_, nearest_, project_
 from gansmith.cli.generate import open_model
 from gansmith.cli.options import Verb, given, on_device, with_code, with_lines
 
@@ -34,7 +35,7 @@ class ExploreGroup(click.Group):
         """As click does it, with the verb's own options first."""
         valued = {name for option in self.params for name in option.opts if not getattr(option, "is_flag", 1)}
         options, words, rest = list[str](), list[str](), list(args)
-        while rest and not (words and rest[0] in self.commands):
+        while rest and not (words and not rest[0].startswith("-")):  # Then comes what is to be done.
             word = rest.pop(0)
             if word.startswith("-") and word != "-":
                 options.append(word)
@@ -69,6 +70,8 @@ def explore(ctx: click.Context, model: str, as_json: bool, code: str | None, dev
     \b
     gansmith explore runs/one
     gansmith explore runs/one directions
+    gansmith explore runs/one project photo.jpg -o projected
+    gansmith explore runs/one between anna.jpg ben.jpg -o between.gif
     """
     ctx.obj = model
     if ctx.invoked_subcommand is None:
@@ -76,7 +79,8 @@ def explore(ctx: click.Context, model: str, as_json: bool, code: str | None, dev
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else _said(facts))
 
 
-explore.add_command(directions)
+for _command in (directions, project_, mix_, between, nearest_):
+    explore.add_command(_command)
 
 
 def _facts(generator: "Generator", model: str) -> dict[str, Any]:

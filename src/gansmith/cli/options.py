@@ -122,8 +122,13 @@ def import_code(file: str | None) -> None:
 
 def with_wish(verb: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what a conditional model is asked for, and how far it may stray."""
+    verb = click.option("--truncation", type=click.FloatRange(0.0), metavar="PSI", help=_TRUNCATION)(verb)
+    return with_prompt(verb)
+
+
+def with_prompt(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what a conditional model is asked for."""
     for option in (
-        click.option("--truncation", type=click.FloatRange(0.0), metavar="PSI", help=_TRUNCATION),
         click.option("--caption", metavar="TEXT", help="A sentence, for models trained on captions."),
         click.option("--attribute", "attributes", metavar="A=1,B=0", help=_ATTRIBUTE),
         click.option(

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -205,16 +206,81 @@ def walk(
             f"({generator.recipe_name}) makes them from something else, so there is nothing to walk through."
         )
     _check_seeds(seeds, way)
-    shown, held = video or VideoOptions(), choice or Choice()
+    held = choice or Choice()
     prompts = generator.prompts([seeds[0]] * len(seeds), held.wish)
     # On the CPU: the way has few numbers, and MPS has no double precision.
     latents = generator.latents(Noise.of(*seeds), prompts, held.space, held.truncation).cpu()
     latents = latents if held.move is None else held.move(latents)
-    paths = (way or Interpolation()).paths(latents, generator.way(held.space))
-    frames = _frames(generator, paths, shown.columns, (seeds[0], held))
-    asked = None if prompts is None or generator.asks is None else generator.asks.describe(prompts, 0)
-    note = "; ".join(filter(None, (asked, None if held.move is None else held.move.note))) or None
-    provenance = generator.provenance(seeds[0] if len(seeds) == 1 else None, note)
+    same = Held(
+        space=held.space,
+        seed=seeds[0],
+        prompt=generator.prompts([seeds[0]], held.wish),
+        note=None if held.move is None else held.move.note,
+        one_seed=len(seeds) == 1,
+    )
+    return film(generator, latents, out, way, video, same)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What all frames of a film share: a latent space, and what is drawn besides the latent.
+
+    Args:
+        space: of the latents.
+        seed: of what is drawn besides them.
+        prompt: one row, of a conditional model.
+        note: what the film's mark says besides.
+        one_seed: whether the mark names the seed.
+
+    Example:
+        >>> Held(space="w+", seed=3).space
+        'w+'
+    """
+
+    space: str = "z"
+    seed: int = 0
+    prompt: Any = None
+    note: str | None = None
+    one_seed: bool = False
+
+
+def film(
+    generator: Generator,
+    latents: Latents,
+    out: Path,
+    way: Interpolation | Traversal | Along | None = None,
+    video: VideoOptions | None = None,
+    held: Held | None = None,
+) -> Path:
+    """A film of a way past latents, wherever they come from, marked as made by a generator.
+
+    Args:
+        generator: one with a latent.
+        latents: that are passed or moved, [k, *latent].
+        out: a .gif, .webp or .mp4.
+        way: what the film shows; None for a tour that returns to its first point.
+        video: how it is shown; None for 12 frames a second.
+        held: the space of the latents, and what all frames share; None for z and seed 0.
+
+    Returns: ``out``.
+
+    Raises:
+        SettingError: a rule of the way or the film broken.
+        StorageError: the disk refused.
+
+    Example:
+        >>> found = project(generator, photos)
+        >>> film(generator, found.latents, Path("photos.gif"), held=Held(space=found.space))
+    """
+    shown, same = video or VideoOptions(), held or Held()
+    tour = way or Interpolation()
+    # A way through w+ is one of all its numbers; directions alone know of layers.
+    points = latents.cpu() if isinstance(tour, Along) else latents.cpu().flatten(1)
+    paths = tour.paths(points, generator.way(same.space))
+    frames = _frames(generator, paths, shown.columns, (same, latents.shape[1:]))
+    asked = None if same.prompt is None or generator.asks is None else generator.asks.describe(same.prompt, 0)
+    words = "; ".join(filter(None, (asked, same.note))) or None
+    provenance = generator.provenance(same.seed if same.one_seed else None, words)
     words, packet = description(provenance), xmp_packet(provenance)
     return animate(frames, out, shown.fps, shown.last_hold_s, comment=words, xmp=packet)
 
@@ -235,15 +301,22 @@ def _frames(
     generator: Generator,
     paths: Sequence[Iterable[Point]],
     columns: int | None,
-    held: tuple[int, Choice],
+    held: tuple[Held, torch.Size],
 ) -> Iterator[Image.Image]:
-    seed, choice = held
+    same, shape = held
     steps = zip(*paths, strict=True)
     # As many frames at a time as fill the runs of the network, or nearly so.
     while group := list(itertools.islice(steps, max(1, RUN // len(paths)))):
-        points = torch.stack([point for step in group for point in step])
-        same = [seed] * len(points)  # What is drawn besides the latent stays the same along the way.
-        prompts = generator.prompts(same, choice.wish)
-        made = to_bytes(generator.synthesize(points, Noise.of(*same), prompts, choice.space))
+        points = torch.stack([point for step in group for point in step]).view(-1, *shape)
+        count = len(points)  # What is drawn besides the latent stays the same along the way.
+        noise, prompts = Noise.of(*[same.seed] * count), repeated(same.prompt, count)
+        made = to_bytes(generator.synthesize(points, noise, prompts, same.space))
         for first in range(0, len(made), len(paths)):
             yield to_pil(grid(made[first : first + len(paths)], columns))
+
+
+def repeated(prompt: Any, count: int) -> Any:
+    """The one row of a prompt as many times; None for None."""
+    if prompt is None:
+        return None
+    return type(prompt)(*(column.expand(count, *column.shape[1:]) for column in prompt))

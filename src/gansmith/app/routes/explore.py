@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from gansmith.app.services import PNG, Services, Tab
-from gansmith.app.ways import AllWays, Found
+from gansmith.app.ways import Found
 from gansmith.core.noise import Noise
 from gansmith.core.tensors import Images, Latents
 from gansmith.errors import SettingError
@@ -148,7 +148,7 @@ class _Maker:
 
     def __init__(self, services: Services) -> None:
         self._shelf = services.shelf
-        self._kept, self._ways = _Kept(), AllWays()
+        self._kept, self._ways = _Kept(), services.ways
 
     def _directions(self, generator: Generator, asked: PictureAsked) -> Directions:
         """What the moves that are asked for are looked up in."""
