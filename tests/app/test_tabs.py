@@ -2,16 +2,13 @@
 
 import json
 import shutil
-import socket
 import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from browsing import installed
 from PIL import Image
 from promises import RECIPES
 from shelves import store
@@ -19,12 +16,9 @@ from shelves import store
 from gansmith.ratings.store import FILE
 
 pytest.importorskip("fastapi", reason="the extra app is not installed")
-uvicorn = pytest.importorskip("uvicorn", reason="the extra app is not installed")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from browser import chromium, served
 
-from gansmith.app.server import create_app  # noqa: E402
-
-pytestmark = pytest.mark.skipif(installed() is None, reason="no Chromium is installed")
+from gansmith.app.server import create_app
 
 
 def picture(path: Path, seed: int) -> None:
@@ -61,24 +55,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(root: Path, photos: Path) -> Iterator[str]:
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(
-            uvicorn.Config(create_app(root, photos, device="cpu"), log_level="error", lifespan="off")
-        )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{place.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(10)
+    with served(create_app(root, photos, device="cpu")) as place:
+        yield place
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as found:
-        opened = found.chromium.launch(executable_path=installed(), args=["--no-sandbox"])
-        yield opened
-        opened.close()
+    with chromium() as found:
+        yield found
 
 
 class Tab:
@@ -89,7 +73,7 @@ class Tab:
         self.page, self.errors = self.context.new_page(), []
         self.page.set_default_timeout(10_000)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.goto(f"{address}/#{tab}")
+        self.page.goto(f"{address}#{tab}")
 
     def until(self, script: str) -> None:
         """Wait; the page's policy forbids what Playwright's own waiting does."""
@@ -106,6 +90,16 @@ class Tab:
         assert not self.errors
 
 
+def wide(page: Any, which: str) -> float:
+    return float(page.locator(which).first.bounding_box()["width"])
+
+
+def below(page: Any, one: str, other: str) -> bool:
+    """Whether ``other`` stands below ``one``, not beside it."""
+    boxes = [page.locator(which).first.bounding_box() for which in (one, other)]
+    return bool(boxes[1]["y"] >= boxes[0]["y"] + boxes[0]["height"])
+
+
 def test_a_set_is_looked_through_filtered_and_read_by_keyboard_and_in_chinese(
     browser: Any, address: str
 ) -> None:
@@ -113,6 +107,7 @@ def test_a_set_is_looked_through_filtered_and_read_by_keyboard_and_in_chinese(
     page = tab.page
     tab.until("document.querySelectorAll('.photos .seed').length === 48")
     assert page.locator("footer").is_hidden(), "what it says is not true of these pictures"
+    assert wide(page, ".photos .seed") > 60 and below(page, ".data > .card", ".aside")
     page.get_by_role("button", name="Next").first.click()
     tab.until("document.querySelectorAll('.photos .seed').length === 12")
     tab.until("!document.querySelector('[data-show=copies]').disabled")
@@ -151,6 +146,7 @@ def test_a_run_that_goes_on_is_seen_without_flicker_and_one_that_vanishes_is_sai
     tab.until("document.querySelector('.grid').dataset.images === '32'")
     tab.until("document.querySelector('.curve')?.getAttribute('d').includes('L')")
     assert page.evaluate("window.before === document.querySelector('.grid') && window.before.complete")
+    assert wide(page, ".grid") > 300 and not below(page, ".runs", ".watched")
     assert page.evaluate("document.activeElement.dataset.run") == "going", "the focus stays"
     page.locator("#watch-grid").press("ArrowLeft")
     tab.until("document.querySelector('.grid').dataset.images === '16'")
@@ -183,6 +179,7 @@ def test_pictures_are_rated_by_keyboard_and_touch_and_nothing_is_lost_while_the_
     page.get_by_label("Your name").fill("Ada")
     tab.until(shown)
     page.locator("#rate-name").blur()
+    assert wide(page, ".rated") > 200
     first = page.evaluate(shown)
     page.keyboard.press("ArrowRight")
     second = page.evaluate(shown)
@@ -213,6 +210,7 @@ def test_pictures_are_rated_by_keyboard_and_touch_and_nothing_is_lost_while_the_
     phone.page.get_by_label("Your name").fill("Bo")
     phone.page.locator("[data-kind=pair]").tap()
     phone.until("document.querySelectorAll('.choice').length === 2")
+    assert wide(phone.page, ".rated") > 120, "two stand side by side on a phone"
     phone.page.locator(".choice").last.tap()
     phone.until("document.querySelectorAll('.count-name').length === 2")
     assert answers(root)[1:] == [("pair", 0, "Bo")]

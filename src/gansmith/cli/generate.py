@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gansmith.explore.directions import Steps
     from gansmith.models.generator import Generator
     from gansmith.models.prompts import Wish
+    from gansmith.models.write import Choice
 
 
 @click.command(cls=Verb)
@@ -36,24 +37,33 @@ if TYPE_CHECKING:
     metavar="NAME=AMOUNT",
     help="Go along a direction of the run, -1 to 1; more than once.",
 )
+@click.option(
+    "--prefer",
+    type=click.IntRange(2, 1000),
+    metavar="N",
+    help="Of N times as many images keep those that ratings say are liked.",
+)
 @with_wish
 @with_code
 @on_device
-def generate(model: str, out: str, seeds: str, batch: int, **asked: Any) -> None:
+def generate(model: str, out: str, seeds: str, batch: int, prefer: int | None, **asked: Any) -> None:
     """Make images from seeds: one seed is one image, whatever the batch or the number asked for.
 
     MODEL is a run directory, a checkpoint file, or weights of a DCGAN made elsewhere (.pt, .pth). What a
-    conditional model is not asked for is drawn by the seed, as often as in the training data.
+    conditional model is not asked for is drawn by the seed, as often as in the training data. With --prefer
+    the seeds that follow are looked at, too, and MODEL is a run whose ratings were learnt from.
     """
     from gansmith.core.console import bar
     from gansmith.core.distributed import my_device, process_group
     from gansmith.core.seeds import parse_seeds
     from gansmith.models.write import Choice, write
 
-    chosen = parse_seeds(seeds)
+    chosen: Sequence[int] = parse_seeds(seeds)
     generator = open_model(model, asked["code"], my_device(asked["device"]))
     choice = Choice(to_wish(asked), asked["truncation"], steps_of(generator, model, asked["directions"]))
     say_unknown(generator, choice.wish)
+    if prefer is not None:
+        chosen = _preferred(generator, model, chosen, prefer, choice)
     with process_group(generator.device) as world:
         with bar("Generating", len(chosen)) as progress:
             done = progress.update
@@ -62,6 +72,20 @@ def generate(model: str, out: str, seeds: str, batch: int, **asked: Any) -> None
             )
         if world.is_main:
             click.echo(f"{written.count} pictures in {written.path}")
+
+
+def _preferred(
+    generator: "Generator", model: str, seeds: Sequence[int], times: int, choice: "Choice"
+) -> list[int]:
+    """As many seeds, the best of ``times`` as many by what was learnt of the run's ratings."""
+    from gansmith.core.console import bar
+    from gansmith.ratings.best_of import best_of
+    from gansmith.ratings.preference import check_known, open_preference
+
+    preference = open_preference(model, generator)
+    check_known(model)
+    with bar("Choosing", times * len(seeds)) as progress:
+        return best_of(generator, preference, seeds, times, choice, progress.update)
 
 
 def say_unknown(generator: "Generator", wish: "Wish | None") -> None:

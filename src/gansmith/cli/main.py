@@ -26,6 +26,7 @@ from gansmith.cli.options import Verb, with_lines
 from gansmith.cli.origin import origin_
 from gansmith.cli.plan import plan
 from gansmith.cli.prepare import prepare
+from gansmith.cli.rate import rate
 from gansmith.cli.recipes import recipes
 from gansmith.cli.report import compare, report
 from gansmith.cli.train import demo, train
@@ -80,6 +81,7 @@ def cli() -> None:
     gansmith translate runs/edges drawings -o faces   pictures out of pictures
     gansmith origin out                               what made these pictures
     gansmith edit runs/readers photo.png --set smiling=1     a photo with something changed
+    gansmith rate runs/one                            what you like, and what follows from it
     gansmith evaluate runs/one my_pictures            numbers, with intervals
     gansmith classify my_pictures --run runs/judge    what an image shows, or whether it is real
     gansmith attack runs/judge my_pictures            what it withstands
@@ -188,6 +190,7 @@ for _verb in (
     explore,
     translate_,
     edit,
+    rate,
     origin_,
     evaluate,
     classify,

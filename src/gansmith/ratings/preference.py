@@ -1,6 +1,7 @@
 """What people like, learnt from ratings: features of the run's own critic, an ensemble of small heads."""
 
 import copy
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,21 @@ def open_preference(run: Path | str, generator: Generator) -> Preference:
     return found.to(generator.device).requires_grad_(False)
 
 
+def check_known(run: Path | str) -> None:
+    """Check that a run's preference tells liked images from others.
+
+    Raises:
+        SettingError: its AUC is below ``LEAST_AUC``.
+    """
+    facts = read_facts(Path(run))
+    if facts is not None and not facts.auc >= LEAST_AUC:
+        raise SettingError(
+            f"A preference must tell liked images from others: an AUC of {LEAST_AUC} or more on ratings it "
+            f"has not seen. Received: {facts.auc:.2f} after {facts.ratings} ratings, where 0.5 is a guess. "
+            f"Rate more images, or by a clearer rule: gansmith rate {run}."
+        )
+
+
 def critic_of(generator: Generator) -> nn.Module:
     """The network that judges a generator's images, as a function of images alone.
 
@@ -151,7 +167,8 @@ def critic_of(generator: Generator) -> nn.Module:
             "A preference looks at images through the run's own critic. Received: "
             f"{generator.name} ({generator.recipe_name}), which has none. Rate the run of a GAN."
         )
-    prompt = generator.prompts([0])
+    alone = len(inspect.signature(critic.forward).parameters) == 1  # Of images, whatever the generator takes.
+    prompt = None if alone else generator.prompts([0])
     return critic if prompt is None else _Fixed(critic, tuple(prompt))
 
 
@@ -167,8 +184,8 @@ class _Fixed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         columns = [getattr(self, f"column{number}") for number in range(self._count)]
-        found = self.critic(images, *(column.expand(len(images), *column.shape[1:]) for column in columns))
-        scores: Tensor = found[0] if isinstance(found, tuple) else found
+        rows = (column.expand(len(images), *column.shape[1:]) for column in columns)
+        scores: Tensor = self.critic(images, *rows)
         return scores
 
 

@@ -224,7 +224,7 @@ class Store:
                 "DELETE FROM ratings WHERE id = "
                 "(SELECT max(id) FROM ratings WHERE rater = ? AND fingerprint = ?) "
                 "RETURNING kind, seed, other, liked, rater, time",
-                (_rater(rater), self.fingerprint),
+                (rater_name(rater), self.fingerprint),
             ).fetchone()
         return None if row is None else _rating(row)
 
@@ -445,7 +445,7 @@ def _checked(rating: Rating) -> Rating:
     other = None if rating.other is None else _seed(rating.other)
     if (rating.kind == "pair") != (other is not None) or other == rating.seed:
         raise SettingError(f"{_PAIR} Received: {rating}.")
-    return replace(rating, seed=_seed(rating.seed), other=other, rater=_rater(rating.rater))
+    return replace(rating, seed=_seed(rating.seed), other=other, rater=rater_name(rating.rater))
 
 
 def _values(rating: Rating) -> tuple[Any, ...]:
@@ -471,7 +471,12 @@ def _seed(value: Any) -> int:
     return value
 
 
-def _rater(name: str) -> str:
+def rater_name(name: str) -> str:
+    """A rater's name with single spaces.
+
+    Raises:
+        SettingError: too long, empty, or with other signs.
+    """
     plain = " ".join(str(name).split())
     if not _RATER.fullmatch(plain):
         raise SettingError(
@@ -510,7 +515,7 @@ def _csv_rating(path: Path, line: int, row: Sequence[str]) -> tuple[Rating, str]
         if second == int(seed) or not 0 <= moment < 1e12:
             raise ValueError(row)
         return Rating(
-            kinds[kind, other == ""], _seed(int(seed)), second, answer, _rater(rater), moment
+            kinds[kind, other == ""], _seed(int(seed)), second, answer, rater_name(rater), moment
         ), fingerprint
     except (ValueError, KeyError, SettingError) as problem:
         raise DataError(
