@@ -2,16 +2,13 @@
 
 import json
 import shutil
-import socket
 import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from browsing import installed
 from PIL import Image
 from promises import RECIPES
 from shelves import store
@@ -19,12 +16,9 @@ from shelves import store
 from gansmith.ratings.store import FILE
 
 pytest.importorskip("fastapi", reason="the extra app is not installed")
-uvicorn = pytest.importorskip("uvicorn", reason="the extra app is not installed")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from browser import chromium, served
 
-from gansmith.app.server import create_app  # noqa: E402
-
-pytestmark = pytest.mark.skipif(installed() is None, reason="no Chromium is installed")
+from gansmith.app.server import create_app
 
 
 def picture(path: Path, seed: int) -> None:
@@ -61,24 +55,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(root: Path, photos: Path) -> Iterator[str]:
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(
-            uvicorn.Config(create_app(root, photos, device="cpu"), log_level="error", lifespan="off")
-        )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{place.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(10)
+    with served(create_app(root, photos, device="cpu")) as place:
+        yield place
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as found:
-        opened = found.chromium.launch(executable_path=installed(), args=["--no-sandbox"])
-        yield opened
-        opened.close()
+    with chromium() as found:
+        yield found
 
 
 class Tab:
@@ -89,7 +73,7 @@ class Tab:
         self.page, self.errors = self.context.new_page(), []
         self.page.set_default_timeout(10_000)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.goto(f"{address}/#{tab}")
+        self.page.goto(f"{address}#{tab}")
 
     def until(self, script: str) -> None:
         """Wait; the page's policy forbids what Playwright's own waiting does."""

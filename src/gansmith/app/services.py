@@ -1,7 +1,7 @@
 """What every route of the app is given, and the shape of its errors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,9 @@ from pydantic import BaseModel, Field
 from gansmith.app.desk import Desk
 from gansmith.app.limits import Limits
 from gansmith.app.shelf import Shelf
+from gansmith.app.ways import AllWays
+from gansmith.core.noise import Noise
+from gansmith.errors import GansmithError
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +28,19 @@ class Services:
     desk: Desk
     limits: Limits
     data: Path | None = None  # The set that the tab Data shows.
+    ways: AllWays = field(default_factory=AllWays)  # Directions of the models.
+
+    def warm(self) -> None:
+        """Open the model that the page shows first, so that its first picture comes at once."""
+        for one in self.shelf.listed():
+            if one.kind == "noise" and not one.problem:
+                try:
+                    generator = self.shelf.generator(one.id)
+                    generator.make(Noise.of(0))
+                    self.ways.of(generator, one.path)
+                except GansmithError:
+                    return  # Who asks for it is told.
+                return
 
 
 class Problem(BaseModel):

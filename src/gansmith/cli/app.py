@@ -58,6 +58,7 @@ def app_(models: str, data: str | None, host: str, port: int, opened: bool, **re
             "one first: gansmith demo, or gansmith train DATA --run RUN."
         )
     with _listening(host, port) as place:
+        app.state.services.warm()
         address = _address(host, place.getsockname()[1], token)
         click.echo(f"gansmith app: {address}  (Ctrl-C ends it)")
         if opened:

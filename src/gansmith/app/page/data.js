@@ -126,7 +126,7 @@ export function mount(panel) {
       const box = h("select", { id: `data-attribute-${number}`, "data-name": one.name, onchange: () => {
         const without = (list) => list.filter((each) => each !== one.name);
         set({ have: box.value === "1" ? [...without(asked.have), one.name] : without(asked.have), lack: box.value === "0" ? [...without(asked.lack), one.name] : without(asked.lack) });
-      } }, h("option", { value: "", word: "explore.any" }), h("option", { value: "1", word: "explore.yes" }), h("option", { value: "0", word: "explore.no" }));
+      } }, h("option", { value: "", word: "data.any" }), h("option", { value: "1", word: "explore.yes" }), h("option", { value: "0", word: "explore.no" }));
       return h("div", { class: "count attribute" }, h("label", { class: "count-name", for: box.id }, one.name), h("span", { class: "count-number" }, count(one.count)), bar(one.count / known.count), box);
     }));
     leftOut.hidden = !known.refused;

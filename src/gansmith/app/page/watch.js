@@ -27,11 +27,12 @@ export function mount(panel) {
   const older = h("input", { type: "range", id: "watch-grid", min: "0", max: "0", step: "1",
     oninput: () => { at = Number(older.value); follow = at === grids.length - 1; drawGrid(); } });
   const olderLabel = h("label", { for: "watch-grid" });
-  const warnings = h("ul", { class: "warnings" });
-  const charts = h("div", { class: "charts" });
+  const warnings = h("ul", { class: "warnings", tabIndex: 0, label: "watch.warnings" });
+  const notes = h("ul", { class: "notes" });
+  const charts = h("div", { class: "charts", role: "group", tabIndex: 0, label: "watch.curves" });
   const detail = h("div", { class: "watched", hidden: true },
     h("div", { class: "card" }, h("div", { class: "head" }, name), state, bar, warnings,
-      picture, noGrid, h("div", { class: "slider grid-slider" }, olderLabel, older)),
+      picture, noGrid, h("div", { class: "slider grid-slider" }, olderLabel, older), notes),
     h("div", { class: "card" }, h("div", { class: "head" }, h("h2", { word: "watch.curves" })), charts));
   const broken = h("p", { class: "card broken-run", word: "watch.brokenHelp", hidden: true });
   panel.append(none, h("div", { class: "watch" }, h("div", { class: "card" }, h("div", { class: "head" }, h("h2", { word: "watch.runs" })), list), detail, broken));
@@ -44,6 +45,7 @@ export function mount(panel) {
   }
 
   function facts(run) {
+    if (run.state === "broken") return say("watch.broken");
     const seen = run.goal === null || run.state === "finished" ? say("watch.seen", { count: count(run.images) }) : say("watch.of", { count: count(run.images), goal: count(run.goal) });
     return [say(`watch.${run.state}`), seen, seconds(run.seconds_left)].filter(Boolean).join(" · ");
   }
@@ -117,8 +119,8 @@ export function mount(panel) {
     state.textContent = [run.recipe, run.data, facts(run)].join(" · ");
     bar.hidden = !run.goal;
     if (run.goal) bar.value = Math.min(1, run.images / run.goal);
-    warnings.replaceChildren(...run.notes.map((note) => h("li", {}, note)),
-      ...run.warnings.toReversed().map((one) => h("li", { class: "alarm" }, `${count(one.images)}: ${one.message}`)));
+    warnings.replaceChildren(...run.warnings.toReversed().map((one) => h("li", { class: "alarm" }, `${count(one.images)}: ${one.message}`)));
+    notes.replaceChildren(...run.notes.map((note) => h("li", {}, note)));
     grids = run.grids;
     older.max = String(Math.max(0, grids.length - 1));
     if (follow) at = grids.length - 1;
