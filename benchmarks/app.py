@@ -4,7 +4,7 @@
 
 RUN is a run that makes images of noise; without one an untrained faces64 is measured, which is as fast as a
 trained one. The app runs as a process of its own, a headless Chromium opens the page, and the page's own
-clock is read: from the page being there (DOMContentLoaded) to the first picture, and from a slider's event to the
+clock is read: from the page being there (DOMContentLoaded) to the first picture, and from a slider to the
 changed picture, decoded. Needs gansmith[app], playwright and a Chromium.
 """
 

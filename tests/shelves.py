@@ -14,6 +14,7 @@ SHELF = {
     "by class/attributed": "attributed",
     "captioned": "captioned",
     "two spaces": "two spaces",
+    "styles": "stylegan2-32-small",
     "pairs/cycle": "cyclegan64-small",
     "pairs/fill": "context-encoder64-small",
     "pairs/star": "stargan32-small",

@@ -2,7 +2,9 @@
 
 import io
 import itertools
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from PIL import Image
 from shelves import shelf
 
 from gansmith.core.noise import Noise
+from gansmith.explore.directions import Directions, Steps
+from gansmith.explore.sefa import sefa
 from gansmith.images.grid import to_bytes
 from gansmith.images.provenance import read_provenance
 from gansmith.models.load import open_generator
@@ -135,6 +139,45 @@ def test_between_two_seeds_the_ends_are_the_seeds(client: TestClient) -> None:
     assert np.array_equal(ends[0], pixels(picture(client, seed=1).content))
     assert abs(ends[2] - pixels(picture(client, seed=2).content)).max() <= 1
     assert abs(ends[1] - ends[0]).mean() > 1 and abs(ends[1] - ends[2]).mean() > 1
+
+
+def test_styles_are_mixed_by_layer(client: TestClient) -> None:
+    about = client.get("/api/explore/model", params={"model": "styles"}).json()
+    assert about["layers"] > 2 and about["spaces"][-1] == "w+"
+    one, other = (pixels(picture(client, model="styles", seed=seed).content) for seed in (1, 2))
+    asked = {"model": "styles", "seed": 1, "other": 2}
+    last = about["layers"] - 1
+    assert abs(pixels(picture(client, **asked, layers=f"0-{last}").content) - other).mean() < 8
+    fine = picture(client, where="save", **asked, layers="fine")
+    assert 0 < abs(pixels(fine.content) - one).mean() < abs(other - one).mean()
+    narrow = pixels(picture(client, **asked, layers="fine", truncation=0.0).content)
+    assert abs(narrow - one).mean() > 0
+    assert "Add other" in picture(client, 400, model="styles", layers="fine")
+    assert "w+" in picture(client, 400, seed=1, other=2, layers="fine")
+
+
+def test_stored_directions_are_the_sliders_and_foreign_ones_are_not(
+    client: TestClient, root: Path, tmp_path: Path
+) -> None:
+    path = root / "two spaces"
+    generator = open_generator(str(path), "cpu")
+    smile = replace(sefa(generator, 1)[0], name="smile", source="attribute")
+    about = {"model": "two spaces"}
+    try:
+        Directions(generator.fingerprint, (smile,)).save(path)
+        told = client.get("/api/explore/model", params=about).json()
+        assert (told["found"], [one["name"] for one in told["directions"]]) == ("stored", ["smile"])
+        saved = picture(client, where="save", **about, seed=3, move="smile=0.5")
+        steps = Steps(((smile, 0.5),))
+        wanted = to_bytes(generator.make(Noise.of(3), None, None, steps))[0].permute(1, 2, 0).numpy()
+        assert np.array_equal(pixels(saved.content), wanted)
+        (tmp_path / "one.png").write_bytes(saved.content)
+        assert "direction smile 0.5" in str(read_provenance(tmp_path / "one.png"))
+        Directions("of other weights", (smile,)).save(path)
+        told = client.get("/api/explore/model", params=about).json()
+        assert told["found"] == "now" and "smile" not in {one["name"] for one in told["directions"]}
+    finally:
+        shutil.rmtree(path / "explore", ignore_errors=True)
 
 
 def test_a_sheet_is_its_seeds_side_by_side(client: TestClient) -> None:

@@ -3,7 +3,7 @@
 import { ask, askJson, askPicture, attempt, count, download, h, latest, say, tell, word } from "./dom.js";
 
 const COUNT = 24;
-const fresh = (seed) => ({ seed, moves: {}, truncation: null, label: null, attributes: {}, caption: null, other: null, share: 0.5 });
+const fresh = (seed) => ({ seed, moves: {}, truncation: null, label: null, attributes: {}, caption: null, other: null, share: 0.5, layers: null });
 
 export function mount(panel, app) {
   let model = null; // What /api/explore/model says of it.
@@ -77,7 +77,7 @@ export function mount(panel, app) {
 
   function parameters(from, without = []) {
     const move = Object.entries(from.moves).filter(([, amount]) => amount).map(([name, amount]) => `${name}=${amount}`);
-    const all = { model: model.model, seed: from.seed, move, ...wishes(from), other: from.other, share: from.other === null ? null : from.share };
+    const all = { model: model.model, seed: from.seed, move, ...wishes(from), other: from.other, share: from.other === null ? null : from.share, layers: from.other === null ? null : from.layers };
     for (const name of without) delete all[name];
     return all;
   }
@@ -119,7 +119,8 @@ export function mount(panel, app) {
     }
     for (const [name, input] of Object.entries(fields)) if (document.activeElement !== input || input.type === "range") input.value = read[name]();
     for (const input of panel.querySelectorAll("input[type=range]:not([data-move])")) value(input);
-    if (fields.share) fields.share.disabled = state.other === null;
+    if (fields.share) fields.share.disabled = state.other === null || state.layers !== null;
+    if (fields.layers) fields.layers.disabled = state.other === null;
     reset.disabled = !Object.values(state.moves).some(Boolean) && state.other === null;
   }
 
@@ -130,6 +131,7 @@ export function mount(panel, app) {
     caption: () => state.caption ?? "",
     other: () => state.other ?? "",
     share: () => state.share,
+    layers: () => state.layers ?? "",
   };
 
   function value(input) {
@@ -164,7 +166,13 @@ export function mount(panel, app) {
     const share = slider("mix-share", { word: "explore.mixShare" }, { min: "0", max: "1", value: "0.5",
       oninput: (event) => set({ share: Number(event.target.value) }, false), onchange: (event) => set({ share: Number(event.target.value) }) });
     Object.assign(fields, { other, share: share.querySelector("input") });
-    sliders.append(h("h2", { word: "explore.mix" }), h("div", { class: "field" }, h("label", { for: "mix-other", word: "explore.mixOther" }), other), share);
+    sliders.append(h("h2", { word: "explore.mix" }), h("div", { class: "field" }, h("label", { for: "mix-other", word: "explore.mixOther" }), other));
+    if (model.layers) {
+      fields.layers = h("select", { id: "mix-layers", onchange: () => set({ layers: fields.layers.value || null }) },
+        ...[["", "mixWhole"], ["coarse", "mixCoarse"], ["middle", "mixMiddle"], ["fine", "mixFine"]].map(([value, name]) => h("option", { value, word: `explore.${name}` })));
+      sliders.append(h("div", { class: "field" }, h("label", { for: "mix-layers", word: "explore.mixWhat" }), fields.layers));
+    }
+    sliders.append(share);
   }
 
   function asks() {

@@ -16,7 +16,8 @@ from gansmith.app.ways import Found
 from gansmith.core.noise import Noise
 from gansmith.core.tensors import Images, Latents
 from gansmith.errors import SettingError
-from gansmith.explore.directions import Directions, Steps
+from gansmith.explore.directions import Directions, Steps, space_of
+from gansmith.explore.mixing import LAYERED, layers_of, mix, parse_layers
 from gansmith.images.grid import Canvas, to_bytes
 from gansmith.images.provenance import png_bytes
 from gansmith.methods.latent import LatentMethod
@@ -65,6 +66,11 @@ class PictureAsked(Asked):
         [], max_length=64, description="NAME=AMOUNT, from -1 to 1: three standard deviations to either side."
     )
     other: int | None = Field(None, ge=0, le=_MOST_SEED, description="A second seed to go towards.")
+    layers: str | None = Field(
+        None,
+        max_length=20,
+        description="Styles that are taken from other: coarse, middle, fine, 4-9.",
+    )
     share: float = Field(0.5, ge=0, le=1, allow_inf_nan=False, description="How far: 0 is seed, 1 is other.")
 
 
@@ -109,6 +115,7 @@ class Explorable(BaseModel):
     directions: list[Slider]
     found: Found = Field(description="The directions: stored in the run, found now by SeFa, or none.")
     truncation: bool = Field(description="Whether it has truncation.")
+    layers: int = Field(description="Layers of styles that can be mixed; 0 for none.")
     classes: list[str] = Field(description="Labels that can be asked for; none: it takes no label.")
     attributes: list[str] = Field(description="Attributes that can be asked for.")
     words: list[str] | None = Field(description="Words captions may have; null: it takes no caption.")
@@ -195,6 +202,7 @@ class _Maker:
             directions=[Slider(name=one.name, space=one.space, source=one.source) for one in ways.directions],
             found=ways.found,
             truncation=type(method).truncate is not LatentMethod.truncate,
+            layers=layers_of(generator) if LAYERED in generator.spaces else 0,
             classes=list(spec.class_names) if "labels" in fields else [],
             attributes=list(spec.attribute_names) if "attributes" in fields else [],
             words=list(method.words(spec)) if "captions" in fields else None,
@@ -234,6 +242,10 @@ def _picture(
 ) -> tuple[Images, str]:
     """The picture of one request, [1, channels, height, width] in [-1, 1], and a note of how it was made."""
     method, noise, steps = _latent_method(generator), Noise.of(asked.seed), _steps(asked.move, directions)
+    if asked.layers:
+        layers_of(generator)  # Which says why a model has none.
+        if asked.other is None:
+            raise SettingError("Styles are taken from another seed. Received: layers alone. Add other.")
     prompt = generator.prompts([asked.seed], asked.wish())
     note = [] if generator.asks is None else [generator.asks.describe(prompt, 0)]
     if asked.truncation is not None:
@@ -241,12 +253,13 @@ def _picture(
     if exact and asked.other is None:
         images = generator.make(noise, prompt, asked.truncation, steps)
         return images, _joined(note, steps)
-    space = steps.space if steps else "z" if asked.truncation is None else method.spaces[-1]
+    wanted = LAYERED if asked.layers else method.spaces[-1] if asked.truncation is not None else None
+    space = space_of([steps] if steps else [], wanted if asked.layers or not steps else None)
     latents = generator.latents(noise, prompt, space, asked.truncation)
     if asked.other is not None:
         end = generator.latents(Noise.of(asked.other), prompt, space, asked.truncation)
-        latents = _between(generator, latents, end, asked.share, space)
-        note.append(f"{asked.share:g} of the way to seed {asked.other}")
+        latents = _with_other(generator, latents, end, asked, space)
+        note.append(_how(asked))
     if steps:
         latents = steps(latents)
     if exact:
@@ -259,10 +272,21 @@ def _joined(note: list[str], steps: Steps | None) -> str:
     return ", ".join(filter(None, [*note, steps.note if steps else ""]))
 
 
-def _between(generator: Generator, start: Latents, end: Latents, share: float, space: str) -> Latents:
+def _with_other(
+    generator: Generator, start: Latents, end: Latents, asked: PictureAsked, space: str
+) -> Latents:
+    """Styles of some layers of the other picture, or a latent part of the way to it."""
+    if asked.layers:
+        return mix(start, end, parse_layers(asked.layers, layers_of(generator)))
     way = slerp if generator.way(space) == "spherical" else linear
-    found: Tensor = way(start.flatten(), end.flatten(), share).view_as(start)
+    found: Tensor = way(start.flatten(), end.flatten(), asked.share).view_as(start)
     return found
+
+
+def _how(asked: PictureAsked) -> str:
+    if asked.layers:
+        return f"layers {asked.layers} of seed {asked.other}"
+    return f"{asked.share:g} of the way to seed {asked.other}"
 
 
 def _steps(given: list[str], directions: Directions) -> Steps | None:
