@@ -169,9 +169,9 @@ class Prefer(LatentMethod[Any, ImageBatch, None]):
     def preferring(
         self, loss: LossOf, networks: Any, batch: ImageBatch, noise: Noise, progress: Progress
     ) -> Loss:
-        """The lender's loss of the generator - weight x E[r] of the images of the same seeds."""
+        """The lender's loss of the generator - weight x E[r] of images of latents of their own."""
         game = self.as_before(loss, networks, batch, noise, progress)
-        images: Images = self.lender.generate(networks, None, noise)
+        images: Images = self.lender.generate(networks, None, noise.fork("preferred"))
         mean, std = networks.instruments["preference"](images)
         liked = (mean - std).mean()
         parts = {**game.parts, "liking": mean.mean(), "doubt": std.mean()}

@@ -105,6 +105,8 @@ def load_preference(run: Path, critic: nn.Module, spec: DataSpec) -> Preference:
             f"Run: gansmith rate {run}, then gansmith rate {run} --fit."
         )
     made = Preference(critic, spec, facts.members, facts.components, facts.hidden)
+    if made.basis.is_meta:  # Only its form was asked for.
+        return made.eval()
     try:
         tensors, texts = read_tensors(path)
         if texts.get("format") != _FORMAT:
@@ -112,7 +114,7 @@ def load_preference(run: Path, critic: nn.Module, spec: DataSpec) -> Preference:
         made.load_state_dict(tensors)
     except (OSError, ValueError, RuntimeError) as error:
         raise _damaged(path, str(error).strip().splitlines()[-1].strip()) from error
-    if not made.basis.is_meta and made.fingerprint() != facts.digest:
+    if made.fingerprint() != facts.digest:
         raise _damaged(path, f"its weights are not those that {FACTS} speaks of")
     return made.eval()
 
