@@ -126,6 +126,11 @@ class Along:
     amount: float = 1.0
     frames: int = 49
 
+    @property
+    def note(self) -> str:
+        """What is swept, for the marks of films."""
+        return f"direction {self.direction.name} {-self.amount:g} to {self.amount:g}"
+
     def paths(self, latents: Latents, mode: Mode = "spherical") -> Sequence[Iterator[Point]]:
         """The way of each latent; SettingError for an amount that cannot be, or fewer than two frames."""
         if self.frames < 2:
@@ -213,7 +218,9 @@ def walk(
     paths = (way or Interpolation()).paths(latents, generator.way(held.space))
     frames = _frames(generator, paths, shown.columns, (seeds[0], held))
     asked = None if prompts is None or generator.asks is None else generator.asks.describe(prompts, 0)
-    note = "; ".join(filter(None, (asked, None if held.move is None else held.move.note))) or None
+    moved = None if held.move is None else held.move.note
+    swept = way.note if isinstance(way, Along) else None
+    note = "; ".join(filter(None, (asked, moved, swept))) or None
     provenance = generator.provenance(seeds[0] if len(seeds) == 1 else None, note)
     words, packet = description(provenance), xmp_packet(provenance)
     return animate(frames, out, shown.fps, shown.last_hold_s, comment=words, xmp=packet)
