@@ -208,7 +208,7 @@ def _judged(
 
 def _scores(judge: TrainedClassifier, images: Images) -> Tensor:
     """How far each attribute, or class, is from being denied of images: above 0 they have it."""
-    logits = judge.judge(images.to(judge.device)).double().cpu()
+    logits = judge.judge(images.to(judge.device)).cpu().double()
     return logits if judge.column == "attributes" else _against_rest(logits)
 
 
