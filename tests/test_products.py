@@ -203,6 +203,7 @@ def test_explore_directions(trained: Any, tmp_path: Path) -> None:
     run("walk", place, "-o", tmp_path / "walk.gif", "--seeds", "1", "--frames", "3", "--along", "sefa-1")
     with Image.open(tmp_path / "walk.gif") as film:
         assert film.n_frames == 3
+    assert "direction sefa-1 -1 to 1" in run("origin", tmp_path / "walk.gif").output
     said = run("generate", place, "-o", tmp_path / "no", "--direction", "big eyes=1", code=2).output
     assert "Did you mean 'big ears'?" in said
     said = run("walk", place, "-o", tmp_path / "no.gif", "--direction", "sefa-1=inf", code=2).output
