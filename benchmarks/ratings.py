@@ -42,6 +42,7 @@ def asked(way: str, taste: Taste, generator: Generator, store: Store, count: int
 
 
 def main() -> None:
+    """A table on stdout."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("run")
     parser.add_argument("judge")

@@ -1,7 +1,6 @@
 """Data: which sets there are, their pictures page by page, filters, copies, and files that cannot be read."""
 
 import io
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from PIL import Image
 from promises import RECIPES, trainer_of
 
+from gansmith.errors import DataError
 from gansmith.runs.run import Run
 
 pytest.importorskip("fastapi", reason="the extra app is not installed")
@@ -151,7 +151,15 @@ def test_sets_of_runs_are_offered_where_they_are_still_there(
 
 
 def test_a_set_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
-    client = client_of(runs_of(tmp_path, "demo-faces:3"), tmp_path / "secret" / "gone")
-    message = get(client, "set", 400, set="gone")["message"]
-    assert "gone" in message and str(tmp_path) not in message
-    assert json.loads(client.get("/api/data/sets").text) == [{"id": "gone", "runs": []}]
+    root, folder = runs_of(tmp_path / "runs", "demo-faces:3"), tmp_path / "secret" / "faces"
+    folder.mkdir(parents=True)
+    with pytest.raises(DataError, match="Did you mean"):
+        client_of(root, folder.with_name("face"))
+    client = client_of(root, folder)
+    for spoil, says in (
+        (lambda: None, "No pictures in faces"),
+        (folder.rmdir, "faces, which does not exist"),
+    ):
+        spoil()
+        message = get(client, "set", 400, set="faces")["message"]
+        assert says in message and str(tmp_path) not in message

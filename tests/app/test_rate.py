@@ -156,7 +156,11 @@ def test_while_another_program_holds_the_database_an_answer_waits_and_then_count
     assert post(client, "thumb", rater="Ada", seed=1, liked=True, weights=weights)["thumbs"] == 1
 
 
-def test_what_is_learnt_of_answers_decides_what_is_asked_next(client: TestClient, root: Path) -> None:
+def test_what_is_learnt_of_answers_decides_what_is_asked_next(
+    client: TestClient, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gansmith.ratings.preference._STEPS", 30)
+    monkeypatch.setattr("gansmith.ratings.preference._REFERENCE", 64)
     weights = get(client, "questions")["weights"]
     assert "20" in post(client, "learn", 400, weights=weights)["message"], "too few answers"
     before = [seed for seed, _ in asked(client, count=40)]

@@ -22,6 +22,7 @@ from gansmith.data.inspect.report import Report
 from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.prepare.schema import PICTURE_COLUMNS
 from gansmith.data.sources.base import Source, nothing_found
+from gansmith.data.sources.huggingface import hub_name
 from gansmith.data.sources.named import named_source
 from gansmith.data.sources.pairs import photos
 from gansmith.errors import DataError, GansmithError, nearest
@@ -70,12 +71,17 @@ class Sets:
         shelf: whose runs' sets are offered.
         data: the one set that is offered; None for those of the runs.
 
+    Raises:
+        DataError: there is nothing called ``data``.
+
     Example:
         >>> Sets(Shelf(Path("runs")), None).offered()[0].id
         'demo-faces'
     """
 
     def __init__(self, shelf: Shelf, data: Path | None) -> None:
+        if data is not None and not _is_there(str(data)) and hub_name(str(data)) is None:
+            named_source(str(data))  # Says what is wrong, and what has a similar name.
         self._shelf, self._data = shelf, data
         self._open: OrderedDict[str, OpenSet] = OrderedDict()
         self._known: dict[str, Offered] = {}

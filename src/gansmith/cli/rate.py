@@ -194,7 +194,8 @@ def _in_words(store: "Store") -> str:
     lines = [
         f"{plural(told.thumbs, 'image')} rated, {told.liked} of them liked; {plural(told.pairs, 'pair')}."
         + (f" By {by}." if by else ""),
-        f"Krippendorff's alpha: images {_alpha(told.alpha_thumbs)}, pairs {_alpha(told.alpha_pairs)}.",
+        f"Agreement (Krippendorff's alpha): images {_alpha(told.alpha_thumbs)}, "
+        f"pairs {_alpha(told.alpha_pairs)}.",
         f"Disputed between raters: {told.disputed}. Answered otherwise by one rater: {told.repeated}.",
     ]
     if told.older:
@@ -208,4 +209,4 @@ def _in_words(store: "Store") -> str:
 
 
 def _alpha(value: float | None) -> str:
-    return "unknown (no two raters rated the same)" if value is None else f"{value:.2f}"
+    return "unknown" if value is None else f"{value:.2f}"
