@@ -27,6 +27,7 @@ export function mount(panel) {
   const previous = [0, 1].map(() => h("button", { type: "button", word: "data.previous", onclick: () => turn(-1) }));
   const next = [0, 1].map(() => h("button", { type: "button", word: "data.next", onclick: () => turn(1) }));
   const grid = h("div", { class: "photos", role: "listbox", label: "data.pictures", onkeydown: arrow });
+  const foot = h("div", { class: "pages foot" }, previous[1], next[1]);
   const nothing = h("p", { class: "empty", word: "data.nothing", hidden: true });
   const clear = h("button", { type: "button", word: "data.clear", onclick: () => set({ label: null, have: [], lack: [] }) });
   const about = h("dl", { class: "about" });
@@ -38,7 +39,7 @@ export function mount(panel) {
   const body = h("div", { class: "data", hidden: true },
     h("div", { class: "card contact" },
       h("div", { class: "head" }, shows, h("div", { class: "pages" }, previous[0], next[0])),
-      h("div", { class: "head line" }, where, clear), grid, nothing, h("div", { class: "pages foot" }, previous[1], next[1])),
+      h("div", { class: "head line" }, where, clear), grid, nothing, foot),
     h("div", { class: "aside" },
       h("div", { class: "card", id: "data-labels" }, h("h2", { word: "data.labels" }), labels),
       h("div", { class: "card", id: "data-attributes" }, h("h2", { word: "data.attributes" }), attributes),
@@ -84,6 +85,7 @@ export function mount(panel) {
     if (old) URL.revokeObjectURL(old);
     if (focused) grid.firstChild?.focus();
     nothing.hidden = total > 0;
+    foot.hidden = total <= COUNT;
     for (const button of previous) button.disabled = asked.first === 0;
     for (const button of next) button.disabled = asked.first + COUNT >= total;
     show();

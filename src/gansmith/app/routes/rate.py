@@ -242,7 +242,9 @@ class _Rating:
 
     async def store(self, model: str, weights: str | None = None) -> Store:
         """The store of weights that were shown; of the newest where none are named."""
-        self._shelf.get(model)  # Where the run was moved away it is said, and no folder is made.
+        await run_in_threadpool(
+            self._shelf.get, model
+        )  # Where the run was moved away it is said, and no folder is made.
         with self._lock:
             found = self._stores.get((model, self._newest.get(model, "") if weights is None else weights))
         if found is None:  # A place of its own at the desk: the next answer does not displace this one.
