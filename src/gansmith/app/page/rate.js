@@ -7,9 +7,11 @@ const ENOUGH = 200; // Answers from which a preference can be learnt.
 const AGAIN = 2000; // Milliseconds until answers that were not stored are sent again.
 const NAME = /^[\p{L}\p{N}_][\p{L}\p{N}_ .@'-]{0,39}$/u;
 
+// Answers are this window's own: another one would send them a second time.
+const place = (name) => (name === "unsent" ? sessionStorage : localStorage);
 const kept = {
-  read(name, otherwise) { try { return JSON.parse(localStorage.getItem(`rate.${name}`)) ?? otherwise; } catch { return otherwise; } },
-  write(name, value) { try { localStorage.setItem(`rate.${name}`, JSON.stringify(value)); } catch { /* A browser that keeps nothing. */ } },
+  read(name, otherwise) { try { return JSON.parse(place(name).getItem(`rate.${name}`)) ?? otherwise; } catch { return otherwise; } },
+  write(name, value) { try { place(name).setItem(`rate.${name}`, JSON.stringify(value)); } catch { /* A browser that keeps nothing. */ } },
 };
 
 export function mount(panel, app) {
@@ -270,6 +272,7 @@ export function mount(panel, app) {
     if (!event.repeat) act();
   }
   document.addEventListener("keydown", pressed);
+  window.addEventListener("beforeunload", (event) => { if (unsent.length) event.preventDefault(); });
 
   let touched = null; // Where a finger was put down.
   stage.addEventListener("touchstart", (event) => { touched = event.touches.length === 1 ? event.touches[0].clientX : null; }, { passive: true });

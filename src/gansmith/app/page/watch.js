@@ -61,6 +61,10 @@ export function mount(panel) {
     if (key === shownGrid) return;
     const blob = await (await ask("/api/watch/grid", { run: chosen, images })).blob();
     const fresh = URL.createObjectURL(blob);
+    const ready = new Image(); // Decoded before it is shown, so that nothing flickers.
+    ready.src = fresh;
+    await ready.decode().catch(() => {});
+    if (key !== `${chosen} ${grids[at]}`) { URL.revokeObjectURL(fresh); return; }
     picture.src = fresh;
     picture.dataset.images = images;
     word(picture, ["watch.gridOf", { run: chosen, count: count(images) }], "alt");
