@@ -25,7 +25,7 @@ class Console(Protocol):
         ...
 
     def start(self, images: int, total: int) -> None:
-        """Training goes from ``images`` to ``total``."""
+        """Training goes from ``images`` to ``total``; again where that has changed."""
         ...
 
     def advance(self, images: int) -> None:
@@ -85,6 +85,10 @@ class Terminal:
         tqdm.write(clean(message), file=self._file)
 
     def start(self, images: int, total: int) -> None:
+        if self._bar is not None:
+            self._bar.total, self._bar.n = total, images
+            self._bar.refresh()
+            return
         self._bar = tqdm(
             total=total,
             initial=images,
@@ -108,6 +112,7 @@ class Terminal:
         for bar in (self._numbers, self._bar):
             if bar is not None:
                 bar.close()
+        self._bar = self._numbers = None
 
 
 class Log:

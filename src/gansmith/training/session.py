@@ -461,7 +461,6 @@ class _Session:
         if length == train.images:
             return
         self.recipe = self.trainer.recipe = self._of_length(length)
-        self.console.stop()
         self.console.say(f"To end in time, train.images is {length:,} from here on; it was {train.images:,}.")
         self.console.start(self.trainer.images, length)
 
