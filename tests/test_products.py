@@ -208,7 +208,8 @@ def test_explore_directions(trained: Any, tmp_path: Path) -> None:
     assert "Did you mean 'big ears'?" in said
     said = run("walk", place, "-o", tmp_path / "no.gif", "--direction", "sefa-1=inf", code=2).output
     assert "An amount is a number from -3 to 3" in " ".join(said.split())
-    run("explore", place, "directions", "--remove", "sefa-2")
+    said = run("explore", place, "--json", "directions", "--remove", "sefa-2").stdout
+    assert len(json.loads(said)["directions"]) == 3, "what stands before the command holds for it"
     assert json.loads(run("explore", place, "--json").stdout)["directions"][-1]["name"] == "sefa-1"
 
 

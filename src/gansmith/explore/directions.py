@@ -304,7 +304,7 @@ def check_space(generator: Generator, space: str | None) -> str:
     if space is None:
         return "w" if "w" in spaces else spaces[0]
     if space not in spaces:
-        hint = " A direction of w moves w+, too: give it --layers." if space == "w+" else ""
+        hint = " A direction of w moves w+, too: give it --layers." if space == "w+" and "w" in spaces else ""
         known = ", ".join(spaces)
         raise SettingError(
             f"Directions of {generator.recipe_name} are found in {known}. Received: {space!r}.{hint}"
