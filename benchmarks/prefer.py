@@ -30,7 +30,7 @@ from gansmith.metrics.outputs import history
 from gansmith.models.classifier import TrainedClassifier, open_classifier
 from gansmith.models.generator import Generator
 from gansmith.models.load import open_generator
-from gansmith.networks.preference_file import LEAST_AUC, save_preference
+from gansmith.networks.preference_file import save_preference
 from gansmith.ratings.ask import Asker
 from gansmith.ratings.preference import Fit, fit_preference
 from gansmith.ratings.simulated import Simulated, attribute
@@ -84,7 +84,7 @@ def one(data: DataSet, likes: str, seed: int, options: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"likes": likes, "seed": seed, "auc": fit.facts.auc}
     before = answers(open_generator(str(lender)), judge)
     named_shares = dict(zip(judge.names, before.float().mean(dim=0).tolist(), strict=True))
-    found |= {"before": named_shares.get(likes), "refused": fit.facts.auc < LEAST_AUC and likes != NOBODY}
+    found |= {"before": named_shares.get(likes), "refused": not fit.facts.known and likes != NOBODY}
     if found["refused"]:
         return found
     if likes == NOBODY:  # The preference is of no consequence; only that there is one.

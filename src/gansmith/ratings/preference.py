@@ -14,12 +14,12 @@ from gansmith.core.noise import Noise
 from gansmith.errors import DataError, SettingError, at_least
 from gansmith.models.generator import Generator
 from gansmith.networks.preference import Preference
-from gansmith.networks.preference_file import LEAST_AUC, PreferenceFacts, load_preference, read_facts
+from gansmith.networks.preference_file import PreferenceFacts, load_preference, read_facts
 from gansmith.ratings.ask import candidates
 from gansmith.ratings.store import Rating, Store
 
-LEAST_RATINGS = 50
-"""With fewer an AUC is chance: of 30 fits to answers by coin COIN were at 0.6 or above with 50, COIN2 with 100."""
+LEAST_RATINGS = 30
+"""Fewer say nothing that could be held against others."""
 
 _BATCH = 64
 _REFERENCE = 192  # Images besides the rated ones that the features' spread is measured on.
@@ -48,8 +48,8 @@ class Fit:
     @property
     def says(self) -> str:
         """Its quality in a sentence."""
-        known = self.facts.auc >= LEAST_AUC
-        more = f" Below {LEAST_AUC} nothing is trained on it: rate more, or by a clearer rule."
+        least, known = self.facts.least, self.facts.known
+        more = f" Below {least:.2f} nothing goes by it: rate more, or by a clearer rule."
         return (
             f"Of two held-out images, one liked and one not, it puts the right one first in "
             f"{100 * self.facts.auc:.0f} % (AUC {self.facts.auc:.2f}; 0.5 is a guess), after "
@@ -136,21 +136,6 @@ def open_preference(run: Path | str, generator: Generator) -> Preference:
         )
     found = load_preference(path, copy.deepcopy(critic_of(generator)), generator.spec)
     return found.to(generator.device).requires_grad_(False)
-
-
-def check_known(run: Path | str) -> None:
-    """Check that a run's preference tells liked images from others.
-
-    Raises:
-        SettingError: its AUC is below ``LEAST_AUC``.
-    """
-    facts = read_facts(Path(run))
-    if facts is not None and not facts.auc >= LEAST_AUC:
-        raise SettingError(
-            f"A preference must tell liked images from others: an AUC of {LEAST_AUC} or more on ratings it "
-            f"has not seen. Received: {facts.auc:.2f} after {facts.ratings} ratings, where 0.5 is a guess. "
-            f"Rate more images, or by a clearer rule: gansmith rate {run}."
-        )
 
 
 def critic_of(generator: Generator) -> nn.Module:
@@ -334,7 +319,7 @@ def _cross_validated(features: Tensor, games: _Games, form: Preference, seed: in
     held = (place % folds)[games.unit] == torch.arange(folds)[:, None]
     used = torch.stack([~games.touching(fold) for fold in held])
     heads = _fitted(features, games, form, used, seed)
-    logits = games.logits(_scores(features, heads)).unflatten(0, (folds, -1)).mean(dim=1).cpu()
+    logits = games.logits(_scores(features, heads)).view(folds, -1, len(games.first)).mean(dim=1).cpu()
     told = (logits * held).sum(dim=0)  # Each game by the heads that did not see it.
     thumbs = games.second < 0
     liked, not_liked = told[thumbs & (games.won == 1)], told[thumbs & (games.won == 0)]
