@@ -1,8 +1,10 @@
 """What the page asks for: pictures, models, photos; and what is refused, in words."""
 
+import asyncio
 import io
 import itertools
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from gansmith.images.provenance import read_provenance
 from gansmith.models.load import open_generator
 
 pytest.importorskip("fastapi", reason="the extra app is not installed")
+import httpx
 from fastapi.testclient import TestClient
 
 from gansmith.app.limits import Limits
@@ -367,3 +370,28 @@ def test_who_asks_too_often_is_told_to_wait(root: Path) -> None:
     assert codes == [200, 200, 200, 429, 429]
     answer = client.get("/api/about")
     assert int(answer.headers["retry-after"]) > 50 and "Wait" in answer.json()["message"]
+
+
+def test_a_thousand_clicks_at_once_make_a_few_pictures_and_the_app_goes_on(root: Path) -> None:
+    app = create_app(root, device="cpu", limits=Limits(burst=500, rate=0.01))
+    made: list[int] = []
+    counted = app.state.services.desk.work
+
+    async def work(who: str, task: Any) -> Any:
+        return await counted(who, lambda: (made.append(1), time.sleep(0.01), task())[2])
+
+    app.state.services.desk.work = work
+
+    async def clicks() -> list[int]:
+        there = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=there, base_url=HERE, headers={"x-tab": "one"}) as browser:
+            asked = [
+                browser.get("/api/explore/picture", params={"model": "faces", "seed": seed})
+                for seed in range(1000)
+            ]
+            return [answer.status_code for answer in await asyncio.gather(*asked)]
+
+    codes = asyncio.run(clicks())
+    assert codes.count(429) == 500 and set(codes) == {200, 409, 429}
+    assert codes[499] == 200, "the newest that was let in"
+    assert 2 <= len(made) == codes.count(200) < 100

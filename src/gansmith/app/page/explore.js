@@ -252,6 +252,7 @@ export function mount(panel, app) {
   }
 
   async function open(id) {
+    body.inert = true; // What is shown is still of the model before.
     await attempt(async () => {
       model = await askJson("/api/explore/model", { model: id });
       steps = []; at = -1; first = 0; state = fresh(0);
@@ -261,6 +262,7 @@ export function mount(panel, app) {
       body.style.setProperty("--ratio", model.width / model.height);
       asks(); controls(); showPast(); set({}); showGrid();
     });
+    body.inert = false;
   }
 
   function list() {
