@@ -30,7 +30,7 @@ from gansmith.metrics.outputs import history
 from gansmith.models.classifier import TrainedClassifier, open_classifier
 from gansmith.models.generator import Generator
 from gansmith.models.load import open_generator
-from gansmith.networks.preference_file import LEAST_AUC, save_preference
+from gansmith.networks.preference_file import save_preference
 from gansmith.ratings.ask import Asker
 from gansmith.ratings.preference import Fit, fit_preference
 from gansmith.ratings.simulated import Simulated, attribute
@@ -84,17 +84,11 @@ def one(data: DataSet, likes: str, seed: int, options: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"likes": likes, "seed": seed, "auc": fit.facts.auc}
     before = answers(open_generator(str(lender)), judge)
     named_shares = dict(zip(judge.names, before.float().mean(dim=0).tolist(), strict=True))
-    found |= {"before": named_shares.get(likes), "refused": fit.facts.auc < LEAST_AUC and likes != NOBODY}
+    found |= {"before": named_shares.get(likes), "refused": not fit.facts.known and likes != NOBODY}
     if found["refused"]:
         return found
     if likes == NOBODY:  # The preference is of no consequence; only that there is one.
-        save_preference(
-            fit_preference(
-                open_generator(str(lender)), Store.of(lender, open_generator(str(lender)))
-            ).preference,
-            replace(facts, auc=1.0),
-            lender,
-        )
+        save_preference(fit.preference, replace(fit.facts, auc=1.0), lender)
     settings = [f"borrow.generator={lender}", f"train.seed={seed}", *options.set]
     recipe = override(named("prefer32"), *settings, *(["method.weight=0"] if likes == NOBODY else []))
     began = time.perf_counter()
@@ -183,14 +177,7 @@ def main() -> None:
                 kept.write_text(json.dumps(results, indent=1), "utf-8")
                 last = {key: value for key, value in results[-1].items() if key != "shares"}
                 print(json.dumps(last), flush=True)
-    print(
-        table(
-            sorted(
-                results,
-                key=lambda each: options.likes.index(each["likes"]) if each["likes"] in options.likes else 99,
-            )
-        )
-    )
+    print(table(sorted(results, key=lambda each: (each["likes"] in (CHANCE, NOBODY), each["likes"]))))
 
 
 if __name__ == "__main__":

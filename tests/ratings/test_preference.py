@@ -14,7 +14,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.errors import DataError, SettingError
 from gansmith.models.generator import from_method
 from gansmith.networks.preference import Preference
-from gansmith.networks.preference_file import LEAST_AUC, save_preference
+from gansmith.networks.preference_file import PreferenceFacts, save_preference
 from gansmith.ratings.ask import Asker, candidates, logits_of
 from gansmith.ratings.preference import Fit, _Games, _principal, critic_of, fit_preference, open_preference
 from gansmith.ratings.simulated import Simulated, brightness, redness
@@ -85,7 +85,7 @@ def test_answers_at_random_teach_nothing(tmp_path: Path) -> None:
         Simulated(redness, noise=1.0, seed=seed).rate(GENERATOR, store, 100)
         fit = fit_preference(GENERATOR, store)
         aucs.append(fit.facts.auc)
-    assert max(aucs) < LEAST_AUC and "nothing is trained on it" in fit.says
+    assert max(aucs) < fit.facts.least and "nothing goes by it" in fit.says
 
 
 def test_what_contradicts_itself_weighs_nothing(fitted: tuple[Store, Fit], tmp_path: Path) -> None:
@@ -124,15 +124,24 @@ def test_what_was_learnt_is_kept_in_the_run(fitted: tuple[Store, Fit], tmp_path:
         open_preference(tmp_path, rated_generator(seed=1))
 
 
+def test_few_ratings_must_say_more_than_many() -> None:
+    facts = PreferenceFacts(generator="a", ratings=400, auc=0.62, digest="b")
+    assert facts.least == 0.6 and facts.known
+    few = dataclasses.replace(facts, ratings=100)
+    assert few.least == pytest.approx(0.63) and not few.known
+    with pytest.raises(SettingError, match=r"0\.63 or more.*Received: 0\.62"):
+        few.check_known("runs/one")
+
+
 def test_too_few_or_one_sided_ratings_are_refused(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     with pytest.raises(DataError, match=r"Received: 0\. Rate more: gansmith rate"):
         fit_preference(GENERATOR, store)
-    store.add([Rating("thumb", seed, None, True, "Ada", 0.0) for seed in range(25)])
+    store.add([Rating("thumb", seed, None, True, "Ada", 0.0) for seed in range(35)])
     with pytest.raises(DataError, match=r"all up\. Rate pairs"):
         fit_preference(GENERATOR, store)
     store.add([Rating("pair", 1, 2, True, "Ada", 0.0)])
-    assert fit_preference(GENERATOR, store).facts.ratings == 26
+    assert fit_preference(GENERATOR, store).facts.ratings == 36
 
 
 def test_a_generator_without_a_critic_is_refused() -> None:

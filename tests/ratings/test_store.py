@@ -116,7 +116,7 @@ def test_two_people_rate_at_once_in_threads_and_processes(tmp_path: Path) -> Non
         "for seed in range(15): store.thumb(seed, True, sys.argv[2])"
     )
     words = [sys.executable, "-c", work, str(tmp_path / "ratings.sqlite")]
-    others = [subprocess.Popen([*words, name], stderr=subprocess.PIPE) for name in ("Ada", "Bob")]
+    other = subprocess.Popen([*words, "Ada"], stderr=subprocess.PIPE)
     failed: list[GansmithError] = []
 
     def rate(name: str) -> None:
@@ -127,15 +127,15 @@ def test_two_people_rate_at_once_in_threads_and_processes(tmp_path: Path) -> Non
         except GansmithError as error:
             failed.append(error)
 
-    threads = [threading.Thread(target=rate, args=(name,)) for name in ("Cy", "Di")]
+    threads = [threading.Thread(target=rate, args=(name,)) for name in ("Bob", "Cy")]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert failed == []
-    assert [(other.communicate()[1], other.returncode) for other in others] == [(b"", 0)] * 2
+    assert (other.communicate()[1], other.returncode) == (b"", 0)
     told = store_at(tmp_path).summary()
-    assert told.raters == dict.fromkeys(("Ada", "Bob", "Cy", "Di"), 15)
+    assert told.raters == dict.fromkeys(("Ada", "Bob", "Cy"), 15)
     assert told.disputed == 7
 
 

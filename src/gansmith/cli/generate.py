@@ -79,11 +79,13 @@ def _preferred(
 ) -> list[int]:
     """As many seeds, the best of ``times`` as many by what was learnt of the run's ratings."""
     from gansmith.core.console import bar
+    from gansmith.networks.preference_file import read_facts
     from gansmith.ratings.best_of import best_of
-    from gansmith.ratings.preference import check_known, open_preference
+    from gansmith.ratings.preference import open_preference
 
-    preference = open_preference(model, generator)
-    check_known(model)
+    preference, facts = open_preference(model, generator), read_facts(Path(model))
+    if facts is not None:
+        facts.check_known(model)
     with bar("Choosing", times * len(seeds)) as progress:
         return best_of(generator, preference, seeds, times, choice, progress.update)
 

@@ -19,7 +19,7 @@ from gansmith.methods.faces import Faces
 from gansmith.methods.latent import LatentMethod, Way
 from gansmith.networks.bundle import Networks
 from gansmith.networks.preference import Preference
-from gansmith.networks.preference_file import LEAST_AUC, load_preference, read_facts
+from gansmith.networks.preference_file import load_preference, read_facts
 
 LossOf = Callable[[Any, ImageBatch, Noise, Progress], Loss]
 _RATINGS = "ratings.sqlite"
@@ -117,12 +117,7 @@ class Prefer(LatentMethod[Any, ImageBatch, None]):
                 "trained since, or the file is another run's. Rate its pictures as they are now: "
                 f"gansmith rate {run}, then gansmith rate {run} --fit."
             )
-        if not facts.auc >= LEAST_AUC:
-            raise SettingError(
-                f"A preference must tell liked pictures from others: an AUC of {LEAST_AUC} or more on "
-                f"ratings it has not seen. Received: {facts.auc:.2f} after {facts.ratings} ratings, where "
-                f"0.5 is a guess. Rate more pictures, or by a clearer rule: gansmith rate {run}."
-            )
+        facts.check_known(run)
 
     def borrowed(self, spec: DataSpec, borrow: Mapping[str, str]) -> Mapping[str, str]:
         """Every network and memory of the lender, from the one run that was named."""
@@ -169,9 +164,9 @@ class Prefer(LatentMethod[Any, ImageBatch, None]):
     def preferring(
         self, loss: LossOf, networks: Any, batch: ImageBatch, noise: Noise, progress: Progress
     ) -> Loss:
-        """The lender's loss of the generator - weight x E[r] of the images of the same seeds."""
+        """The lender's loss of the generator - weight x E[r] of images of latents of their own."""
         game = self.as_before(loss, networks, batch, noise, progress)
-        images: Images = self.lender.generate(networks, None, noise)
+        images: Images = self.lender.generate(networks, None, noise.fork("preferred"))
         mean, std = networks.instruments["preference"](images)
         liked = (mean - std).mean()
         parts = {**game.parts, "liking": mean.mean(), "doubt": std.mean()}

@@ -14,11 +14,11 @@ from gansmith.core.noise import Noise
 from gansmith.errors import DataError, SettingError, at_least
 from gansmith.models.generator import Generator
 from gansmith.networks.preference import Preference
-from gansmith.networks.preference_file import LEAST_AUC, PreferenceFacts, load_preference, read_facts
+from gansmith.networks.preference_file import PreferenceFacts, load_preference, read_facts
 from gansmith.ratings.ask import candidates
 from gansmith.ratings.store import Rating, Store
 
-LEAST_RATINGS = 20
+LEAST_RATINGS = 30
 """Fewer say nothing that could be held against others."""
 
 _BATCH = 64
@@ -48,8 +48,8 @@ class Fit:
     @property
     def says(self) -> str:
         """Its quality in a sentence."""
-        known = self.facts.auc >= LEAST_AUC
-        more = f" Below {LEAST_AUC} nothing is trained on it: rate more, or by a clearer rule."
+        least, known = self.facts.least, self.facts.known
+        more = f" Below {least:.2f} nothing goes by it: rate more, or by a clearer rule."
         return (
             f"Of two held-out images, one liked and one not, it puts the right one first in "
             f"{100 * self.facts.auc:.0f} % (AUC {self.facts.auc:.2f}; 0.5 is a guess), after "
@@ -102,7 +102,7 @@ def fit_preference(
         features = (pooled[: len(rated)] - center) @ basis
     games = _Games.of(ratings, rated)
     auc = _cross_validated(features, games, preference, seed)
-    heads = _fitted(features, games, preference, torch.ones(len(games.first), dtype=torch.bool), seed)
+    heads = _fitted(features, games, preference, torch.ones(1, len(games.first), dtype=torch.bool), seed)
     with torch.no_grad():
         preference.center.copy_(center)
         preference.basis.copy_(basis)
@@ -136,21 +136,6 @@ def open_preference(run: Path | str, generator: Generator) -> Preference:
         )
     found = load_preference(path, copy.deepcopy(critic_of(generator)), generator.spec)
     return found.to(generator.device).requires_grad_(False)
-
-
-def check_known(run: Path | str) -> None:
-    """Check that a run's preference tells liked images from others.
-
-    Raises:
-        SettingError: its AUC is below ``LEAST_AUC``.
-    """
-    facts = read_facts(Path(run))
-    if facts is not None and not facts.auc >= LEAST_AUC:
-        raise SettingError(
-            f"A preference must tell liked images from others: an AUC of {LEAST_AUC} or more on ratings it "
-            f"has not seen. Received: {facts.auc:.2f} after {facts.ratings} ratings, where 0.5 is a guess. "
-            f"Rate more images, or by a clearer rule: gansmith rate {run}."
-        )
 
 
 def critic_of(generator: Generator) -> nn.Module:
@@ -287,20 +272,23 @@ def _weights(preference: Preference) -> tuple[nn.Parameter, ...]:
 
 
 def _fitted(features: Tensor, games: _Games, form: Preference, used: Tensor, seed: int) -> list[Tensor]:
-    """The heads' weights, each fitted to a bootstrap sample of the used games."""
-    random = torch.Generator().manual_seed(seed)
+    """The weights of heads for each row of ``used``, [rows, games]; each head has a bootstrap sample of them.
+
+    All are fitted side by side, [rows x members, ...], and none sees another.
+    """
+    random, rows = torch.Generator().manual_seed(seed), len(used)
     heads = [
         torch.randn(weights.shape, generator=random) * (weights.shape[1] ** -0.5)
         if place % 2 == 0
         else torch.zeros(weights.shape)
         for place, weights in enumerate(_weights(form))
     ]
-    heads = [weights.to(features.device).requires_grad_(True) for weights in heads]
     members, units = len(heads[0]), int(games.unit.max()) + 1
     drawn = torch.poisson(torch.ones(members, units), generator=random)[:, games.unit]
-    share = (drawn * used).to(features.device)
+    share = (drawn * used[:, None]).flatten(0, 1).to(features.device)
     share = share / share.sum(dim=1, keepdim=True).clamp_min(1.0)
-    won = games.won.to(features.device).expand(members, -1)
+    heads = [torch.cat([weights] * rows).to(features.device).requires_grad_(True) for weights in heads]
+    won = games.won.to(features.device).expand(len(share), -1)
     optimizer = torch.optim.Adam(heads, lr=_RATE)
     with torch.enable_grad():
         for _ in range(_STEPS):
@@ -320,24 +308,27 @@ def _scores(features: Tensor, heads: Sequence[Tensor]) -> Tensor:
 
 
 def _cross_validated(features: Tensor, games: _Games, form: Preference, seed: int) -> float:
-    """AUC of held-out ratings, within each fold; ties and what cannot be compared count half."""
+    """AUC of held-out ratings; ties count half.
+
+    A thumb is compared with all thumbs the other way, also of other folds: of few ratings that is surer, and
+    heads that saw less of one kind only make it smaller. A pair is compared with itself.
+    """
     units = int(games.unit.max()) + 1
+    folds = min(_FOLDS, units)
     place = torch.randperm(units, generator=torch.Generator().manual_seed(seed))
-    fold = (place % min(_FOLDS, units))[games.unit]
+    held = (place % folds)[games.unit] == torch.arange(folds)[:, None]
+    used = torch.stack([~games.touching(fold) for fold in held])
+    heads = _fitted(features, games, form, used, seed)
+    logits = games.logits(_scores(features, heads)).view(folds, -1, len(games.first)).mean(dim=1).cpu()
+    told = (logits * held).sum(dim=0)  # Each game by the heads that did not see it.
+    thumbs = games.second < 0
+    liked, not_liked = told[thumbs & (games.won == 1)], told[thumbs & (games.won == 0)]
     right = compared = 0.0
-    for number in range(min(_FOLDS, units)):
-        held = fold == number
-        heads = _fitted(features, games, form, ~games.touching(held), seed)
-        logits = games.logits(_scores(features, heads)).mean(dim=0).cpu()
-        thumbs, pairs = held & (games.second < 0), held & (games.second >= 0)
-        liked, not_liked = logits[thumbs & (games.won == 1)], logits[thumbs & (games.won == 0)]
-        if len(liked) and len(not_liked):
-            apart = liked[:, None] - not_liked
-            number_of = int(thumbs.sum())
-            right += number_of * float((apart.sign() + 1).mean()) / 2
-            compared += number_of
-        if bool(pairs.any()):
-            signed = logits[pairs] * (2 * games.won[pairs] - 1)
-            right += float((signed.sign() + 1).sum()) / 2
-            compared += int(pairs.sum())
+    if len(liked) and len(not_liked):
+        compared = float(thumbs.sum())
+        right = compared * float(((liked[:, None] - not_liked).sign() + 1).mean()) / 2
+    if not bool(thumbs.all()):
+        signed = told[~thumbs] * (2 * games.won[~thumbs] - 1)
+        right += float((signed.sign() + 1).sum()) / 2
+        compared += len(signed)
     return right / compared if compared else 0.5

@@ -11,7 +11,7 @@ from gansmith.methods.prefer import Prefer
 
 
 def prefer(size: int, name: str) -> Recipe:
-    """Rates between those at the end and in the middle of faces32; eight looks at variety and quality."""
+    """Rates between those at the end and in the middle of faces32; four looks at variety and quality."""
     return Recipe(
         name=name,
         about=f"Fine-tunes a rated generator of {size} px towards what was liked; its own game is the guard.",
@@ -28,7 +28,7 @@ def prefer(size: int, name: str) -> Recipe:
             picture_every=1_000,
             checkpoint_every=1_000,
             evaluate=EvaluateConfig(
-                every=1_000,
+                every=2_000,
                 metrics="pr,swd",
                 features="pixels",
                 samples=1_000,
