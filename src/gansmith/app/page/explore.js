@@ -32,6 +32,7 @@ export function mount(panel, app) {
 
   const body = h("div", { class: "explore", hidden: true },
     h("div", { class: "card work" },
+      h("h2", { class: "unseen", word: "explore.working" }),
       h("div", { class: "frame" }, picture),
       h("div", { class: "actions" }, undo, redo, reset, save)),
     h("div", { class: "card controls" }, prompts, h("h2", { word: "explore.directions" }), sliders),
