@@ -14,6 +14,16 @@ const kept = {
   write(name, value) { try { place(name).setItem(`rate.${name}`, JSON.stringify(value)); } catch { /* A browser that keeps nothing. */ } },
 };
 
+/** Calls of a function one after the other. */
+function queued(work) {
+  let last = Promise.resolve();
+  return (...given) => {
+    const mine = last.then(() => work(...given));
+    last = mine.catch(() => {});
+    return mine;
+  };
+}
+
 export function mount(panel, app) {
   let model = null;
   let weights = null;
@@ -38,7 +48,7 @@ export function mount(panel, app) {
   const no = h("button", { type: "button", class: "answer", onclick: () => answer(false) }, h("span", {}), h("kbd", {}, "←"));
   const yes = h("button", { type: "button", class: "answer", onclick: () => answer(true) }, h("span", {}), h("kbd", {}, "→"));
   const skip = h("button", { type: "button", onclick: pass }, h("span", { word: "rate.skip" }), h("kbd", {}, "↓"));
-  const undo = h("button", { type: "button", onclick: takeBack }, h("span", { word: "rate.undo" }), h("kbd", {}, "⌫"));
+  const undo = h("button", { type: "button", onclick: () => takeBack() }, h("span", { word: "rate.undo" }), h("kbd", {}, "⌫"));
   const waiting = h("p", { class: "alarm", role: "status", hidden: true });
   const learn = h("button", { type: "button", class: "main", word: "rate.learn", onclick: study });
   const mine = h("p", { class: "facts" });
@@ -74,8 +84,8 @@ export function mount(panel, app) {
     show();
   }));
 
-  /** Give questions their pictures: a part of one sheet each. */
-  async function pictured(questions) {
+  /** Give questions their pictures: a part of one sheet each. One sheet at a time, as a newer request displaces an older. */
+  const pictured = queued(async (questions) => {
     const seeds = questions.flatMap((one) => (one.other === null ? [one.seed] : [one.seed, one.other]));
     const { url } = await askPicture("/api/rate/sheet", { model, weights, seeds });
     const ready = new Image();
@@ -87,7 +97,7 @@ export function mount(panel, app) {
       one.places = one.other === null ? [place++] : [place++, place++];
       one.sheet = { url, of: seeds.length, left, side: ready.naturalWidth / seeds.length, ratio: ready.naturalWidth / seeds.length / ready.naturalHeight };
     }
-  }
+  });
 
   function release(one) {
     one.sheet.left.count -= 1;
@@ -198,23 +208,21 @@ export function mount(panel, app) {
     return sending;
   }
 
-  function takeBack() {
-    return attempt(async () => {
-      if (undo.disabled) return;
-      if (unsent.length && !sending) { // Not stored: it is taken back here.
-        const { body: told } = unsent.pop();
-        kept.write("unsent", unsent);
-        if (told.model === model && told.weights === weights) await back({ seed: told.seed, other: told.other ?? null });
-        return;
-      }
-      await sending;
-      if (unsent.length) return;
-      const found = await (await ask("/api/rate/undo", {}, { method: "POST", body: JSON.stringify({ model, weights, rater: name.value.trim() }), headers: { "Content-Type": "application/json" } })).json();
-      progress = found.progress;
-      if (found.question) await back(found.question);
-      else { tell(say("rate.nothing")); show(); }
-    });
-  }
+  const takeBack = queued(() => attempt(async () => {
+    if (undo.disabled) return;
+    if (unsent.length && !sending) { // Not stored: it is taken back here.
+      const { body: told } = unsent.pop();
+      kept.write("unsent", unsent);
+      if (told.model === model && told.weights === weights) await back({ seed: told.seed, other: told.other ?? null });
+      return;
+    }
+    await sending;
+    if (unsent.length) return;
+    const found = await (await ask("/api/rate/undo", {}, { method: "POST", body: JSON.stringify({ model, weights, rater: name.value.trim() }), headers: { "Content-Type": "application/json" } })).json();
+    progress = found.progress;
+    if (found.question) await back(found.question);
+    else { tell(say("rate.nothing")); show(); }
+  }));
 
   function study() {
     return attempt(async () => {
