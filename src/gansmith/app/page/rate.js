@@ -51,6 +51,7 @@ export function mount(panel, app) {
   const undo = h("button", { type: "button", onclick: () => takeBack() }, h("span", { word: "rate.undo" }), h("kbd", {}, "⌫"));
   const waiting = h("p", { class: "alarm", role: "status", hidden: true });
   const learn = h("button", { type: "button", class: "main", word: "rate.learn", onclick: study });
+  const learnHelp = h("p", { class: "help" });
   const mine = h("p", { class: "facts" });
   const bar = h("progress", { max: String(ENOUGH), label: "rate.progress" });
   const facts = h("dl", { class: "about" });
@@ -61,7 +62,7 @@ export function mount(panel, app) {
       h("div", { class: "answers" }, no, yes), h("div", { class: "actions" }, skip, undo), waiting),
     h("div", { class: "card" }, h("h2", { word: "rate.progress" }), mine, bar, facts,
       h("h2", { word: "rate.raters", class: "who" }), raters, h("p", { class: "help", word: "rate.agreementHelp" }),
-      h("h2", { word: "rate.learnTitle" }), h("p", { class: "help", word: "rate.learnHelp" }), h("div", { class: "actions" }, learn),
+      h("h2", { word: "rate.learnTitle" }), learnHelp, h("div", { class: "actions" }, learn),
       h("p", { class: "help", word: "rate.then" }), h("code", {}, "gansmith train DATA --recipe prefer --set borrow.generator=RUN")));
   panel.append(h("div", { class: "bar fields" }, h("label", { for: "rate-model", word: "shell.model" }), select,
     h("label", { for: "rate-name", word: "rate.name" }), name), wrong, none, body);
@@ -141,6 +142,7 @@ export function mount(panel, app) {
     const all = progress.thumbs + progress.pairs;
     word(mine, ["rate.mine", { mine: count(own), all: count(all), enough: count(ENOUGH) }]);
     bar.value = Math.min(ENOUGH, all);
+    word(learnHelp, ["rate.learnHelp", { least: count(progress.least) }]);
     learn.disabled = busy || all < progress.least || weights === null;
     const most = Math.max(1, ...progress.raters.map((one) => one.count));
     raters.replaceChildren(...progress.raters.map((one) => {
