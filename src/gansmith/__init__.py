@@ -33,6 +33,7 @@ _HOMES = {
     "PairBatch": "methods.batches",
     "PairMethod": "methods.pair",
     "Progress": "core.progress",
+    "PowerAverage": "config.training",
     "Prompt": "methods.base",
     "RMSprop": "config.optimizers",
     "Recipe": "config.recipe",
@@ -53,6 +54,7 @@ _HOMES = {
     "prepare": "data.prepare.prepare",
     "project": "explore.projection",
     "read_origin": "images.origin",
+    "reconstruct": "models.reconstruct",
     "report": "reporting.page",
     "train": "training.session",
     "translate": "models.translate",
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from gansmith.config.optimizers import RMSprop as RMSprop
     from gansmith.config.recipe import Recipe as Recipe
     from gansmith.config.training import Average as Average
+    from gansmith.config.training import PowerAverage as PowerAverage
     from gansmith.config.training import TrainConfig as TrainConfig
     from gansmith.core.image_size import Size as Size
     from gansmith.core.noise import Noise as Noise
@@ -105,6 +108,7 @@ if TYPE_CHECKING:
     from gansmith.models.generator import Generator as Generator
     from gansmith.models.load import open_generator as open_generator
     from gansmith.models.prompts import Wish as Wish
+    from gansmith.models.reconstruct import reconstruct as reconstruct
     from gansmith.models.translate import Translation as Translation
     from gansmith.models.translate import translate as translate
     from gansmith.models.write import generate as generate

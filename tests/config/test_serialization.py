@@ -282,7 +282,10 @@ def test_a_typo_inside_a_call_names_the_nearest_field() -> None:
         ("data.mirror=maybe", "data.mirror must be true or false"),
         ("data.fit=squeeze", "data.fit must be crop, pad or stretch"),
         ("data.channels=grey", "data.channels must be a whole number or none"),
-        ("train.average=yes", "train.average must be Average(half_life, rampup, floor, schedule) or none"),
+        (
+            "train.average=yes",
+            "train.average must be Average(half_life, rampup, floor, schedule), PowerAverage(sigma",
+        ),
         ("optimizers.generator.betas=0.5", "optimizers.generator.betas must be tuple[float, float]"),
         ("optimizers.generator.betas=a,b", "optimizers.generator.betas must be tuple[float, float]"),
         (

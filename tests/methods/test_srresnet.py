@@ -77,6 +77,25 @@ def test_a_run_enlarges_pictures_of_any_size(tmp_path: Path) -> None:
         assert image.size == (28, 44)
 
 
+def test_held_out_pictures_of_its_own_data_are_measured_and_all_of_others(tmp_path: Path) -> None:
+    from preparing import fill
+    from promises import RECIPES
+
+    from gansmith.data.open import open_data
+    from gansmith.metrics.evaluate import Question, evaluate
+    from gansmith.training.session import train
+
+    own, other, run = fill(tmp_path / "own", 12), fill(tmp_path / "other", 3), tmp_path / "run"
+    recipe = override(RECIPES["srresnet-x4"], "train.images=8")
+    recipe = override(recipe, "data.validation=0.34")
+    recipe = override(recipe, "data.pairs=small:4")
+    data = open_data(str(own), recipe.data, fields=PairBatch._fields)
+    train(recipe, data, run, device="cpu")
+    ask = Question(metrics="l1", cache=False)
+    for place, count in ((own, 4), (other, 3)):
+        assert evaluate(str(run), str(place), ask).about["a_pictures"] == count
+
+
 def test_a_prompt_is_the_small_picture() -> None:
     spec = DataSpec(height=16, width=16, source_shrink=4)
     method = SuperResolution(width=4, blocks=1)

@@ -12,6 +12,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Layout = Literal["auto", "channels_last", "contiguous"]
 Compile = Literal["auto", "off", "on", "graphs"]
 
+_WIDEST = 0.28  # Of a power-function average; gamma is 0.08 there, and 0 at 12^(-1/2).
+
 
 @dataclass(frozen=True, kw_only=True)
 class Average:
@@ -35,6 +37,51 @@ class Average:
             self.half_life * self.schedule(progress), max(self.floor, self.rampup * progress.images)
         )
         return float(0.5 ** (progress.batch / half_life)) if half_life > 0 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerAverage:
+    """A moving average whose memory is a share of the run so far (Karras 2024, equation 3).
+
+    After t steps the weights of step s count as s^gamma: the average begins anew with every doubling of the
+    run, and forgets the start by itself. ``sigma`` is the width of that profile as a share of t, from 0.01,
+    short, to 0.28, the plain mean being 0.289. Snapshots of it can be made into other widths after the run
+    (``gansmith.reconstruct``).
+
+    Example:
+        >>> PowerAverage(sigma=0.1).decay(Progress(images=64, batch=64))
+        0.0
+    """
+
+    sigma: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0.01 <= self.sigma <= _WIDEST:
+            raise SettingError(
+                f"The width of a power-function average is a share of the run, 0.01 to {_WIDEST}. Received: "
+                f"sigma={self.sigma:g}. Usual are 0.05 and 0.1."
+            )
+
+    def decay(self, progress: Progress) -> float:
+        """(1 - 1/t)^(gamma + 1), t in steps: the weight of the old average after one more step."""
+        left = max(1.0 - progress.batch / max(progress.images, progress.batch), 0.0)
+        return float(left ** (exponent(self.sigma) + 1.0))
+
+
+def exponent(sigma: float) -> float:
+    """The gamma whose profile t^gamma has this width: sigma^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3)).
+
+    The largest root of a cubic, by Newton from above (Karras 2024, appendix C).
+
+    Example:
+        >>> round(exponent(0.1), 2)
+        6.94
+    """
+    linear, constant, gamma = 16.0 - sigma**-2, 12.0 - sigma**-2, 1.0 / sigma
+    for _ in range(30):
+        value = ((gamma + 7.0) * gamma + linear) * gamma + constant
+        gamma -= value / ((3.0 * gamma + 14.0) * gamma + linear)
+    return gamma
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +154,7 @@ class TrainConfig:
     images: int = 200_000
     batch: int = 64
     seed: int = 0
-    average: Average | None = Average()  # None: images come from the weights of the last step.
+    average: Average | PowerAverage | None = Average()  # None: images come from the weights of the last step.
     averaged: tuple[str, ...] = ("generator",)  # Networks that are averaged, or players.
     precision: Precision = "auto"  # bfloat16 where the machine has it in hardware, else float32.
     log_every: int = 640

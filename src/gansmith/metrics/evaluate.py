@@ -13,8 +13,10 @@ from gansmith.config.recipe import Recipe
 from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.core.image_size import Size
 from gansmith.data.config import DataConfig
+from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.data.open import open_data
+from gansmith.data.sources.identity import is_same
 from gansmith.engine.device import pick_device
 from gansmith.methods.batches import IMAGE_COLUMNS
 from gansmith.metrics.compute import Evaluation, compute, contribute
@@ -152,7 +154,10 @@ class _Sides:
         return found._with_prompts(asked.samples)
 
     def _with_prompts(self, samples: int) -> "_Sides":
-        """A conditional model with the prompts of held-out rows of the other side's data."""
+        """A conditional model with the prompts of held-out rows of the other side's data.
+
+        A model of pictures from pictures is measured on all rows of data that it was not trained on.
+        """
         recipe = _recipe_of(self.names[0])
         if not isinstance(self.fake, ModelPictures) or recipe is None or not _is_data(self.names[1]):
             return self
@@ -164,7 +169,10 @@ class _Sides:
         if not of_images and not set(batch_type._fields) <= set(data.columns):
             return self  # Images without labels: prompts are drawn as the training data are.
         seed = recipe.train.seed
-        loader: Loader[Any] = Loader(data, batch_type, recipe.data, seed, torch.device("cpu"))
+        config = recipe.data
+        if of_images and not _trained_on(Path(self.names[0]), data):
+            config = replace(config, validation=0.0)  # Nothing was held back from it: all is measured.
+        loader: Loader[Any] = Loader(data, batch_type, config, seed, torch.device("cpu"))
         there = len(loader.held_out) or len(loader.training)
         made = f"prompts of {there} held-out rows of {data.fingerprint} seed {seed}"
         count = min(samples, there) if of_images else samples
@@ -236,6 +244,12 @@ def _side(place: str, config: DataConfig | None, asked: Question) -> PictureSet 
 def _recipe_of(place: str) -> Recipe | None:
     path = Path(place)
     return Run.open(path).recipe if Run.is_run(path) else None
+
+
+def _trained_on(run: Path, data: DataSet) -> bool:
+    """Whether a run was trained on these images; True where it does not know."""
+    before = Run.open(run).facts_of_data().get("fingerprint")
+    return before is None or is_same(before, data.fingerprint)
 
 
 def _is_data(place: str) -> bool:
