@@ -17,6 +17,7 @@ from PIL import Image
 from gansmith.cli.main import cli
 from gansmith.config.overrides import override
 from gansmith.core.image_size import Size
+from gansmith.core.tensor_file import read_tensors, write_tensors
 from gansmith.data.config import DataConfig
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.open import open_data
@@ -137,6 +138,17 @@ def test_damaged_statistics_are_told(tmp_path: Path, raw: bytes) -> None:
     assert not is_statistics(tmp_path / "x.safetensors")
     with pytest.raises(DataError, match="does not hold statistics"):
         load(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("name", ["mean", "covariance", "sample", "features"])
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.int64])
+def test_saved_statistics_of_another_type_are_told(tmp_path: Path, name: str, kind: torch.dtype) -> None:
+    path = tmp_path / "real.safetensors"
+    save(gather(noise(40), PIXELS, keep=True), path)
+    tensors, metadata = read_tensors(path)
+    write_tensors(path, tensors | {name: tensors[name].to(kind)}, metadata)
+    with pytest.raises(DataError, match=f"{name} are numbers of type {kind}"):
+        load(path)
 
 
 def test_one_picture_or_constant_pictures() -> None:

@@ -24,6 +24,7 @@ from gansmith.metrics.image_sets import PictureSet
 from gansmith.metrics.math.moments import Moments, MomentsAccumulator
 
 FORMAT = "gansmith statistics 1"
+_MOMENTS, _ROWS = (torch.float64,), (torch.float32, torch.float64)  # Types of tensors in a file.
 _CACHED = 2**30  # Bytes of features a cache file may have; beyond that only moments are cached.
 
 Watcher = Callable[[BytePictures], None]
@@ -253,9 +254,13 @@ def load(path: Path) -> Statistics:
             raise DataError(f"Saved statistics were expected. Received: {path}, another kind of file.")
         tensors, metadata = read_tensors(path)
         told = parse_json(metadata["told"])
+        for name, value in tensors.items():
+            kinds = _MOMENTS if name in ("mean", "covariance") else _ROWS
+            if value.dtype not in kinds:
+                raise ValueError(f"{name} are numbers of type {value.dtype}")
         moments = Moments(tensors["mean"], tensors["covariance"], int(told["count"]), tensors.get("sample"))
         for name in ("features", "logits"):
-            if name in tensors and (tensors[name].dim() != 2 or not tensors[name].is_floating_point()):
+            if name in tensors and tensors[name].dim() != 2:
                 raise ValueError(f"{name} are no rows of numbers")
         if "features" in tensors and tensors["features"].shape[1] != moments.size:
             raise ValueError("features are not as wide as their mean")
