@@ -203,11 +203,23 @@ def test_explore_directions(trained: Any, tmp_path: Path) -> None:
     run("walk", place, "-o", tmp_path / "walk.gif", "--seeds", "1", "--frames", "3", "--along", "sefa-1")
     with Image.open(tmp_path / "walk.gif") as film:
         assert film.n_frames == 3
+    assert "direction sefa-1 -1 to 1" in run("origin", tmp_path / "walk.gif").output
+    if kind == "two spaces":
+        run("explore", place, "directions", "--layers", "0-0", "--count", "1")
+        name = "sefa-1@0-0"
+        along = ("--direction", f"{name}=1", "--truncation", "0.7", "--seeds", "0,1")
+        run("generate", place, "-o", tmp_path / "w.png", *along)
+        run("walk", place, "-o", tmp_path / "w.gif", "--frames", "2", *along)
+        run("walk", place, "-o", tmp_path / "layer.gif", "--frames", "2", "--seeds", "1", "--along", name)
+        said = run("walk", place, "-o", tmp_path / "no.gif", *along, "--space", "z", code=2).output
+        assert "move latents of their own space" in " ".join(said.split())
+        run("explore", place, "directions", "--remove", name)
     said = run("generate", place, "-o", tmp_path / "no", "--direction", "big eyes=1", code=2).output
     assert "Did you mean 'big ears'?" in said
     said = run("walk", place, "-o", tmp_path / "no.gif", "--direction", "sefa-1=inf", code=2).output
     assert "An amount is a number from -3 to 3" in " ".join(said.split())
-    run("explore", place, "directions", "--remove", "sefa-2")
+    said = run("explore", place, "--json", "directions", "--remove", "sefa-2").stdout
+    assert len(json.loads(said)["directions"]) == 3, "what stands before the command holds for it"
     assert json.loads(run("explore", place, "--json").stdout)["directions"][-1]["name"] == "sefa-1"
 
 

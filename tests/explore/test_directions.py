@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 import torch
 from helpers import SPEC16, generator_of, small
-from promises import ALONE, RECIPES, everything, resolved
 from torch import Tensor, nn
+from toys import TOYS
 
 from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
+from gansmith.core.tensor_file import read_tensors, write_tensors
 from gansmith.errors import CheckpointError, SettingError
-from gansmith.explore.attribute_directions import apart, attribute_directions
+from gansmith.explore.attribute_directions import apart, attribute_directions, shares_along
 from gansmith.explore.direction_sheet import direction_sheet
 from gansmith.explore.directions import Direction, Directions, Steps, space_of, stored_directions
 from gansmith.explore.ganspace import ganspace, principal
@@ -31,7 +33,7 @@ from gansmith.models.classifier import TrainedClassifier
 from gansmith.models.generator import Generator, from_method
 from gansmith.models.write import Choice, write
 from gansmith.networks.bundle import Networks
-from gansmith.recipes import named
+from gansmith.recipes import CATALOGUE, named
 
 
 class Plane(Networks):
@@ -74,16 +76,23 @@ def rotation(size: int) -> Tensor:
     return torch.linalg.qr(torch.randn(size, size, generator=draws))[0]
 
 
+KNOWING = DataSpec(
+    height=16, width=16, class_names=("cat", "dog", "owl"), attribute_names=("smiling", "glasses")
+)
+
+
 def built(recipe: str) -> Generator:
     """An untrained, narrow one, with the prompts of some rows."""
+    draws = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
-    chosen = resolved(RECIPES.get(recipe) or small(named(recipe)))
-    generator = from_method(
-        chosen.method, chosen.method.build(chosen.spec()), chosen.spec(), name="one", recipe_name=recipe
-    )
-    kind = chosen.method.prompt_type
-    columns = () if kind is None else kind._fields
-    return replace(generator, table=everything().fetch(torch.arange(40), list(columns)) if columns else {})
+    method = (TOYS.get(recipe) or small(named(recipe))).method
+    generator = from_method(method, method.build(KNOWING), KNOWING, name="one", recipe_name=recipe)
+    columns = {
+        "labels": torch.randint(0, 3, (40,), generator=draws),
+        "attributes": torch.randint(0, 2, (40, 2), generator=draws, dtype=torch.uint8),
+    }
+    kind = method.prompt_type
+    return replace(generator, table={} if kind is None else {name: columns[name] for name in kind._fields})
 
 
 def images_of(generator: Generator, seeds: range = range(8)) -> Tensor:
@@ -186,13 +195,14 @@ def test_z_stays_on_its_sphere_and_amounts_are_checked() -> None:
 
 
 def _latent() -> list[str]:
-    """A recipe of each method, and of each network where a method has several."""
-    found = {
-        (type(recipe.method), name.partition("-")[0].rstrip("0123456789")): name
-        for name, recipe in RECIPES.items()
-        if isinstance(recipe.method, LatentMethod) and (name in ALONE or name == "two spaces")
-    }
-    return list(found.values())
+    """A recipe of each method and network that makes images of noise, labels or attributes."""
+    found = {}
+    for name in CATALOGUE:
+        kind = type(named(name).method)
+        needs = () if kind.prompt_type is None else kind.prompt_type._fields
+        if issubclass(kind, LatentMethod) and set(needs) <= {"labels", "attributes"}:
+            found[kind, re.sub(r"[0-9].*", "", name)] = name
+    return [*found.values(), "two spaces"]
 
 
 @pytest.mark.parametrize("recipe", _latent())
@@ -226,7 +236,7 @@ def test_found_directions_change_pictures_more_than_random_ones(find: Any) -> No
 
     found = [
         change(one.vector)
-        for one in (find(generator, 2) if find is sefa else find(generator, 2, samples=256))
+        for one in (find(generator, 2) if find is sefa else find(generator, 2, samples=128))
     ]
     draws = torch.randn(20, z.shape[1], generator=torch.Generator().manual_seed(0))
     random = [change(one / one.norm()) for one in draws]
@@ -268,6 +278,8 @@ def test_attribute_directions_are_the_normals_of_their_boundaries() -> None:
     assert all(one.accuracy is not None and one.accuracy > 0.97 for one in found)
     assert all(one.share is not None and abs(one.share - 0.5) < 0.05 for one in found)
     assert float(found.angles()[0, 1]) == pytest.approx(60.0, abs=4.0)
+    shares = shares_along(generator, judge(), found["bright"], (-1.0, 0.0, 1.0), samples=100)
+    assert shares[0, 0] < 0.2 < 0.35 < shares[1, 0] < 0.65 < 0.8 < shares[2, 0]
     alone = apart(found["left bright"], [found["bright"]])
     assert alone.name == "left bright-without-bright" and alone.accuracy is None
     assert abs(float(alone.vector @ found["bright"].vector)) < 1e-5
@@ -338,6 +350,22 @@ def test_directions_are_stored_renamed_and_bound_to_their_weights(styled: Genera
             stored_directions(styled, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [{"name": "a\x1b[2J"}, {"name": "../a"}, {"layers": ["a", "b"]}, {"layers": 3}, {"accuracy": "high"},
+     {"reach": math.nan}, {"source": "nobody"}, {"space": 7}, {"more": 1}],
+)  # fmt: skip
+def test_what_a_foreign_file_says_is_checked(lie: dict[str, Any], tmp_path: Path) -> None:
+    generator = painted(torch.eye(4)[0], torch.eye(4)[1])
+    Directions(generator.fingerprint, sefa(generator, 1)).save(tmp_path)
+    path = tmp_path / "explore" / "directions.safetensors"
+    tensors, metadata = read_tensors(path)
+    (facts,) = json.loads(metadata["directions"])
+    write_tensors(path, tensors, metadata | {"directions": json.dumps([facts | lie])})
+    with pytest.raises(CheckpointError, match="is damaged"):
+        stored_directions(generator, tmp_path)
+
+
 def test_steps_say_what_is_wrong(styled: Generator) -> None:
     found = Directions(
         styled.fingerprint, (*sefa(styled, 1), *(replace(d, name="old") for d in sefa(styled, 1, space="z")))
@@ -385,10 +413,11 @@ def test_pictures_sheets_and_films_along_a_direction(styled: Generator, tmp_path
 
 
 def test_a_generator_without_a_latent_or_without_a_first_layer_is_refused() -> None:
-    for recipe in ("pix2pix-64", "pix2pix64", "paired"):
-        if recipe in RECIPES:
-            with pytest.raises(SettingError, match="make images from a latent"):
-                sefa(built(recipe))
+    paired = TOYS["paired"].method
+    networks = paired.build(KNOWING)
+    translator = from_method(paired, networks, KNOWING, name="one", recipe_name="paired")
+    with pytest.raises(SettingError, match="make images from a latent"):
+        sefa(translator)
     folded = generator_of(
         lambda noise: noise.normal(4),
         lambda z: z.view(-1, 1, 2, 2).cos(),

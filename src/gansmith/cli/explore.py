@@ -74,7 +74,12 @@ def explore(ctx: click.Context, model: str, as_json: bool, code: str | None, dev
     gansmith explore runs/one between anna.jpg ben.jpg -o between.gif
     """
     ctx.obj = model
-    if ctx.invoked_subcommand is None:
+    if ctx.invoked_subcommand is not None:
+        # What stands before a command holds for it, too.
+        said = {"as_json": as_json or None, "code": code, "device": None if device == "auto" else device}
+        ahead = {name: value for name, value in said.items() if value is not None}
+        ctx.default_map = {ctx.invoked_subcommand: ahead}
+    else:
         facts = _facts(open_model(model, code, device), model)
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else _said(facts))
 

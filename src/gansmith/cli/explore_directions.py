@@ -71,10 +71,16 @@ def directions(model: str, /, code: str | None, device: str, as_json: bool, **as
     if changed is not stored or asked["anew"]:
         changed.save(home)
     written = _sheets(generator, changed, asked)
+    new = [one for one in changed if one not in stored.found]
+    effects = {} if asked["by"] is None else _effects(generator, asked["by"], device, new)
     if as_json:
-        click.echo(json.dumps(_tree(generator, changed, written), indent=2, ensure_ascii=False))
+        tree = _tree(generator, changed, written) | {"effects": effects}
+        click.echo(json.dumps(tree, indent=2, ensure_ascii=False))
         return
     click.echo("\n".join(lines_of(changed)) or "no directions")
+    for name, shares in effects.items():
+        at = ", ".join(f"{share:.0%} at {amount}" for amount, share in shares.items())
+        click.echo(f"pictures with '{name}': {at}")
     for path in written:
         click.echo(f"a sheet in {path}")
 
@@ -132,6 +138,24 @@ def _found(
         bar, count = counter("Looking"), asked["samples"]
         new += ganspace(generator, asked["count"], space=space, layers=layers, samples=count, progress=bar)
     return new
+
+
+def _effects(
+    generator: "Generator", by: str, device: str, new: "Sequence[Direction]"
+) -> dict[str, dict[str, float]]:
+    """Of each new direction of an attribute, the share of images that have it at -1, 0 and 1."""
+    from gansmith.explore.attribute_directions import direction_name, shares_along
+    from gansmith.models.classifier import open_classifier
+
+    judge, amounts = open_classifier(by, device), (-1.0, 0.0, 1.0)
+    found = {}
+    for one in new:
+        for place, attribute in enumerate(judge.names):
+            if one.source == "attribute" and one.name == direction_name(attribute, one.layers):
+                shares = shares_along(generator, judge, one, amounts)[:, place].tolist()
+                rounded = (round(share, 4) for share in shares)
+                found[one.name] = dict(zip((f"{amount:g}" for amount in amounts), rounded, strict=True))
+    return found
 
 
 def _two(rule: str, text: str) -> tuple[str, str]:

@@ -244,13 +244,12 @@ def _opened(model: str, asked: dict[str, Any]) -> "Generator":
     return generator
 
 
-def _search(generator: "Generator", asked: dict[str, Any], seed: int | None = None) -> "Search":
+def _search(generator: "Generator", asked: dict[str, Any]) -> "Search":
     from gansmith.explore.projection import Search
 
     space = asked["space"] or generator.spaces[-1]
     generator.way(space)  # An unknown one is refused before any work.
-    known = asked["seed"] if seed is None else seed
-    return Search(space=space, steps=asked["steps"], starts=asked["starts"], seed=known)
+    return Search(space=space, steps=asked["steps"], starts=asked["starts"], seed=asked["seed"])
 
 
 def _encoder(
@@ -350,50 +349,52 @@ def _places(
 ) -> "Places":
     """Seeds, photos and files of latents as places of one space, in the order they were named."""
     from gansmith.core.seeds import parse_seeds
-    from gansmith.explore.places import (
-        SUFFIX,
-        joined,
-        places_of_photos,
-        places_of_seeds,
-        read_places,
-        widened,
-    )
-    from gansmith.models.edit import open_photos
+    from gansmith.explore.places import SUFFIX, joined, places_of_seeds, read_places, widened
 
     files = {word: read_places(Path(word), generator) for word in words if word.lower().endswith(SUFFIX)}
     stored = next(iter(files.values()), None)
     photos = [word for word in words if word not in files and not _SEEDS.fullmatch(word)]
     first = stored.seed if stored else asked["seed"] if photos else None
     space = asked["space"] or (stored.space if stored else None)
+    found = _all_found(generator, model, photos, {**asked, "space": space, "seed": first}) if photos else {}
     parts = []
     for word in words:
-        if word in files:
-            parts.append(files[word])
-        elif word in photos:
-            how = _search(generator, {**asked, "space": space}, first)
-            names, pictures = open_photos(word, generator, asked["align"])
-            encoder = _encoder(generator, model, how, asked)
-            asked = {**asked, "encoder": "auto" if asked["encoder"] == "train" else asked["encoder"]}
-            found = _found(generator, pictures, how, encoder, asked)
-            for row, name in enumerate(names):
-                click.echo(_line(found, row, name), err=True)
-            parts.append(places_of_photos(found, names))
-        else:
-            seeds = parse_seeds(word)
-            if len(seeds) > _MOST:
-                raise _bad(f"At most {_MOST} seeds are shown. Received: {len(seeds):,} in {word}.")
-            first = seeds[0] if first is None else first
-            parts.append(
-                places_of_seeds(
-                    generator,
-                    list(seeds),
-                    space,
-                    first=first,
-                    wish=to_wish(asked),
-                    truncation=asked["truncation"],
-                )
-            )
+        if word in files or word in found:
+            parts.append(files[word] if word in files else found[word])
+            continue
+        seeds = parse_seeds(word)
+        if len(seeds) > _MOST:
+            raise _bad(f"At most {_MOST} seeds are shown. Received: {len(seeds):,} in {word}.")
+        first = seeds[0] if first is None else first
+        psi, wish = asked["truncation"], to_wish(asked)
+        parts.append(places_of_seeds(generator, list(seeds), space, first=first, wish=wish, truncation=psi))
     return joined([widened(part, generator) for part in parts] if wide else parts, generator)
+
+
+def _all_found(
+    generator: "Generator", model: str, words: Sequence[str], asked: dict[str, Any]
+) -> "dict[str, Places]":
+    """The places of photos by the word that names them, found in one search; each is said."""
+    from dataclasses import replace
+
+    import torch
+
+    from gansmith.explore.places import places_of_photos
+    from gansmith.models.edit import open_photos
+
+    how = _search(generator, asked)
+    opened = {word: open_photos(word, generator, asked["align"]) for word in words}
+    names = [name for some, _ in opened.values() for name in some]
+    encoder = _encoder(generator, model, how, asked)
+    found = _found(generator, torch.cat([each for _, each in opened.values()]), how, encoder, asked)
+    for row, name in enumerate(names):
+        click.echo(_line(found, row, name), err=True)
+    everything, places, at = places_of_photos(found, names), dict[str, "Places"](), 0
+    for word, (some, _) in opened.items():
+        rows = slice(at, at + len(some))
+        places[word] = replace(everything, latents=everything.latents[rows], names=everything.names[rows])
+        at += len(some)
+    return places
 
 
 def _results(

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gansmith.core.noise import Noise
+from gansmith.core.tensors import Images
 from gansmith.errors import SettingError, nearest
 from gansmith.explore.directions import (
     Direction,
@@ -25,6 +26,7 @@ _LEAST = 200  # Samples.
 _SIDE = 0.2  # Share of the samples that are on each side of a boundary: those judged most clearly.
 _KEPT = 0.7  # Share of these that the boundary is fitted to; the others say how good it is.
 _DECAY = 1e-3  # Of the boundary's weights, times half their squares.
+_ELSEWHERE = 2**40  # The first seed of a check.
 _LEFT_OVER = 0.05  # Length of what is left, below which one direction is the other.
 
 
@@ -81,7 +83,7 @@ def attribute_directions(
         vector, accuracy = _boundary(latents, score, name)
         found.append(
             Direction(
-                name=f"{plain(name)}{window_name(layers)}",
+                name=direction_name(name, layers),
                 space=space,
                 vector=vector,
                 source="attribute",
@@ -128,9 +130,44 @@ def apart(direction: Direction, others: Sequence[Direction], name: str | None = 
     return replace(direction, name=name or called, vector=vector, accuracy=None)
 
 
-def plain(name: str) -> str:
+@torch.no_grad()
+def shares_along(
+    generator: Generator,
+    judge: TrainedClassifier,
+    direction: Direction,
+    amounts: Sequence[float] = (-1.0, 0.0, 1.0),
+    samples: int = 256,
+) -> Tensor:
+    """What share of the images has each attribute after a move along a direction: [amounts, attributes].
+
+    So one sees whether a direction does what its name says, and what else it does. Seeds are far from those
+    that directions were found with.
+
+    Raises:
+        SettingError: an amount that cannot be.
+
+    Example:
+        >>> before, after = shares_along(generator, judge, directions["smiling"], (0.0, 1.0))
+        >>> after[judge.names.index("smiling")] > before[judge.names.index("smiling")]
+    """
+    space = direction.space if direction.layers is None else "w+"
+    totals = torch.zeros(len(amounts), len(judge.names))
+    for start in range(_ELSEWHERE, _ELSEWHERE + samples, _PART):
+        seeds = range(start, min(start + _PART, _ELSEWHERE + samples))
+        noise = Noise.of(*seeds)
+        prompt = generator.prompts(list(seeds))
+        latents = generator.latents(noise, prompt, space)
+        decode = generator.differentiable(noise, prompt, space)
+        for place, amount in enumerate(amounts):
+            scores = _scores(judge, decode(direction.move(latents, amount)))
+            totals[place] += (scores > 0).float().sum(dim=0)
+    return totals / samples
+
+
+def direction_name(attribute: str, layers: Window = None) -> str:
     """An attribute as the name of a direction: without what these may not have."""
-    return "".join(" " if letter in "=,/\\" else letter for letter in name).strip()[:60] or "attribute"
+    plain = "".join(" " if letter in "=,/\\" else letter for letter in attribute).strip()[:60]
+    return f"{plain or 'attribute'}{window_name(layers)}"
 
 
 def _size(direction: Direction) -> int:
@@ -162,12 +199,17 @@ def _judged(
         prompt = generator.prompts(list(seeds))
         latent = generator.latents(noise, prompt, space)
         images = generator.differentiable(noise, prompt, space)(latent)
-        logits = judge.judge(images.to(judge.device)).double().cpu()
         latents.append(latent.cpu())
-        scores.append(logits if judge.column == "attributes" else _against_rest(logits))
+        scores.append(_scores(judge, images))
         if progress is not None:
             progress(seeds.stop, samples)
     return torch.cat(latents).double(), torch.cat(scores)
+
+
+def _scores(judge: TrainedClassifier, images: Images) -> Tensor:
+    """How far each attribute, or class, is from being denied of images: above 0 they have it."""
+    logits = judge.judge(images.to(judge.device)).cpu().double()
+    return logits if judge.column == "attributes" else _against_rest(logits)
 
 
 def _against_rest(logits: Tensor) -> Tensor:

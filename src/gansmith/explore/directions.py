@@ -65,7 +65,7 @@ class Direction:
     share: float | None = None
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not (_NAME.fullmatch(self.name) and self.name.isprintable()):
             raise SettingError(
                 "The name of a direction has 1 to 80 letters, and no '=', comma or slash. Received: "
                 f"{self.name[:80]!r}."
@@ -304,7 +304,7 @@ def check_space(generator: Generator, space: str | None) -> str:
     if space is None:
         return "w" if "w" in spaces else spaces[0]
     if space not in spaces:
-        hint = " A direction of w moves w+, too: give it --layers." if space == "w+" else ""
+        hint = " A direction of w moves w+, too: give it --layers." if space == "w+" and "w" in spaces else ""
         known = ", ".join(spaces)
         raise SettingError(
             f"Directions of {generator.recipe_name} are found in {known}. Received: {space!r}.{hint}"
@@ -450,8 +450,17 @@ def _direction(facts: Mapping[str, Any], vector: Tensor) -> Direction:
     known = dict(facts)
     layers = known.pop("layers")
     direction = Direction(vector=vector, layers=None if layers is None else tuple(layers), **known)
-    whole = vector.dim() == 1 and bool(vector.isfinite().all()) and math.isfinite(direction.reach)
-    if not whole or abs(float(vector.norm()) - 1.0) > 1e-3 or direction.source not in get_args(Source):
+    numbers = (direction.reach, *(n for n in (direction.accuracy, direction.share) if n is not None))
+    whole = (
+        vector.dim() == 1
+        and vector.is_floating_point()
+        and abs(float(vector.norm()) - 1.0) < 1e-3  # So it is finite.
+        and all(isinstance(number, float) and math.isfinite(number) for number in numbers)
+        and (layers is None or [type(layer) for layer in layers] == [int, int])
+        and direction.source in get_args(Source)
+        and isinstance(direction.space, str)
+    )
+    if not whole:
         raise ValueError(f"direction {direction.name!r} cannot be")
     return direction
 

@@ -156,7 +156,7 @@ def _regressed(
 
     def activations(report: Callable[[int, int], None] | None) -> Iterator[tuple[Tensor, Tensor]]:
         for seeds, latents in _latents(generator, space, samples, report):
-            yield latents.double().cpu(), activations_of(generator, module, seeds, latents, space)
+            yield latents.cpu().double(), activations_of(generator, module, seeds, latents, space)
 
     def halves(half: int) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, total: progress(half * total + done, 2 * total)

@@ -127,6 +127,11 @@ class Along:
     amount: float = 1.0
     frames: int = 49
 
+    @property
+    def note(self) -> str:
+        """What is swept, for the marks of films."""
+        return f"direction {self.direction.name} {-self.amount:g} to {self.amount:g}"
+
     def paths(self, latents: Latents, mode: Mode = "spherical") -> Sequence[Iterator[Point]]:
         """The way of each latent; SettingError for an amount that cannot be, or fewer than two frames."""
         if self.frames < 2:
@@ -279,7 +284,8 @@ def film(
     paths = tour.paths(points, generator.way(same.space))
     frames = _frames(generator, paths, shown.columns, (same, latents.shape[1:]))
     asked = None if same.prompt is None or generator.asks is None else generator.asks.describe(same.prompt, 0)
-    words = "; ".join(filter(None, (asked, same.note))) or None
+    swept = tour.note if isinstance(tour, Along) else None
+    words = "; ".join(filter(None, (asked, same.note, swept))) or None
     provenance = generator.provenance(same.seed if same.one_seed else None, words)
     words, packet = description(provenance), xmp_packet(provenance)
     return animate(frames, out, shown.fps, shown.last_hold_s, comment=words, xmp=packet)

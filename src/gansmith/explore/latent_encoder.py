@@ -123,8 +123,8 @@ def train_encoder(
 ) -> LatentEncoder:
     """An encoder E that learns min d(G(E(x)), x) + 0.02 |z - E(x)|^2 on images x = G(z) made meanwhile.
 
-    The second part alone is IcGAN's (equation 4). d, the distance of pixels, shows it which numbers of z are
-    seen in the image: docs/projection.md has both.
+    The second part alone is IcGAN's (equation 4). d, the distance of pixels, lets go of numbers of z that no
+    pixel shows.
 
     Args:
         generator: which one; it stays as it is.

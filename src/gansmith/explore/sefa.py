@@ -124,9 +124,9 @@ def _inputs(generator: Generator, space: str, layers: Window) -> dict[nn.Module,
 @torch.no_grad()
 def _weight(module: nn.Module, given: Tensor, latents: list[Tensor]) -> Tensor | None:
     """The layer's part of A; None where its input is not the latent, or its output is no affine map of it."""
-    flat = given.flatten(1).double().cpu()
+    flat = given.flatten(1).cpu().double()
     for latent in latents:
-        numbers = latent.double().cpu()
+        numbers = latent.cpu().double()
         if flat.shape[1] == 0:
             return None
         cosines = nn.functional.normalize(numbers, dim=0).t() @ nn.functional.normalize(flat, dim=0)
@@ -143,7 +143,7 @@ def _weight(module: nn.Module, given: Tensor, latents: list[Tensor]) -> Tensor |
             ValueError,
         ):  # Not a layer of one batch: it was given something else.
             return None
-        out = out.flatten(1).double().cpu()
+        out = out.flatten(1).cpu().double()
         once: Tensor = out[1 : len(base) + 1] - out[0]
         rest = torch.cat([out[len(base) + 1 : -1] - out[0] - 2 * once, (out[-1:] - out[0]) - once.sum(dim=0)])
         if rest.abs().max() > 1e-3 * once.abs().max().clamp(min=1e-12):
