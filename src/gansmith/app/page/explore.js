@@ -19,7 +19,7 @@ export function mount(panel, app) {
   const picture = h("img", { class: "picture", alt: "" });
   const undo = h("button", { type: "button", word: "explore.undo", onclick: () => go(at - 1) });
   const redo = h("button", { type: "button", word: "explore.redo", onclick: () => go(at + 1) });
-  const reset = h("button", { type: "button", word: "explore.reset", onclick: () => set({ moves: {}, other: null }) });
+  const reset = h("button", { type: "button", word: "explore.reset", onclick: () => set({ moves: {}, other: null, ...(state.truncation === null ? {} : { truncation: null }) }) });
   const save = h("button", { type: "button", class: "main", word: "explore.save", onclick: keep });
   const sliders = h("div", { class: "sliders" });
   const prompts = h("div", { class: "prompts" });
@@ -32,6 +32,7 @@ export function mount(panel, app) {
 
   const body = h("div", { class: "explore", hidden: true },
     h("div", { class: "card work" },
+      h("h2", { class: "unseen", word: "explore.working" }),
       h("div", { class: "frame" }, picture),
       h("div", { class: "actions" }, undo, redo, reset, save)),
     h("div", { class: "card controls" }, prompts, h("h2", { word: "explore.directions" }), sliders),
@@ -42,7 +43,7 @@ export function mount(panel, app) {
           h("button", { type: "button", word: "explore.next", onclick: () => page(first + COUNT) }),
           h("button", { type: "button", word: "explore.chance", onclick: () => page(COUNT * Math.floor(Math.random() * 40000)) }))),
       grid, h("p", { class: "help", word: "explore.seedsHelp" })),
-    h("div", { class: "card past" }, h("h2", { word: "explore.history" }), past));
+    h("div", { class: "card past" }, h("h2", { word: "explore.history" }), h("p", { class: "help", word: "explore.historyHelp" }), past));
   panel.append(
     h("div", { class: "bar" },
       h("label", { for: "explore-model", word: "shell.model" }), select, facts), empty, body);
@@ -121,7 +122,7 @@ export function mount(panel, app) {
     for (const input of panel.querySelectorAll("input[type=range]:not([data-move])")) value(input);
     if (fields.share) fields.share.disabled = state.other === null || state.layers !== null;
     if (fields.layers) fields.layers.disabled = state.other === null;
-    reset.disabled = !Object.values(state.moves).some(Boolean) && state.other === null;
+    reset.disabled = !Object.values(state.moves).some(Boolean) && state.other === null && state.truncation === null;
   }
 
   const fields = {};
@@ -203,7 +204,7 @@ export function mount(panel, app) {
       const one = slider("truncation", { word: "explore.truncation" }, { min: "0", max: "1", value: "1",
         oninput: (event) => set({ truncation: Number(event.target.value) }, false), onchange: (event) => set({ truncation: Number(event.target.value) }) });
       fields.truncation = one.querySelector("input");
-      prompts.append(one);
+      prompts.append(one, h("p", { class: "help", word: "explore.truncationHelp" }));
     }
   }
 
