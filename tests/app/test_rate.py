@@ -16,6 +16,8 @@ from shelves import store
 from gansmith.core.noise import Noise
 from gansmith.images.grid import to_bytes
 from gansmith.models.load import open_generator
+from gansmith.networks.preference_file import read_facts
+from gansmith.ratings.preference import LEAST_RATINGS
 from gansmith.ratings.store import FILE, Store
 
 pytest.importorskip("fastapi", reason="the extra app is not installed")
@@ -162,14 +164,15 @@ def test_what_is_learnt_of_answers_decides_what_is_asked_next(
     monkeypatch.setattr("gansmith.ratings.preference._STEPS", 30)
     monkeypatch.setattr("gansmith.ratings.preference._REFERENCE", 64)
     weights = get(client, "questions")["weights"]
-    assert "20" in post(client, "learn", 400, weights=weights)["message"], "too few answers"
-    before = [seed for seed, _ in asked(client, count=40)]
-    for place, seed in enumerate(before[:30]):
+    assert str(LEAST_RATINGS) in post(client, "learn", 400, weights=weights)["message"], "too few answers"
+    before = [seed for seed, _ in asked(client, count=LEAST_RATINGS + 4)]
+    for place, seed in enumerate(before[:LEAST_RATINGS]):
         post(client, "thumb", rater="me", seed=seed, liked=place % 3 == 0, weights=weights)
     at_random = asked(client, count=4)
-    assert at_random == [(seed, None) for seed in before[30:34]]
+    assert at_random == [(seed, None) for seed in before[LEAST_RATINGS : LEAST_RATINGS + 4]]
     found = post(client, "learn", weights=weights)
-    assert found["learnt_of"] == 30 and 0 <= found["auc"] <= 1
+    assert found["learnt_of"] == LEAST_RATINGS and 0 <= found["auc"] <= 1
+    assert found["known"] == (found["auc"] >= read_facts(root / "faces").least)  # type: ignore[union-attr]
     by_preference = asked(client, count=4)
     assert by_preference != at_random and by_preference == asked(client_of(root), count=4)
     (root / "faces" / "preference.safetensors").write_bytes(b"damaged")

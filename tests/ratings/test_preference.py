@@ -150,6 +150,13 @@ def test_a_generator_without_a_critic_is_refused() -> None:
         critic_of(bare)
 
 
+def test_a_critic_without_convolutions_is_refused(fitted: tuple[Store, Fit]) -> None:
+    other = rated_generator()
+    other.networks.discriminator = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(768, 1))
+    with pytest.raises(SettingError, match="whose critic is a Sequential"):
+        fit_preference(other, fitted[0])
+
+
 @pytest.mark.parametrize("recipe", ["cdcgan32", "acgan32"])
 def test_a_conditional_critic_judges_under_one_condition(recipe: str) -> None:
     spec = DataSpec(16, 16, class_names=("a", "b"))

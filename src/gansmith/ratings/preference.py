@@ -90,9 +90,7 @@ def fit_preference(
     """
     at_least(_Numbers(members, components, hidden), 1, "members", "components", "hidden", prefix="")
     ratings = _enough(store)
-    preference = Preference(
-        copy.deepcopy(critic_of(generator)), generator.spec, members, components, hidden
-    ).to(generator.device)
+    preference = _unfitted(generator, members, components, hidden).to(generator.device)
     preference.eval().requires_grad_(False)
     rated = sorted({seed for rating in ratings for seed in (rating.seed, rating.other) if seed is not None})
     others = [seed for seed, _ in zip(candidates(1), range(_REFERENCE), strict=False)]
@@ -155,6 +153,18 @@ def critic_of(generator: Generator) -> nn.Module:
     alone = len(inspect.signature(critic.forward).parameters) == 1  # Of images, whatever the generator takes.
     prompt = None if alone else generator.prompts([0])
     return critic if prompt is None else _Fixed(critic, tuple(prompt))
+
+
+def _unfitted(generator: Generator, members: int, components: int, hidden: int) -> Preference:
+    critic = copy.deepcopy(critic_of(generator))
+    try:
+        return Preference(critic, generator.spec, members, components, hidden)
+    except (RuntimeError, TypeError, IndexError) as problem:  # Of other shapes, or without convolutions.
+        raise SettingError(
+            "A preference looks at images through the convolutions of the run's own critic. Received: "
+            f"{generator.name} ({generator.recipe_name}), whose critic is a {type(critic).__name__} that "
+            "does not show them. Rate the run of a convolutional GAN, such as faces, dcgan or stylegan2."
+        ) from problem
 
 
 class _Fixed(nn.Module):

@@ -51,6 +51,7 @@ export function mount(panel, app) {
   const undo = h("button", { type: "button", onclick: () => takeBack() }, h("span", { word: "rate.undo" }), h("kbd", {}, "⌫"));
   const waiting = h("p", { class: "alarm", role: "status", hidden: true });
   const learn = h("button", { type: "button", class: "main", word: "rate.learn", onclick: study });
+  const learnHelp = h("p", { class: "help" });
   const mine = h("p", { class: "facts" });
   const bar = h("progress", { max: String(ENOUGH), label: "rate.progress" });
   const facts = h("dl", { class: "about" });
@@ -61,7 +62,7 @@ export function mount(panel, app) {
       h("div", { class: "answers" }, no, yes), h("div", { class: "actions" }, skip, undo), waiting),
     h("div", { class: "card" }, h("h2", { word: "rate.progress" }), mine, bar, facts,
       h("h2", { word: "rate.raters", class: "who" }), raters, h("p", { class: "help", word: "rate.agreementHelp" }),
-      h("h2", { word: "rate.learnTitle" }), h("p", { class: "help", word: "rate.learnHelp" }), h("div", { class: "actions" }, learn),
+      h("h2", { word: "rate.learnTitle" }), learnHelp, h("div", { class: "actions" }, learn),
       h("p", { class: "help", word: "rate.then" }), h("code", {}, "gansmith train DATA --recipe prefer --set borrow.generator=RUN")));
   panel.append(h("div", { class: "bar fields" }, h("label", { for: "rate-model", word: "shell.model" }), select,
     h("label", { for: "rate-name", word: "rate.name" }), name), wrong, none, body);
@@ -141,6 +142,7 @@ export function mount(panel, app) {
     const all = progress.thumbs + progress.pairs;
     word(mine, ["rate.mine", { mine: count(own), all: count(all), enough: count(ENOUGH) }]);
     bar.value = Math.min(ENOUGH, all);
+    word(learnHelp, ["rate.learnHelp", { least: count(progress.least) }]);
     learn.disabled = busy || all < progress.least || weights === null;
     const most = Math.max(1, ...progress.raters.map((one) => one.count));
     raters.replaceChildren(...progress.raters.map((one) => {
@@ -151,11 +153,12 @@ export function mount(panel, app) {
     const rows = [["rate.thumbs", progress.thumbs ? ["rate.likedOf", { liked: count(progress.liked), all: count(progress.thumbs) }] : null], ["rate.pairs", progress.pairs ? count(progress.pairs) : null],
       ["rate.agreementThumbs", alpha(progress.agreement_thumbs)], ["rate.agreementPairs", alpha(progress.agreement_pairs)],
       ["rate.disputed", progress.disputed ? count(progress.disputed) : null], ["rate.repeated", progress.repeated ? count(progress.repeated) : null], ["rate.older", progress.older ? count(progress.older) : null],
-      ["rate.learnt", progress.learnt_of === null ? null : ["rate.learntOf", { count: count(progress.learnt_of), auc: progress.auc.toFixed(2) }]]];
+      ["rate.learnt", progress.learnt_of === null ? null : learnt()]];
     body.querySelector(".who").hidden = !progress.raters.length;
     facts.replaceChildren(...rows.filter(([, text]) => text !== null).flatMap(([name, text]) => [h("dt", { word: name }), Array.isArray(text) ? h("dd", { word: text }) : h("dd", {}, text)]));
   }
 
+  const learnt = () => [progress.known ? "rate.learntOf" : "rate.learntWeak", { count: count(progress.learnt_of), auc: progress.auc.toFixed(2) }];
   const alpha = (value) => (value === null ? null : value.toFixed(2));
 
   // ---- answers ----
@@ -233,7 +236,7 @@ export function mount(panel, app) {
         await sending;
         progress = await (await ask("/api/rate/learn", {}, { method: "POST", body: JSON.stringify({ model, weights }), headers: { "Content-Type": "application/json" } })).json();
         queue = []; // What is asked next follows from it.
-        tell(say("rate.learntOf", { count: count(progress.learnt_of), auc: progress.auc.toFixed(2) }));
+        tell(say(...learnt()));
         fill();
       } finally {
         busy = false;
