@@ -16,6 +16,7 @@ from shelves import store
 from gansmith.core.noise import Noise
 from gansmith.images.grid import to_bytes
 from gansmith.models.load import open_generator
+from gansmith.networks.preference_file import read_facts
 from gansmith.ratings.preference import LEAST_RATINGS
 from gansmith.ratings.store import FILE, Store
 
@@ -171,6 +172,7 @@ def test_what_is_learnt_of_answers_decides_what_is_asked_next(
     assert at_random == [(seed, None) for seed in before[LEAST_RATINGS : LEAST_RATINGS + 4]]
     found = post(client, "learn", weights=weights)
     assert found["learnt_of"] == LEAST_RATINGS and 0 <= found["auc"] <= 1
+    assert found["known"] == (found["auc"] >= read_facts(root / "faces").least)  # type: ignore[union-attr]
     by_preference = asked(client, count=4)
     assert by_preference != at_random and by_preference == asked(client_of(root), count=4)
     (root / "faces" / "preference.safetensors").write_bytes(b"damaged")

@@ -153,11 +153,12 @@ export function mount(panel, app) {
     const rows = [["rate.thumbs", progress.thumbs ? ["rate.likedOf", { liked: count(progress.liked), all: count(progress.thumbs) }] : null], ["rate.pairs", progress.pairs ? count(progress.pairs) : null],
       ["rate.agreementThumbs", alpha(progress.agreement_thumbs)], ["rate.agreementPairs", alpha(progress.agreement_pairs)],
       ["rate.disputed", progress.disputed ? count(progress.disputed) : null], ["rate.repeated", progress.repeated ? count(progress.repeated) : null], ["rate.older", progress.older ? count(progress.older) : null],
-      ["rate.learnt", progress.learnt_of === null ? null : ["rate.learntOf", { count: count(progress.learnt_of), auc: progress.auc.toFixed(2) }]]];
+      ["rate.learnt", progress.learnt_of === null ? null : learnt()]];
     body.querySelector(".who").hidden = !progress.raters.length;
     facts.replaceChildren(...rows.filter(([, text]) => text !== null).flatMap(([name, text]) => [h("dt", { word: name }), Array.isArray(text) ? h("dd", { word: text }) : h("dd", {}, text)]));
   }
 
+  const learnt = () => [progress.known ? "rate.learntOf" : "rate.learntWeak", { count: count(progress.learnt_of), auc: progress.auc.toFixed(2) }];
   const alpha = (value) => (value === null ? null : value.toFixed(2));
 
   // ---- answers ----
@@ -235,7 +236,7 @@ export function mount(panel, app) {
         await sending;
         progress = await (await ask("/api/rate/learn", {}, { method: "POST", body: JSON.stringify({ model, weights }), headers: { "Content-Type": "application/json" } })).json();
         queue = []; // What is asked next follows from it.
-        tell(say("rate.learntOf", { count: count(progress.learnt_of), auc: progress.auc.toFixed(2) }));
+        tell(say(...learnt()));
         fill();
       } finally {
         busy = false;

@@ -134,6 +134,7 @@ class Progress(BaseModel):
     learnt_of: int | None = Field(
         description="Ratings a preference was learnt of: gansmith rate RUN --fit; null where there is none."
     )
+    known: bool | None = Field(description="Whether that is well enough to train on.")
     least: int = Field(description="Answers without which nothing can be learnt.")
     auc: float | None = Field(description="How well that tells liked from not liked; 0.5 is a guess.")
 
@@ -315,6 +316,7 @@ def _progress(store: Store) -> Progress:
         agreement_thumbs=found.alpha_thumbs,
         agreement_pairs=found.alpha_pairs,
         older=found.older,
+        known=None if facts is None else facts.known,
         least=LEAST_RATINGS,
         learnt_of=None if facts is None else facts.ratings,
         auc=None if facts is None else facts.auc,
