@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from gansmith.data.builtin.demo_faces.draw import draw, landmarks
+from gansmith.core.image_size import Size
+from gansmith.data.builtin.demo_faces.draw import SEGMENTS, draw, draw_segments, landmarks
 from gansmith.data.builtin.demo_faces.sample import ATTRIBUTES, LABELS, attributes, caption, face, label
 from gansmith.data.builtin.demo_faces.traits import (
     BACKDROPS,
@@ -20,6 +22,8 @@ from gansmith.data.builtin.demo_faces.traits import (
     NOSES,
     Face,
 )
+from gansmith.data.builtin.sets import DemoFaces, DemoPairs
+from gansmith.data.config import DataConfig
 
 MANY = [face(0, index) for index in range(300)]
 PLAIN = replace(
@@ -309,3 +313,37 @@ def test_a_whole_caption() -> None:
 def test_hidden_hair_is_not_told_apart_under_a_hat() -> None:
     assert caption(replace(PLAIN, hat="cap", hair_style="bun")) == caption(replace(PLAIN, hat="cap"))
     assert "hair" not in caption(replace(PLAIN, hat="cap", hair_style="bald"))
+
+
+def test_segments_are_what_is_drawn_where() -> None:
+    """Each part where the drawing has it, in its colour alone, at every size and aspect."""
+    of = {colour: part for part, colour in SEGMENTS.items()}
+    for face_ in MANY[:40]:
+        drawn = draw_segments(face_, 96, 64)
+        parts = {of[tuple(colour)] for colour in drawn.reshape(-1, 3).tolist()}
+        assert ("hat" in parts) == (face_.hat != "none")
+        assert ("glasses" in parts) == (face_.glasses != "none")
+        assert {"background", "clothes", "skin", "mouth", "nose"} <= parts
+        if face_.beard == "none":
+            assert "beard" not in parts
+        if face_.glasses == "none" and face_.hat == "none":
+            assert {"eyes", "brows"} <= parts
+        if face_.backdrop == "plain":
+            ground = (drawn == SEGMENTS["background"]).all(2)
+            flat = (draw(face_, 96, 64) == BACKGROUND_COLOURS[face_.background]).all(2)
+            inside = ground.copy()
+            for shift, axis in ((1, 0), (-1, 0), (1, 1), (-1, 1)):
+                inside &= np.roll(ground, shift, axis)
+            assert flat[inside].mean() > 0.99
+    for points, size in ((landmarks(PLAIN, 64, 64), 64), (landmarks(PLAIN, 32, 32), 32)):
+        plain = draw_segments(PLAIN, size, size)
+        named = [of[tuple(plain[int(y), int(x)].tolist())] for x, y in points[:3].tolist()]
+        assert named == ["eyes", "eyes", "nose"]
+
+
+def test_segments_and_faces_are_pairs() -> None:
+    pairs = DemoPairs("segments", 3, DataConfig(size=Size(32, 32)))
+    found = pairs.fetch(torch.arange(3))
+    faces = DemoFaces(3, Size(32, 32)).fetch(torch.arange(3), ("images",))["images"]
+    assert torch.equal(found["target"], faces)
+    assert found["source"][1].permute(1, 2, 0).equal(torch.from_numpy(draw_segments(face(0, 1), 32, 32)))

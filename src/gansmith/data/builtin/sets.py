@@ -116,7 +116,7 @@ class DemoPairs(GrowingDataSet):
 
     ``item:hat`` and ``item:glasses``: a face that wears one, and what it wears alone on white. ``pose``: a
     face, and the same face with another smile, gaze, tilt and place; ``landmarks`` are eleven points of the
-    target (`draw.pose_points`).
+    target (`draw.pose_points`). ``segments``: the parts of a face in flat colours, and the face.
 
     Args:
         kind: one of these.
@@ -157,6 +157,8 @@ class DemoPairs(GrowingDataSet):
             target = draw.draw(posed, width, height)
             shown = face if self._config.swap else posed
             points = {"landmarks": torch.from_numpy(draw.pose_points(shown, width, height))}
+        elif self._kind == "segments":
+            target = draw.draw_segments(face, width, height)
         elif self._kind == "item:hat":
             face = replace(face, hat=HATS[1:][index % len(HATS[1:])]) if face.hat == "none" else face
             target = draw.draw_item(face, "hat", width, height)
@@ -165,6 +167,8 @@ class DemoPairs(GrowingDataSet):
             face = replace(face, glasses=glasses) if face.glasses == "none" else face
             target = draw.draw_item(face, "glasses", width, height)
         first, second = draw.draw(face, width, height), target
+        if self._kind == "segments":
+            first, second = second, first
         source, target = (second, first) if self._config.swap else (first, second)
         channels = self._config.channels or 3
         return {

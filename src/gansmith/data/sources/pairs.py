@@ -36,11 +36,12 @@ PairKind = Literal[
     "item:hat",
     "item:glasses",
     "pose",
+    "segments",
 ]
 """Side by side in one file, left to right; in two folders, paired by name; made of images; or drawn."""
 
-DRAWN = ("item:hat", "item:glasses", "pose")
-"""Those that only drawn faces have: what a face wears alone on white, and the same face in another pose."""
+DRAWN = ("item:hat", "item:glasses", "pose", "segments")
+"""Those that only drawn faces have: what a face wears alone on white, another pose, parts in flat colours."""
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # Folders that are no sides.
 

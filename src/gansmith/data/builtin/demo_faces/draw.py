@@ -1,6 +1,7 @@
 """The drawing of a demo face, from the background to the hat, and the points on it that landmarks name."""
 
 from cmath import rect
+from collections.abc import Callable
 from math import ceil, radians
 from typing import Literal
 
@@ -46,6 +47,21 @@ _INK: Colour = (38, 30, 40)
 _ROSE: Colour = (214, 70, 84)
 _GOLD: Colour = (246, 196, 72)
 
+SEGMENTS: dict[str, Colour] = {
+    "background": (0, 0, 0),
+    "hair": (230, 160, 30),
+    "clothes": (40, 90, 220),
+    "skin": (250, 200, 170),
+    "beard": (130, 80, 20),
+    "mouth": (230, 30, 60),
+    "nose": (250, 130, 110),
+    "eyes": (60, 220, 250),
+    "brows": (110, 0, 110),
+    "glasses": (20, 150, 60),
+    "hat": (180, 60, 240),
+}
+"""Part of a face -> its colour in ``draw_segments``."""
+
 _HEAD_TURNS = np.linspace(0, 2 * np.pi, 64, endpoint=False)
 _HEAD_COS, _HEAD_SIN = np.cos(_HEAD_TURNS), np.sin(_HEAD_TURNS)
 _CROWN = np.abs(_HEAD_COS[32:]) ** 0.9 * np.sign(_HEAD_COS[32:]) - 1j * np.abs(_HEAD_SIN[32:]) ** 0.9
@@ -88,28 +104,67 @@ def draw(face: Face, width: int, height: int) -> NDArray[np.uint8]:
     _check_size(width, height)
     side = min(width, height)
     factor = max(3, ceil(_RASTER / side))
-    background = BACKGROUND_COLOURS[face.background]
-    image = Image.new("RGB", (width * factor, height * factor), background)
-    turn, origin = _frame(face, width * factor, height * factor)
-    body = Pen(image, _ZOOM * side * factor, complex(width, height) * factor / 2)
-    head = Pen(image, turn, origin)
-    skull = head.stretched(face.head_width / 2, face.head_height / 2)
-    skin = mix(SKIN_COLOURS[face.skin], _WHITE if face.tone > 0 else _INK, 0.07 * abs(face.tone))
-
-    _backdrop(body, face, complex(width, height) / (2 * _ZOOM * side))
-    hair_behind(skull, face)
-    _body(body, face, skin, height / side / 2 / _ZOOM)
-    _head(head, skull, face, skin)
-    _marks(head, face, skin)
-    _beard(skull, face, skin)
-    _mouth(head, face, skin)
-    _nose(head, face, skin)
-    _eyes(head, face, skin)
-    _brows(head, face)
-    hair_before(skull, face)
-    _glasses(head, face)
-    hat(skull, face)
+    image = Image.new("RGB", (width * factor, height * factor), BACKGROUND_COLOURS[face.background])
+    for painters in _painters(image, face, width, height).values():
+        painters()
     return np.array(image.reduce(factor))  # a copy: the image's own memory may not be written to
+
+
+def draw_segments(face: Face, width: int, height: int) -> NDArray[np.uint8]:
+    """What each pixel's middle shows of a face, a colour a part (``SEGMENTS``): [height, width, 3].
+
+    Ears, earrings and what is on the skin count as skin, a tie of the hair as hair, what is seen through
+    glasses that are clear as what it is.
+    """
+    _check_size(width, height)
+    factor = max(3, ceil(_RASTER / min(width, height))) | 1  # Odd: a pixel has a middle.
+    image = Image.new("RGB", (width * factor, height * factor), SEGMENTS["background"])
+    now = "background"
+    skin = _skin(face)
+    bare = (skin, shade(skin, 0.22))
+
+    def tint(colour: Colour) -> Colour:
+        return SEGMENTS["skin" if now == "clothes" and colour in bare else now]
+
+    for part, painters in _painters(image, face, width, height, tint).items():
+        now = part.partition(" ")[0]
+        painters()
+    return np.array(image)[factor // 2 :: factor, factor // 2 :: factor].copy()
+
+
+def _painters(
+    image: Image.Image,
+    face: Face,
+    width: int,
+    height: int,
+    tint: Callable[[Colour], Colour] | None = None,
+) -> dict[str, Callable[[], None]]:
+    """What paints each part, from back to front; the first word is the segment."""
+    side, factor = min(width, height), image.width // width
+    turn, origin = _frame(face, image.width, image.height)
+    body = Pen(image, _ZOOM * side * factor, complex(width, height) * factor / 2, tint=tint)
+    head = Pen(image, turn, origin, tint=tint)
+    skull, skin = head.stretched(face.head_width / 2, face.head_height / 2), _skin(face)
+    return {
+        "background": lambda: _backdrop(body, face, complex(width, height) / (2 * _ZOOM * side)),
+        "hair behind": lambda: hair_behind(skull, face),
+        "clothes": lambda: _body(body, face, skin, height / side / 2 / _ZOOM),
+        "skin": lambda: _head(head, skull, face, skin),
+        "skin marks": lambda: _marks(head, face, skin),
+        "beard": lambda: _beard(skull, face, skin),
+        "mouth": lambda: _mouth(head, face, skin),
+        "nose": lambda: _nose(head, face, skin),
+        "skin lenses": lambda: _clear_lenses(head, face, skin),
+        "eyes": lambda: _eyes(head, face),
+        "brows": lambda: _brows(head, face),
+        "hair before": lambda: hair_before(skull, face),
+        "glasses": lambda: _glasses(head, face),
+        "hat": lambda: hat(skull, face),
+    }
+
+
+def _skin(face: Face) -> Colour:
+    return mix(SKIN_COLOURS[face.skin], _WHITE if face.tone > 0 else _INK, 0.07 * abs(face.tone))
 
 
 def landmarks(face: Face, width: int, height: int) -> NDArray[np.float32]:
@@ -365,11 +420,14 @@ def _nose(pen: Pen, face: Face, skin: Colour) -> None:
         pen.fill(stroke(np.append(ridge, curve(side, side + 0.016j, tip - 0.01 + 0.006j)), 0.012), dark)
 
 
-def _eyes(pen: Pen, face: Face, skin: Colour) -> None:
-    size, eye, (rx, ry) = face.eye_size, _eye(face), _eye_radii(face)
+def _clear_lenses(pen: Pen, face: Face, skin: Colour) -> None:
     if face.glasses in ("round", "square"):
         lens, _ = _lens(face)
         pen.fill_both(lens, mix(skin, _WHITE, 0.15))
+
+
+def _eyes(pen: Pen, face: Face) -> None:
+    size, eye, (rx, ry) = face.eye_size, _eye(face), _eye_radii(face)
     if face.glasses != "sunglasses":
         look = _look(face)
         iris, pupil = ellipse(look, 0.022 * size, 0.022 * size), ellipse(look, 0.0125 * size, 0.0125 * size)

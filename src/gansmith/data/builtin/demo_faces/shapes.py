@@ -1,5 +1,6 @@
 """Outlines for flat drawings: each is an array of complex numbers, x + y j, with y pointing down."""
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -100,30 +101,40 @@ def stroke(path: Path, width: float, end_width: float | None = None) -> Path:
 class Pen:
     """Fills outlines in one frame of a Pillow image: each point z lands at pixel z * turn + origin.
 
-    `flip` scales the conjugate of z, which is how one frame can be wider than high.
+    `flip` scales the conjugate of z, which is how one frame can be wider than high. `tint` says which colour
+    is painted in place of the one asked for.
 
     Example:
         >>> image = Image.new("L", (64, 64))
         >>> Pen(image, turn=32, origin=32 + 32j).fill(ellipse(0, 0.5, 0.5), 255)
     """
 
-    def __init__(self, image: Image.Image, turn: complex, origin: complex, flip: complex = 0) -> None:
+    def __init__(
+        self,
+        image: Image.Image,
+        turn: complex,
+        origin: complex,
+        flip: complex = 0,
+        tint: Callable[[Colour], Colour] | None = None,
+    ) -> None:
         self._image = image
         self._draw = ImageDraw.Draw(image)
         self._turn = turn
         self._origin = origin
         self._flip = flip
+        self._tint = tint
 
     def stretched(self, x: float, y: float) -> "Pen":
         """A pen for the same place whose units are `x` across and `y` down."""
-        return Pen(self._image, self._turn * (x + y) / 2, self._origin, self._turn * (x - y) / 2)
+        return Pen(self._image, self._turn * (x + y) / 2, self._origin, self._turn * (x - y) / 2, self._tint)
 
     def fill(self, path: Path, colour: Colour) -> None:
         """Paint the inside of a closed outline."""
         placed: Path = path * self._turn + self._origin
         if self._flip:
             placed += path.conj() * self._flip
-        self._draw.polygon(placed.view(np.float64).tolist(), fill=colour)
+        painted = colour if self._tint is None else self._tint(colour)
+        self._draw.polygon(placed.view(np.float64).tolist(), fill=painted)
 
     def fill_both(self, path: Path, colour: Colour) -> None:
         """Paint an outline and its mirror image."""
