@@ -8,12 +8,17 @@ import gansmith
 SOURCE = Path(gansmith.__file__).parent
 
 UNMARKED = {
+    "app/routes/data.py": "the images of a data set",
+    "app/routes/translate.py": "what is drawn of a user's photo, for the page; results are marked",
+    "cli/explore_directions.py": "no image: directions",
+    "cli/explore_photos.py": "no image: latents and an encoder",
     "data/inspect/inspect.py": "the images of a data set",
     "data/prepare/finish.py": "the images of a data set",
     "data/sources/webdataset.py": "the images of a data set, decoded again",
     "images/animation.py": "GIF: its mark is a comment",
     "metrics/features/inception.py": "no image: a file of weights",
     "metrics/outputs.py": "nearest images of a folder, of which nobody knows what made it",
+    "models/reconstruct.py": "no image: a checkpoint",
     "models/translate_film.py": "a frame for the encoder; the film is marked",
     "training/plan.py": "counted in memory, never written",
     "runs/run.py": "no image: a checkpoint",

@@ -100,9 +100,9 @@ class Watched(Generator):
 
     seen: list[int]
 
-    def make(self, noise: Noise, prompt: Any = None, truncation: float | None = None) -> Tensor:
+    def make(self, noise: Noise, *asked: Any) -> Tensor:
         self.seen.append(len(noise))
-        return super().make(noise, prompt, truncation)
+        return super().make(noise, *asked)
 
 
 def maker(seen: list[int] | None = None) -> Generator:

@@ -38,7 +38,7 @@ class Preference(nn.Module):
         super().__init__()
         self.critic = critic
         self._layer = _layer_of(critic, spec)
-        count = self._pooled(torch.zeros(2, spec.channels, spec.height, spec.width, device=_place(critic)))
+        count = self._pooled(_blank(critic, spec))
         self.center: Tensor
         self.basis: Tensor
         self.register_buffer("center", torch.zeros(count.shape[1]))
@@ -94,8 +94,10 @@ class Preference(nn.Module):
         return nn.functional.adaptive_avg_pool2d(torch.relu(features), cells).flatten(1)
 
 
-def _place(network: nn.Module) -> torch.device:
-    return next(network.parameters()).device
+def _blank(critic: nn.Module, spec: DataSpec) -> Tensor:
+    """Two grey images, of the type and at the place of the critic's weights."""
+    like = next(critic.parameters())
+    return like.new_zeros(2, spec.channels, spec.height, spec.width)
 
 
 def _layer_of(critic: nn.Module, spec: DataSpec) -> nn.Module:
@@ -110,7 +112,7 @@ def _layer_of(critic: nn.Module, spec: DataSpec) -> nn.Module:
     critic.eval()
     try:
         with torch.no_grad():
-            critic(torch.zeros(2, spec.channels, spec.height, spec.width, device=_place(critic)))
+            critic(_blank(critic, spec))
     finally:
         for handle in handles:
             handle.remove()
