@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -135,9 +136,17 @@ def test_a_phone_shows_it_all_in_both_languages(place: tuple[Any, str]) -> None:
         assert small == 0, "a finger finds every button"
 
 
+def late(route: Any) -> None:
+    """An answer that comes after the user's next move."""
+    time.sleep(0.3)
+    route.continue_()
+
+
 def test_before_and_after_a_photo(place: tuple[Any, str], photo: Path, tmp_path: Path) -> None:
     browser, address = place
-    with page_of(browser, f"{address}#translate") as page:
+    with page_of(browser, address) as page:
+        page.route("**/api/translate/model*", late)
+        page.goto(f"{address}#translate")
         page.locator("#translate-model option").first.wait_for(state="attached")
         page.set_input_files("#translate-file", photo)
         frame = page.locator(".wipe")

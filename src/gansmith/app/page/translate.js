@@ -103,7 +103,7 @@ export function mount(panel, app) {
       try { bitmap = await createImageBitmap(blob); } catch { throw new Refused(0, say("translate.notPicture")); }
       photo?.bitmap.close();
       photo = { blob, name: blob.name || "photo.png", bitmap };
-      await begin();
+      if (model) await begin(); // Else it begins when the model is there.
     });
   }
 
