@@ -27,14 +27,14 @@ def _paper() -> Recipe:
 
 
 def _small() -> Recipe:
-    """The widths of ``srresnet-x4-small``; a classifier's features, and a little of the pixels."""
+    """The widths of ``srresnet-x4-small``; a classifier's features, and the pixels."""
     adam = Adam(lr=2e-4, betas=(0.9, 0.999), schedule=Linear(start=0.5))
     return replace(
         _paper(),
         name="srgan-x4-small",
         about="A narrow SRGAN at 64 px, through a classifier's features. Borrow both.",
         method=SRGAN(
-            width=32, blocks=4, discriminator_width=32, features=Classified(), content=0.05, pixels=0.1
+            width=32, blocks=4, discriminator_width=32, features=Classified(), content=0.05, pixels=1.0
         ),
         optimizers={"discriminator": adam, "generator": adam},
         data=DataConfig(size=Size(64, 64), mirror=True, pairs="small:4"),
