@@ -144,7 +144,7 @@ def late(route: Any) -> None:
 
 def test_before_and_after_a_photo(place: tuple[Any, str], photo: Path, tmp_path: Path) -> None:
     browser, address = place
-    with page_of(browser, address) as page:
+    with page_of(browser, "about:blank") as page:
         page.route("**/api/translate/model*", late)
         page.goto(f"{address}#translate")
         page.locator("#translate-model option").first.wait_for(state="attached")

@@ -8,28 +8,18 @@ import click
 from gansmith.cli.explore_directions import directions
 from gansmith.cli.explore_photos import between, mix_, nearest_, project_
 from gansmith.cli.generate import open_model
-from gansmith.cli.options import Verb, given, on_device, with_code, with_lines
+from gansmith.cli.options import Verbs, given, on_device, with_code
 
 if TYPE_CHECKING:
     from gansmith.models.generator import Generator
 
 
-class ExploreGroup(click.Group):
+class ExploreGroup(Verbs):
     """A verb whose MODEL stands before what is done with it; its own options may stand behind MODEL.
 
     Example:
         >>> explore.main(["runs/one", "--json"], standalone_mode=False)
     """
-
-    command_class = Verb
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.help = with_lines(self.help)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order they are used."""
-        return list(self.commands)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does it, with the verb's own options first."""

@@ -22,7 +22,7 @@ from gansmith.cli.explore import explore
 from gansmith.cli.generate import generate
 from gansmith.cli.inspect import inspect_
 from gansmith.cli.new import new
-from gansmith.cli.options import Verb, with_lines
+from gansmith.cli.options import Verbs
 from gansmith.cli.origin import origin_
 from gansmith.cli.plan import plan
 from gansmith.cli.prepare import prepare
@@ -42,17 +42,8 @@ _LONGEST = 8000  # Letters of a message.
 _SHARED = ("train", "demo", "generate", "translate", "evaluate")  # Verbs that several processes share.
 
 
-class _Verbs(click.Group):
-    """Verbs in the order they are used, and a suggestion for one that does not exist."""
-
-    command_class = Verb
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.help = with_lines(self.help)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+class _Verbs(Verbs):
+    """The verbs of gansmith, and a suggestion for one that does not exist."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):

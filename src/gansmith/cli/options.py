@@ -42,6 +42,25 @@ class Verb(click.Command):
         return super().make_context(*args, **extra)
 
 
+class Verbs(click.Group):
+    """Verbs in the order they are used; help as `Verb` has it.
+
+    Example:
+        >>> @click.group(cls=Verbs)
+        ... def tools() -> None: ...
+    """
+
+    command_class = Verb
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.help = with_lines(self.help)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order they were added."""
+        return list(self.commands)
+
+
 def given(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """An empty name would mean the current directory: somebody's unset shell variable, not a wish."""
     if value is not None and not value.strip():

@@ -345,6 +345,24 @@ def spread(generator: Generator, space: str, vectors: Tensor) -> Tensor:
     return 3.0 * (latents @ vectors.to(latents)).std(dim=0)
 
 
+def numbered(
+    generator: Generator, source: Source, space: str, vectors: Tensor, layers: Window
+) -> tuple[Direction, ...]:
+    """Directions along the columns of [latent, k], called by their source and place: sefa-1, sefa-2, ..."""
+    scale = spread(generator, space, vectors.float())
+    return tuple(
+        Direction(
+            name=f"{source}-{place + 1}{window_name(layers)}",
+            space=space,
+            vector=unit(vectors[:, place]).float(),
+            source=source,
+            reach=float(scale[place]),
+            layers=layers,
+        )
+        for place in range(vectors.shape[1])
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Steps:
     """Directions and how far to go along each, one after the other.

@@ -15,9 +15,7 @@ from gansmith.explore.directions import (
     check_count,
     check_layers,
     check_space,
-    spread,
-    unit,
-    window_name,
+    numbered,
 )
 from gansmith.models.generator import Generator
 
@@ -70,18 +68,7 @@ def ganspace(
         vectors = found.vectors
     else:
         vectors = _regressed(generator, space, count, samples, layer, progress)
-    scale = spread(generator, space, vectors.float())
-    return tuple(
-        Direction(
-            name=f"ganspace-{place + 1}{window_name(layers)}",
-            space=space,
-            vector=unit(vectors[:, place]).float(),
-            source="ganspace",
-            reach=float(scale[place]),
-            layers=layers,
-        )
-        for place in range(vectors.shape[1])
-    )
+    return numbered(generator, "ganspace", space, vectors, layers)
 
 
 @dataclass(frozen=True, eq=False)

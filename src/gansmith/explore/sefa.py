@@ -11,9 +11,7 @@ from gansmith.explore.directions import (
     check_count,
     check_layers,
     check_space,
-    spread,
-    unit,
-    window_name,
+    numbered,
 )
 from gansmith.models.generator import RUN, Generator
 
@@ -50,18 +48,7 @@ def sefa(
     weight = first_weights(generator, space, layers)
     weight = weight / weight.norm(dim=0).clamp(min=1e-12)
     vectors = torch.linalg.eigh(weight @ weight.t())[1].flip(1)[:, :count]
-    scale = spread(generator, space, vectors.float())
-    return tuple(
-        Direction(
-            name=f"sefa-{place + 1}{window_name(layers)}",
-            space=space,
-            vector=unit(vectors[:, place]).float(),
-            source="sefa",
-            reach=float(scale[place]),
-            layers=layers,
-        )
-        for place in range(vectors.shape[1])
-    )
+    return numbered(generator, "sefa", space, vectors, layers)
 
 
 def first_weights(generator: Generator, space: str, layers: Window = None) -> Tensor:

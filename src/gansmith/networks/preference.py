@@ -38,7 +38,7 @@ class Preference(nn.Module):
         super().__init__()
         self.critic = critic
         self._layer = _layer_of(critic, spec)
-        count = self._pooled(_blank(critic, spec))
+        count = self.pooled(_blank(critic, spec))
         self.center: Tensor
         self.basis: Tensor
         self.register_buffer("center", torch.zeros(count.shape[1]))
@@ -54,7 +54,7 @@ class Preference(nn.Module):
 
     def features(self, images: Images) -> Float[Tensor, "batch components"]:
         """What the heads are given; the same for an image whatever is beside it."""
-        found: Tensor = (self._pooled(images) - self.center) @ self.basis
+        found: Tensor = (self.pooled(images) - self.center) @ self.basis
         return found
 
     def heads(self, features: Tensor) -> Float[Tensor, "members batch"]:
@@ -82,7 +82,8 @@ class Preference(nn.Module):
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def _pooled(self, images: Images) -> Tensor:
+    def pooled(self, images: Images) -> Tensor:
+        """The activations that all is learnt from, as one row an image."""
         kept: list[Tensor] = []
         handle = self._layer.register_forward_hook(lambda layer, given, made: kept.append(made))
         try:

@@ -256,7 +256,7 @@ def _pooled(
     for at in range(0, len(seeds), _BATCH):
         some = seeds[at : at + _BATCH]
         images = generator.spec.to_network(generator.make(Noise.of(*some)))
-        parts.append(preference._pooled(images))
+        parts.append(preference.pooled(images))
         if progress is not None:
             progress(len(some))
     return torch.cat(parts)

@@ -1,6 +1,6 @@
 // Data: the contact sheet of a set page by page, copies and look-alikes, labels and attributes to filter by.
 
-import { askJson, askPicture, attempt, count, h, latest, say, tell, word } from "./dom.js";
+import { askJson, askPicture, attempt, count, h, latest, moveInGrid, say, tell, word } from "./dom.js";
 
 const COUNT = 48;
 const SHOWS = ["all", "copies", "alike", "blurred"];
@@ -214,20 +214,12 @@ export function mount(panel) {
   }
 
   function arrow(event) {
-    const cells = [...grid.children];
-    const here = cells.indexOf(document.activeElement);
     if (event.key === "PageDown" || event.key === "PageUp") {
       event.preventDefault();
       turn(event.key === "PageDown" ? 1 : -1);
       return;
     }
-    const columns = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
-    const to = { ArrowRight: here + 1, ArrowLeft: here - 1, ArrowDown: here + columns, ArrowUp: here - columns, Home: 0, End: cells.length - 1 }[event.key];
-    if (here < 0 || to === undefined || !cells[to]) return;
-    event.preventDefault();
-    for (const cell of cells) cell.tabIndex = -1;
-    cells[to].tabIndex = 0;
-    cells[to].focus();
+    moveInGrid(event);
   }
 
   async function open(id) {

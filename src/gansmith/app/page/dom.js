@@ -152,3 +152,17 @@ export function download(blob, name) {
   link.remove();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
+
+/** The arrow keys, Home and End move the focus among the cells of the grid that hears them. */
+export function moveInGrid(event) {
+  const grid = event.currentTarget;
+  const cells = [...grid.children];
+  const here = cells.indexOf(document.activeElement);
+  const columns = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
+  const to = { ArrowRight: here + 1, ArrowLeft: here - 1, ArrowDown: here + columns, ArrowUp: here - columns, Home: 0, End: cells.length - 1 }[event.key];
+  if (here < 0 || to === undefined || !cells[to]) return;
+  event.preventDefault();
+  for (const cell of cells) cell.tabIndex = -1;
+  cells[to].tabIndex = 0;
+  cells[to].focus();
+}

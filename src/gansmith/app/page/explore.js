@@ -1,6 +1,6 @@
 // Explore: choose a picture, move it along directions, go back and forth, save it.
 
-import { ask, askJson, askPicture, attempt, count, download, h, latest, say, tell, word } from "./dom.js";
+import { ask, askJson, askPicture, attempt, count, download, h, latest, moveInGrid, say, tell, word } from "./dom.js";
 
 const COUNT = 24;
 const fresh = (seed) => ({ seed, moves: {}, truncation: null, label: null, attributes: {}, caption: null, other: null, share: 0.5, layers: null });
@@ -15,7 +15,7 @@ export function mount(panel, app) {
 
   const select = h("select", { id: "explore-model", onchange: () => open(select.value) });
   const facts = h("p", { class: "facts" });
-  const grid = h("div", { class: "seeds", role: "listbox", label: "explore.seeds", onkeydown: arrow });
+  const grid = h("div", { class: "seeds", role: "listbox", label: "explore.seeds", onkeydown: moveInGrid });
   const picture = h("img", { class: "picture", alt: "" });
   const undo = h("button", { type: "button", word: "explore.undo", onclick: () => go(at - 1) });
   const redo = h("button", { type: "button", word: "explore.redo", onclick: () => go(at + 1) });
@@ -227,18 +227,6 @@ export function mount(panel, app) {
     if (kept) grid.firstChild.focus();
     show();
     drawSheet();
-  }
-
-  function arrow(event) {
-    const cells = [...grid.children];
-    const here = cells.indexOf(document.activeElement);
-    const columns = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
-    const to = { ArrowRight: here + 1, ArrowLeft: here - 1, ArrowDown: here + columns, ArrowUp: here - columns, Home: 0, End: cells.length - 1 }[event.key];
-    if (here < 0 || to === undefined || !cells[to]) return;
-    event.preventDefault();
-    for (const cell of cells) cell.tabIndex = -1;
-    cells[to].tabIndex = 0;
-    cells[to].focus();
   }
 
   function page(from) { first = from; showGrid(); }

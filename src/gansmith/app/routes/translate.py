@@ -50,17 +50,26 @@ class Translatable(BaseModel):
     images_seen: int | None
 
 
-class PhotoAsked(BaseModel):
-    """A photo and what is to become of it, as multipart/form-data.
+class SourceAsked(BaseModel):
+    """A photo whose lines or grey are to be made as they were for the model's training.
 
     Example:
-        >>> client.post("/api/translate/picture", data={"model": "edges"}, files={"photo": raw})
+        >>> client.post("/api/translate/source", data={"model": "edges"}, files={"photo": raw})
     """
 
     model_config = ConfigDict(extra="forbid")
 
     photo: UploadFile = Field(description="An image file.")
     model: str = Field(max_length=300, description="Its id, from /api/about.")
+
+
+class PhotoAsked(SourceAsked):
+    """A photo and what is to become of it, as multipart/form-data.
+
+    Example:
+        >>> client.post("/api/translate/picture", data={"model": "edges"}, files={"photo": raw})
+    """
+
     direction: Literal["a_to_b", "b_to_a"] | None = Field(None, description="Of a model of two domains.")
     fit: Literal["crop", "pad", "stretch"] | None = Field(
         None, description="How the photo is brought to the model's size; null: in tiles, as large as it is."
@@ -85,19 +94,6 @@ class PhotoAsked(BaseModel):
             points=self.points or None,
             hole=None if self.hole is None else (x, y, width, height),
         )
-
-
-class SourceAsked(BaseModel):
-    """A photo whose lines or grey are to be made as they were for the model's training.
-
-    Example:
-        >>> client.post("/api/translate/source", data={"model": "edges"}, files={"photo": raw})
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    photo: UploadFile = Field(description="An image file.")
-    model: str = Field(max_length=300, description="Its id, from /api/about.")
 
 
 def routes(services: Services) -> APIRouter:

@@ -1,6 +1,7 @@
 """Whether a conditional model draws what it was asked for, in the eyes of a classifier of the same data."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -134,7 +135,9 @@ def _of_captions(
 ) -> Result:
     """Obedience to sentences: a classifier of their words, asked which images it sees each word in."""
     texts = to_texts(truths[0])
-    words = [word for word in vocabulary(texts) if _told_apart(word, texts)][:_MOST_WORDS]
+    counts = Counter(word for text in texts for word in set(words_of(text)))
+    few, most = _RARE * len(texts), (1 - _RARE) * len(texts)
+    words = [word for word in vocabulary(texts) if few <= counts[word] <= most][:_MOST_WORDS]
     if not words:
         raise DataError(
             "obedience to captions looks for words that some images are described with and others are not. "
@@ -174,11 +177,6 @@ def said(texts: Sequence[str], words: Sequence[str]) -> Tensor:
     """
     each = [set(words_of(text)) for text in texts]
     return torch.tensor([[word in there for word in words] for there in each], dtype=torch.uint8)
-
-
-def _told_apart(word: str, texts: Sequence[str]) -> bool:
-    share = sum(word in words_of(text) for text in texts) / len(texts)
-    return _RARE <= share <= 1 - _RARE
 
 
 class _Areas:
