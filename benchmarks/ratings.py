@@ -1,6 +1,6 @@
 """What ratings teach, by simulated raters: AUC cross-validated and on fresh images, and the best of 8.
 
-    python benchmarks/ratings.py runs/faces32 runs/judge smiling glasses --ratings 200 --orders 5
+    python benchmarks/ratings.py runs/bilinear32 runs/judge smiling glasses --ratings 200 --orders 5
 
 The first run makes images, the second is a classifier of attributes that says what a rater likes. A row for
 each attribute and way of asking: at random, where the preference is least sure (from 50 ratings on, fitted

@@ -20,7 +20,7 @@ from gansmith.methods.base import Lender
 from gansmith.methods.batches import ImageBatch
 from gansmith.methods.cdcgan import ConditionalDCGAN
 from gansmith.methods.dcgan import DCGAN
-from gansmith.methods.faces import Faces
+from gansmith.methods.bilinear import BilinearGAN
 from gansmith.methods.prefer import Prefer
 from gansmith.methods.progan import ProGAN
 from gansmith.methods.wgan import WGAN
@@ -48,7 +48,7 @@ class Says(nn.Module):
 
 
 def test_the_loss_is_the_lenders_less_the_lower_bound() -> None:
-    lender = Faces().tiny()
+    lender = BilinearGAN().tiny()
     method, batch = Prefer(lender=lender, weight=0.5), ImageBatch(random_images(4))
     networks = method.build(SPEC)
     networks.attach({"preference": Says()})
@@ -123,7 +123,7 @@ def test_all_of_a_lender_is_where_it_starts(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lent(tmp_path_factory.mktemp("prefer"), "faces32", images=80)
+    return lent(tmp_path_factory.mktemp("prefer"), "bilinear32", images=80)
 
 
 def test_what_cannot_be_preferred_is_refused(faces: Path, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_images_move_to_what_was_liked_and_a_run_by_prefer_can_lend_again(
     with pytest.raises(SettingError, match="has none"):
         Prefer().with_lenders(SPEC, {"generator": again})
     again = replace(again, name=str(faces), fingerprint=fit.facts.generator)
-    assert isinstance(Prefer().with_lenders(SPEC, {"generator": again}).lender, Faces)
+    assert isinstance(Prefer().with_lenders(SPEC, {"generator": again}).lender, BilinearGAN)
     instruments = recipe.method.with_lenders(SPEC, lenders({"generator": str(faces)})).instruments(SPEC)
     assert torch.equal(
         instruments["preference"].to(CPU)(random_images(3))[0], fit.preference(random_images(3))[0]

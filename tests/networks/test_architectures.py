@@ -81,3 +81,19 @@ def test_counts_must_be_positive(options: dict[str, int]) -> None:
     (name,) = options
     with pytest.raises(SettingError, match=rf"method\.networks\.{name} must be at least"):
         SNResNet(**options)
+
+
+def test_scores_are_scaled() -> None:
+    spec = DataSpec(height=16, width=16)
+    scores = []
+    for scale in (1.0, 3.0):
+        torch.manual_seed(0)
+        network = Convolutional(norm="spectral", width=4, scale=scale).discriminator(spec).eval()
+        scores.append(network(random_images(4)))
+    assert torch.allclose(scores[1], 3.0 * scores[0]) and scores[0].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_scale_is_a_positive_number(scale: float) -> None:
+    with pytest.raises(SettingError, match="above 0"):
+        Convolutional(scale=scale)

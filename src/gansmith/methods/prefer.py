@@ -15,7 +15,7 @@ from gansmith.core.tensors import Images, Latents, Scores
 from gansmith.errors import SettingError, at_least
 from gansmith.methods.base import Lender, Loss, Method, Turn
 from gansmith.methods.batches import ImageBatch
-from gansmith.methods.faces import Faces
+from gansmith.methods.rpgan import RpGAN
 from gansmith.methods.latent import LatentMethod, Way
 from gansmith.networks.bundle import Networks
 from gansmith.networks.preference import Preference
@@ -42,7 +42,7 @@ class Prefer(LatentMethod[Any, ImageBatch, None]):
     batch_type: ClassVar[type[Any]] = ImageBatch
 
     weight: float = 0.3  # lambda; 0: the lender's game alone.
-    lender: Method[Any, Any, Any] = Faces()  # Whose networks are borrowed; found by the run.
+    lender: Method[Any, Any, Any] = RpGAN()  # Whose networks are borrowed; found by the run.
     ratings: str = ""  # The run whose ratings the preference was fitted to; likewise.
 
     def __post_init__(self) -> None:

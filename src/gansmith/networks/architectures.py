@@ -1,12 +1,13 @@
 """Pairs of networks as values, so that any game can be played with any of them."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 from torch import nn
 
 from gansmith.core.spec import DataSpec
-from gansmith.errors import at_least
+from gansmith.errors import SettingError, at_least
 from gansmith.networks.biggan import Attentive
 from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gansmith.networks.magnitude import R3MP
@@ -101,9 +102,15 @@ class Convolutional:
     width: int = 64  # Channels at full size.
     max_channels: int = 512
     norm: AnyNorm = "batch"  # Of the discriminator.
+    scale: float = 1.0  # Of its scores: with spectral norm they change no faster than this (K of Lipschitz).
 
     def __post_init__(self) -> None:
         at_least(self, 1, "width", "max_channels", prefix="method.networks.")
+        if not 0 < self.scale < math.inf:
+            raise SettingError(
+                "method.networks.scale is what scores are multiplied by, a number above 0. "
+                f"Received: {self.scale}. Try 3."
+            )
 
     def generator(self, spec: DataSpec, latent: int) -> nn.Module:
         """Transposed convolutions with batch norm."""
@@ -112,7 +119,9 @@ class Convolutional:
     def discriminator(self, spec: DataSpec) -> nn.Module:
         """Convolutions of stride 2."""
         norm = _inner(self.norm)
-        network = DCGANDiscriminator(spec, self.width, max_channels=self.max_channels, norm=norm)
+        network = DCGANDiscriminator(
+            spec, self.width, max_channels=self.max_channels, norm=norm, scale=self.scale
+        )
         for module in network.modules() if norm != "batch" else ():
             if isinstance(module, nn.Conv2d):  # Without batch norm the scale has to be right itself.
                 nn.init.kaiming_normal_(module.weight, a=0.2)

@@ -10,16 +10,16 @@ from gansmith.data.config import DataConfig
 from gansmith.methods.prefer import Prefer
 
 
-def prefer(size: int, name: str) -> Recipe:
-    """Rates between those at the end and in the middle of faces32; four looks at variety and quality."""
+def prefer(size: int, name: str, weight: float, generator: Adam, discriminator: Adam) -> Recipe:
+    """Rates as the default of this size has them late in a run; four looks at variety and quality.
+
+    A discriminator under spectral norm pulls less than one without, so the weight of what is liked is less.
+    """
     return Recipe(
         name=name,
         about=f"Fine-tunes a rated generator of {size} px towards what was liked; its own game is the guard.",
-        method=Prefer(),
-        optimizers={
-            "discriminator": Adam(lr=2e-4, betas=(0.0, 0.99)),
-            "generator": Adam(lr=5e-4, betas=(0.0, 0.99)),
-        },
+        method=Prefer(weight=weight),
+        optimizers={"discriminator": discriminator, "generator": generator},
         data=DataConfig(size=Size(size, size), mirror=True),
         train=TrainConfig(
             images=8_000,
@@ -38,7 +38,11 @@ def prefer(size: int, name: str) -> Recipe:
     )
 
 
+_SMALL = Adam(lr=2e-4, betas=(0.5, 0.999))  # As faces32, which is under spectral norm.
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
-    "prefer": lambda: prefer(64, "prefer"),
-    "prefer32": lambda: prefer(32, "prefer32"),
+    "prefer": lambda: prefer(
+        64, "prefer", 0.3, Adam(lr=5e-4, betas=(0.0, 0.99)), Adam(lr=2e-4, betas=(0.0, 0.99))
+    ),
+    "prefer32": lambda: prefer(32, "prefer32", 0.03, _SMALL, _SMALL),
 }

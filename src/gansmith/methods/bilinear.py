@@ -1,4 +1,4 @@
-"""The default: RpGAN's game with a generator that leaves no grain."""
+"""RpGAN's game with a generator that leaves no grain: for drawings in few, flat colours."""
 
 from dataclasses import dataclass, replace
 
@@ -10,11 +10,11 @@ from gansmith.networks.bilinear import BilinearGenerator
 
 
 @dataclass(frozen=True, kw_only=True)
-class Faces(RpGAN):
+class BilinearGAN(RpGAN):
     """RpGAN's game, a narrow generator that doubles bilinearly, and the same plain discriminator.
 
     Example:
-        >>> Faces(generator_width=48).build(DataSpec(height=64, width=64))
+        >>> BilinearGAN(generator_width=48).build(DataSpec(height=64, width=64))
     """
 
     generator_width: int = 32  # Channels at half of the full size.
@@ -23,5 +23,5 @@ class Faces(RpGAN):
         """No transposed convolutions."""
         return BilinearGenerator(spec, self.latent, self.generator_width, max_channels=self.max_channels)
 
-    def tiny(self) -> "Faces":
+    def tiny(self) -> "BilinearGAN":
         return replace(self, latent=6, generator_width=4, discriminator_width=4)
