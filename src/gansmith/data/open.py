@@ -18,7 +18,7 @@ from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.sources.base import Source, nothing_found
 from gansmith.data.sources.made_pairs import MADE
 from gansmith.data.sources.open import open_source
-from gansmith.data.sources.pairs import DRAWN, PAIR, PairSource, guess, only_drawn
+from gansmith.data.sources.pairs import DRAWN, PAIR, STORED, PairSource, guess, no_files, only_drawn
 from gansmith.errors import DataError
 
 _WIDE = 1.9  # Images at least so many times as wide as high may be two side by side.
@@ -95,6 +95,8 @@ def _opened(data: str, config: DataConfig, fields: Sequence[str], progress: Repo
     if config.pairs in DRAWN and not data.startswith("demo-faces"):
         raise only_drawn(str(config.pairs), data)
     if is_builtin(data):
+        if config.pairs in STORED:
+            raise no_files(str(config.pairs), data)
         return open_builtin(data, config, progress=progress)
     source = open_source(data, label=config.label)
     if isinstance(source, PreparedFolder):
