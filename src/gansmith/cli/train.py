@@ -45,7 +45,7 @@ def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Train for about so long (90s, 10m, 2h), measuring included; sets train.images.",
         ),
         with_code,
-        click.option("--dry-run", is_flag=True, help="Print what would happen and stop."),
+        click.option("--dry-run", is_flag=True, help="Check all but memory, print what would happen, stop."),
         click.option("--json", "as_json", is_flag=True, help="With --dry-run: machine-readable, on stdout."),
         on_device,
     ):
@@ -117,10 +117,10 @@ def train(
         raise click.UsageError("--time measures the speed; gansmith plan DATA --time does that alone.")
     import_code(asked["code"])
     chosen = _recipe(data, recipe, settings, device, run)
-    if asked["dry_run"]:
-        _dry_run(data, chosen, asked["as_json"])
-        return
     place = Path(run or f"runs/{run_name(data)}-{chosen.name}")
+    if asked["dry_run"]:
+        _dry_run(data, chosen, place, device, asked["as_json"])
+        return
     outcome = _train(data, chosen, place, device, seconds)
     sys.exit(outcome.interruption.exit_code)
 
@@ -243,22 +243,18 @@ def _lasting(
     return recipe, opened
 
 
-def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
-    from dataclasses import replace
-
+def _dry_run(data: str, recipe: "Recipe", run: Path, device: str, as_json: bool) -> None:
     from gansmith.config.overrides import flat
-    from gansmith.data.open import check_unused, describe_source, open_data
+    from gansmith.data.open import describe_source, open_data
     from gansmith.methods.batches import IMAGE_COLUMNS
-    from gansmith.training.setup import resolve
+    from gansmith.training.session import check
     from gansmith.training.summary import describe
 
     fields = recipe.method.batch_type._fields
-    check_unused(recipe.data, fields)
     facts = describe_source(data)
-    if recipe.data.channels is None:
-        recipe = replace(recipe, data=replace(recipe.data, channels=1 if facts.all_grey else 3))
-    if not set(fields) <= IMAGE_COLUMNS:  # How many classes there are must be known.
-        recipe = resolve(recipe, open_data(data, recipe.data, fields=fields))
+    # Classes and the like, and a scale, are read from all images.
+    decoded = recipe.data.standardize or not set(fields) <= IMAGE_COLUMNS
+    recipe = check(recipe, open_data(data, recipe.data, fields=fields, decoded=decoded), run, device=device)
     description = describe(recipe)
     if as_json:
         click.echo(json.dumps(description.as_json(), indent=2))

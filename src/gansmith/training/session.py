@@ -101,12 +101,61 @@ def train(
         if world.is_main:
             Run(path, recipe).check_not_foreign()
             locks.enter_context(Run(path, recipe).locked())
+        begun = Run.is_run(path)
         run = _opened(path, recipe, data, told) if world.is_main else Run(path, recipe)
         world.barrier()
-        session = _Session(run, data, loader, where, told, world, locks)
+        try:
+            session = _Session(run, data, loader, where, told, world, locks)
+        except GansmithError:
+            if world.is_main and not begun:
+                run.unmake()
+            raise
         if seconds is not None:
             session.pace = Pace(session.trainer.images, seconds - (time.perf_counter() - begin))
         return session.go()
+
+
+def check(recipe: Recipe, data: DataSet, path: Path, *, device: str = "auto") -> Recipe:
+    """All that ``train`` finds out before its first step, but whether memory is enough; nothing is written.
+
+    Args:
+        recipe, data, path, device: as of ``train``.
+
+    Returns: the recipe with all that the data and the runs it borrows from decide.
+
+    Raises:
+        GansmithError: what ``train`` would raise.
+
+    Example:
+        >>> check(named("faces32"), data, Path("runs/new")).data.channels
+        3
+    """
+    where, kept = pick_device(my_device(device)), Run.open(path) if Run.is_run(path) else None
+    scale = kept.recipe.data.scale if recipe.data.standardize and kept is not None else None
+    recipe, loader = ready(recipe, data, where, SINGLE_PROCESS, scale)
+    try:
+        Run(path, recipe).check_not_foreign()
+        newest = None
+        if kept is not None:
+            kept.check_unchanged(recipe, facts_of(data))
+            newest = kept.newest()
+        borrowed = borrowed_weights(still_lent(recipe, resumed=newest is not None))
+        trainer: Trainer[Any, Any, Any] = Trainer(recipe, loader, where, borrowed)
+        if newest is None:
+            check_stages(recipe, trainer.networks)
+        _examiner(Run(path, recipe), data, loader, SINGLE_PROCESS)
+    finally:
+        loader.close()
+    return recipe
+
+
+def still_lent(recipe: Recipe, resumed: bool) -> Mapping[str, str]:
+    """What is still to be borrowed: a checkpoint has every network and no instrument."""
+    if not resumed or not recipe.borrow:
+        return recipe.borrow
+    with torch.device("meta"):
+        instruments = recipe.method.instruments(recipe.spec())
+    return {name: place for name, place in recipe.borrow.items() if name in instruments}
 
 
 def _opened(path: Path, recipe: Recipe, data: DataSet, console: Console) -> Run:
@@ -175,7 +224,7 @@ class _Session:
         """Networks as the newest whole checkpoint has them, or fresh ones."""
         found, damaged = (self.run.newest() or (None, [])) if self.world.is_main else (None, [])
         images = self.world.broadcast(None if found is None else int(found.facts["images"]))
-        borrowed = borrowed_weights(self._lent(resumed=images is not None))
+        borrowed = borrowed_weights(still_lent(self.recipe, resumed=images is not None))
         trainer: Trainer[Any, Any, Any] = Trainer(self.recipe, self.loader, self.device, borrowed, self.world)
         if images is None:
             check_stages(self.recipe, trainer.networks)
@@ -187,15 +236,6 @@ class _Session:
         elif self.world.is_main and self.run.rows():
             self.run.forget_after(-1)  # Nothing was saved yet: it starts again.
         return trainer
-
-    def _lent(self, resumed: bool) -> Mapping[str, str]:
-        """What is still to be borrowed: a checkpoint has every network and no instrument."""
-        lent = self.recipe.borrow
-        if not resumed or not lent:
-            return lent
-        with torch.device("meta"):
-            instruments = self.recipe.method.instruments(self.recipe.spec())
-        return {name: place for name, place in lent.items() if name in instruments}
 
     def _go_back(self, images: int, damaged: list[str]) -> None:
         for message in damaged:
