@@ -168,7 +168,7 @@ def _train(
     from gansmith.core.console import console
     from gansmith.core.distributed import my_device, process_group
     from gansmith.engine.device import pick_device
-    from gansmith.training.duration import as_begun
+    from gansmith.training.duration import Budget, as_begun
     from gansmith.training.session import train as start
 
     where = pick_device(my_device(device))
@@ -181,14 +181,15 @@ def _train(
         def opened_for(recipe: "Recipe") -> "DataSet":
             return open_pictures(data, recipe, f"all are listed in {run / 'data.json'}", not world.is_main)
 
-        opened = opened_for(recipe)
+        opened, examining = opened_for(recipe), 0.0
         if world.is_main:
             world.barrier()
         if seconds is not None:
             begin = time.perf_counter()
-            recipe, opened = _lasting(seconds, recipe, opened, opened_for, where, world, larger)
+            recipe, opened, examining = _lasting(seconds, recipe, opened, opened_for, where, world, larger)
             seconds -= time.perf_counter() - begin
-        outcome = start(recipe, opened, run, device=device, console=console(), world=world, seconds=seconds)
+        budget = None if seconds is None else Budget(seconds, examining)
+        outcome = start(recipe, opened, run, device=device, console=console(), world=world, seconds=budget)
     if world.is_main:
         _say(outcome, run, longer)
     return outcome
@@ -222,25 +223,26 @@ def _lasting(
     device: "torch.device",
     world: "World",
     larger: str | None,
-) -> tuple["Recipe", "DataSet"]:
-    """The recipe whose training takes so many seconds here, and the data in its form."""
+) -> tuple["Recipe", "DataSet", float]:
+    """The recipe whose training takes so long here, the data in its form, seconds of an evaluation."""
     import time
 
     from gansmith.recipes import named
     from gansmith.training.duration import PLENTY, lasting
 
     begin = time.perf_counter()
-    recipe, speed = lasting(recipe, opened, seconds, device, world)
+    recipe, speed, examining = lasting(recipe, opened, seconds, device, world)
     if larger is not None and recipe.train.images > PLENTY:
         recipe = named(larger)
         opened = opened_for(recipe)
-        recipe, speed = lasting(recipe, opened, seconds - (time.perf_counter() - begin), device, world)
+        left = seconds - (time.perf_counter() - begin)
+        recipe, speed, examining = lasting(recipe, opened, left, device, world)
     if world.is_main and speaks():
         images, size = recipe.train.images, recipe.data.size
         click.echo(
             f"{speed:.0f} images/s at {size} px here: {in_time(seconds)} are {images:,} images.", err=True
         )
-    return recipe, opened
+    return recipe, opened, examining
 
 
 def _dry_run(data: str, recipe: "Recipe", run: Path, device: str, as_json: bool) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from gansmith.runs.checkpoint import copied
 from gansmith.runs.logs import Alarm, Logbook
 from gansmith.runs.run import Run
 from gansmith.training.background import Background
-from gansmith.training.duration import Pace
+from gansmith.training.duration import Budget, Pace
 from gansmith.training.health.monitor import HealthMonitor
 from gansmith.training.look import held_out, look
 from gansmith.training.samples import Samples, finish, mark_of, samples
@@ -72,7 +72,7 @@ def train(
     device: str = "auto",
     console: Console | None = None,
     world: World = SINGLE_PROCESS,
-    seconds: float | None = None,
+    seconds: float | Budget | None = None,
 ) -> Outcome:
     """Train a recipe in a run directory, or resume the run that is there.
 
@@ -111,7 +111,9 @@ def train(
                 run.unmake()
             raise
         if seconds is not None:
-            session.pace = Pace(session.trainer.images, seconds - (time.perf_counter() - begin))
+            budget = seconds if isinstance(seconds, Budget) else Budget(seconds)
+            left = budget.seconds - (time.perf_counter() - begin)
+            session.pace = Pace(session.trainer.images, left, budget.examining)
         return session.go()
 
 
@@ -311,10 +313,11 @@ class _Session:
             self._log(measured=pictured)
         if pictured:
             self._picture(self.made)
+        due = self.examiner is not None and self._passed(before, config.evaluate.every)
         done = self.pace is not None and self.trainer.images >= config.images  # Too early, maybe.
         if done or self._passed(before, config.checkpoint_every):
-            self._checkpoint()
-        if self.examiner is not None and self._passed(before, config.evaluate.every):
+            self._checkpoint(due)
+        if due:
             try:
                 self._examine()
             except GansmithError as error:  # Reported, not fatal: the networks are worth more than a number.
@@ -354,7 +357,8 @@ class _Session:
     def _examine(self) -> None:
         """Measure the images, and keep the weights where they are the best so far."""
         assert self.examiner is not None
-        found, images = self.examiner.look(self.trainer), self.trainer.images
+        with nullcontext() if self.pace is None else self.pace.examination():
+            found, images = self.examiner.look(self.trainer), self.trainer.images
         said = None
         if found is not None:
             self.console.say(self.examiner.summary(found))
@@ -473,16 +477,17 @@ class _Session:
         if not bool(finite.all()):
             raise _NotANumberError(f"A weight became nan or infinite by image {self.trainer.images}")
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, due: bool) -> None:
+        """Save; where the run is to end in time, its length is corrected before."""
         if self.trainer.has_news:  # No checkpoint before its numbers have been looked at.
             self._log(measured=False)
         self._check_weights()
-        self._keep_time()
+        self._keep_time(due)
         if self.world.is_main:
             held, images, idle = copied(self.trainer.state()), self.trainer.images, self.trainer.idle
             self.background.do(lambda: self._save(held, images, idle))
 
-    def _keep_time(self) -> None:
+    def _keep_time(self, due: bool) -> None:
         """Correct the length of a run that is to end in time; the checkpoint made next has it, too.
 
         So a run that resumes goes on with the length that the interrupted one had.
@@ -490,7 +495,7 @@ class _Session:
         if self.pace is None:
             return
         train = self.recipe.train
-        length = self.pace.length(self.trainer.images, train)
+        length = self.pace.length(self.trainer.images, train, due)
         if self.world.is_main and length != train.images:
             try:
                 self.run.adopt(self._of_length(length))
