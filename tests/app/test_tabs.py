@@ -50,6 +50,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         picture(folder / f"{row:02}.png", row % 59)  # The last one is the first one again.
     lines = [f"{row:02}.png,{'dog' if row < 5 else 'cat'},{row % 2}" for row in range(60)]
     (folder / "labels.csv").write_text("file,label,smiling\n" + "\n".join(lines) + "\n")
+    (folder / "captions.csv").write_text("file,text\nother.png,a face\n")  # Of no picture here: not used.
     return folder
 
 
@@ -127,6 +128,19 @@ def test_a_set_is_looked_through_filtered_and_read_by_keyboard_and_in_chinese(
     page.keyboard.press("Escape")
     page.locator("#language").select_option("zh")
     tab.until("document.querySelector('#data-labels h2').textContent === '标签'")
+    assert (
+        "未使用的表格" in page.locator(".unused").inner_text() and page.locator(".left-out").first.is_hidden()
+    )
+    page.evaluate("location.hash = '#rate'")  # Another tab, by the address of the open page.
+    tab.until("document.querySelector('#tab-rate').getAttribute('aria-selected') === 'true'")
+    tab.until("!document.querySelector('#panel-rate').hidden && document.querySelector('#panel-data').hidden")
+    page.go_back()
+    tab.until("document.querySelector('#tab-data').getAttribute('aria-selected') === 'true'")
+    asked = "(await import('/page/dom.js')).askJson('/api/data/set', { set: 'gone' })"
+    said = page.evaluate(
+        f"(async () => {{ try {{ await {asked}; }} catch (error) {{ return error.message; }} }})()"
+    )
+    assert said.startswith("这里没有这个模型") and "There is no data set 'gone'" in said
     tab.close()
 
 

@@ -349,16 +349,16 @@ def test_a_fast_machine_is_given_a_larger_recipe_in_the_same_time(monkeypatch: p
 
     asked = []
 
-    def lasting(recipe: Any, data: Any, seconds: float, *more: Any) -> tuple[Any, float]:
+    def lasting(recipe: Any, data: Any, seconds: float, *more: Any) -> duration.Lasting:
         asked.append((recipe.name, seconds))
         time.sleep(0.2)  # What measuring takes.
         images = 10 * duration.PLENTY if recipe.name == "faces32" else 64
-        return replace(recipe, train=replace(recipe.train, images=images)), 1.0
+        return duration.Lasting(replace(recipe, train=replace(recipe.train, images=images)), 1.0, 0.0)
 
     monkeypatch.setattr(duration, "lasting", lasting)
     opened: Any = object()
     given = (named("faces32"), opened, lambda recipe: opened, torch.device("cpu"), SINGLE_PROCESS)
-    recipe, _ = _lasting(60.0, *given, "faces64")
+    recipe, *_ = _lasting(60.0, *given, "faces64")
     assert recipe.name == "faces64" and [name for name, _ in asked] == ["faces32", "faces64"]
     assert asked[0][1] == 60.0 and 50.0 < asked[1][1] <= 59.8
     assert _lasting(60.0, *given, None)[0].name == "faces32"

@@ -117,7 +117,8 @@ def test_pairs_and_a_box(photos: Path, tmp_path: Path) -> None:
         source = photos / "cat" / f"{number}.png"
         (photos / "dog" / f"{number}.png").write_bytes(source.read_bytes())
     words = ("--pairs", "folders", "--between", "dog,cat", "--size", 8, "--workers", 1)
-    run("prepare", photos, tmp_path / "pairs", *words)
+    told = run("prepare", photos, tmp_path / "pairs", *words)
+    assert f"train {tmp_path / 'pairs'} --recipe pix2pix64-small" in told.stdout  # Not one that wants images.
     folder = PreparedFolder(tmp_path / "pairs")
     assert len(folder) == 2
     assert np.array_equal(folder.arrays["source"], folder.arrays["target"])

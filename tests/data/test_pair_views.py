@@ -1,6 +1,7 @@
 """Pairs made of any pictures when they are asked for: what sources look like, and that nothing is copied."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +12,17 @@ from preparing import make
 
 from gansmith.core.image_size import Size
 from gansmith.data.config import DataConfig
-from gansmith.data.dataset import DatasetInfo, MemoryDataSet
+from gansmith.data.dataset import DataSet, DatasetInfo, MemoryDataSet
 from gansmith.data.inspect.inspect import inspect
 from gansmith.data.loading.augment import Augment
 from gansmith.data.loading.loader import Loader
 from gansmith.data.open import open_data
 from gansmith.data.pair_views import MadePairs, SourceChannels, TwoSets
+from gansmith.data.prepare.finish import small
 from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.prepare.prepare import Options
 from gansmith.data.sources import made_pairs
+from gansmith.data.sources import pairs as pair_kinds
 from gansmith.data.sources.folder import FolderSource
 from gansmith.data.sources.named import How, named_source
 from gansmith.data.sources.pairs import PairSource
@@ -210,15 +213,55 @@ def test_prepared_pairs_are_those_of_the_view(kind: str, tmp_path: Path) -> None
     assert PreparedFolder(tmp_path / "set").description["columns"]
 
 
-def test_kinds_that_need_more_than_a_picture_are_not_prepared(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"train on them with --set data\.pairs=small:4"):
-        named_source(str(pictures(tmp_path / "pictures")), How(pairs="small:4"))
+@pytest.mark.parametrize("kind", pair_kinds.PairKind.__args__)  # type: ignore[attr-defined]
+def test_every_kind_of_pairs_is_shown_side_by_side_and_prepared_or_refused_with_a_reason(
+    kind: Any, tmp_path: Path
+) -> None:
+    faces, size = "demo-faces:4", Size(64, 64)
+    if kind in pair_kinds.STORED:
+        for refused in (lambda: named_source(faces, How(pairs=kind)), lambda: viewed(faces, kind)):
+            with pytest.raises(
+                DataError, match=f"kind {kind} are files .* Received: {faces}, a built-in set"
+            ):
+                refused()
+        return
+    rows = viewed(faces, kind).fetch(torch.arange(4))
+    pairs = named_source(faces, How(pairs=kind, size=size))
+    shown = np.stack(inspect(pairs).pictures)
+    assert shown.shape == (4, 3, 48, 96)
+    source, target = (rows[column].permute(0, 2, 3, 1).numpy() for column in ("source", "target"))
+    sides = np.concatenate(
+        [source.repeat(64 // source.shape[1], 1).repeat(64 // source.shape[2], 2), target], 2
+    )
+    wanted = np.stack([small(picture) for picture in sides])
+    assert np.array_equal(shown, wanted), "what training takes"
+    if kind in made_pairs.MADE and kind not in made_pairs.PREPARED:
+        with pytest.raises(DataError, match=rf"train on them with --set data\.pairs={kind}"):
+            make(pairs, tmp_path / "set", Options(size=size))
+        return
+    make(pairs, tmp_path / "set", Options(size=size))
+    stored = open_data(str(tmp_path / "set"), DataConfig(size=size), fields=PairBatch._fields)
+    assert ("landmarks" in stored.columns) == (kind == "pose")
+    for column in set(stored.columns) & {"source", "target", "landmarks"}:
+        assert torch.equal(stored.fetch(torch.arange(4))[column], rows[column])
 
 
-def test_inspect_shows_pairs_side_by_side(tmp_path: Path) -> None:
+def viewed(data: str, kind: Any) -> DataSet:
+    return open_data(data, DataConfig(pairs=kind, channels=3), fields=PairBatch._fields)
+
+
+@pytest.mark.parametrize("kind", ["sketch", *pair_kinds.DRAWN])
+def test_what_a_folder_cannot_give_is_one_message(kind: Any, tmp_path: Path) -> None:
+    root = str(pictures(tmp_path / "pictures"))
+    for refused in (lambda: named_source(root, How(pairs=kind)), lambda: viewed(root, kind)):
+        with pytest.raises(
+            DataError, match="landmarks" if kind == "sketch" else "drawn, of demo-faces alone"
+        ):
+            refused()
+
+
+def test_inspect_shows_prepared_pairs_side_by_side(tmp_path: Path) -> None:
     root = pictures(tmp_path / "pictures")
-    found = inspect(named_source(str(root), How(pairs="edges")))
-    assert all(picture.shape[2] == 2 * picture.shape[1] for picture in found.pictures)
     make(PairSource(FolderSource(root), "grey"), tmp_path / "set", Options(size=Size(32, 32), channels=3))
     prepared = inspect(named_source(str(tmp_path / "set")))
     assert all(picture.shape[2] == 2 * picture.shape[1] for picture in prepared.pictures)

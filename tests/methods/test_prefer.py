@@ -150,7 +150,7 @@ def test_what_cannot_be_preferred_is_refused(faces: Path, tmp_path: Path) -> Non
             SPEC,
             replace(lender, name=str(rated)),
         ),
-        "or more on ratings it has not seen. Received: 0.59": (SPEC, replace(lender, name=str(guess))),
+        "surely above 0.6. Received: 0.59": (SPEC, replace(lender, name=str(guess))),
         "trained since": (SPEC, replace(lender, fingerprint="of-another-x")),
     }
     for message, (spec, each) in refused.items():

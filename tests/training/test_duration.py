@@ -13,11 +13,13 @@ from promises import everything
 from sessions import Ear, final_tensors, go, same
 
 from gansmith.config.recipe import Recipe
+from gansmith.config.training import EvaluateConfig
 from gansmith.engine.trainer import Trainer
 from gansmith.runs.checkpoint import Checkpoint
 from gansmith.runs.run import Run
-from gansmith.training import duration
-from gansmith.training.duration import Pace, _affordable, as_begun, lasting
+from gansmith.training import duration, evaluation
+from gansmith.training.duration import Budget, Pace, _affordable, as_begun, lasting
+from gansmith.training.evaluation import Examiner
 
 
 def recipe(**train: Any) -> Recipe:
@@ -47,7 +49,7 @@ def test_the_length_follows_from_the_speed_and_all_that_is_counted_in_images_fol
 ) -> None:
     Clock(monkeypatch, each=0.2)
     before = recipe(picture_every=400, checkpoint_every=1000, log_every=640)
-    after, speed = lasting(before, everything(40, 16), 60.0, CPU)
+    after, speed, _ = lasting(before, everything(40, 16), 60.0, CPU)
     assert speed == pytest.approx(8 / 0.2)
     assert 0.95 * 60 * speed <= after.train.images <= 60 * speed
     assert after.train.images % 8 == 0
@@ -65,7 +67,7 @@ def test_twice_the_time_is_twice_the_images(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_short_time_still_is_a_run() -> None:
-    after, _ = lasting(recipe(), everything(40, 16), 1.0, CPU)
+    after = lasting(recipe(), everything(40, 16), 1.0, CPU).recipe
     assert after.train.images >= 8
 
 
@@ -88,9 +90,11 @@ def weights(data: Any) -> list[torch.Tensor]:
 
 def test_a_run_keeps_its_length(tmp_path: Path) -> None:
     assert as_begun(recipe(), tmp_path / "new") is None
-    begun = recipe(picture_every=77, checkpoint_every=88, log_every=99)
+    evaluate = EvaluateConfig(every=66)
+    begun = recipe(picture_every=77, checkpoint_every=88, log_every=99, evaluate=evaluate)
     Run.create(tmp_path / "run", begun, {})
-    asked = replace(begun, train=replace(begun.train, images=5, picture_every=1, checkpoint_every=1))
+    every = {"picture_every": 1, "checkpoint_every": 1, "evaluate": replace(evaluate, every=1)}
+    asked = replace(begun, train=replace(begun.train, images=5, **every))
     assert as_begun(asked, tmp_path / "run") == begun
 
 
@@ -134,6 +138,48 @@ def test_a_run_ends_in_time_whatever_was_measured_before_and_resumes_exactly(
             Run.open(tmp_path / "again").checkpoint(at).unlink()
     go(tmp_path / "again", run.recipe, data=everything(40, 16))
     assert same(final_tensors(tmp_path / "again"), final_tensors(run.path))
+
+
+@pytest.mark.parametrize("expected", [0.5, 2.0])  # Times what an evaluation takes.
+def test_evaluations_are_scaled_and_count_in_the_time(
+    expected: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, took = Clock(monkeypatch, each=3.0), [5.0]
+
+    def look(examiner: Examiner, trainer: Trainer[Any, Any, Any]) -> None:
+        del examiner
+        clock.now += took[0]
+        looked.append(trainer.images)
+
+    looked: list[int] = []
+    monkeypatch.setattr(Examiner, "look", look)
+    monkeypatch.setattr(evaluation, "_TRIAL", 20)
+    evaluate = EvaluateConfig(every=1000, metrics="fid", features="pixels", samples=20)
+    every = {"picture_every": 4000, "log_every": 800, "checkpoint_every": 400}
+    begin = clock.now
+    found = lasting(recipe(evaluate=evaluate, **every), everything(40, 16), 200.0, CPU)
+    assert found.examining == pytest.approx(5.0) and looked == [looked[0]] * 2
+    train = found.recipe.train
+    assert train.images // train.evaluate.every == 4, "as often as the recipe has it: a tenth of the time"
+    length = train.images
+    assert length / 8 * 3.0 + 4 * 5.0 + (clock.now - begin) == pytest.approx(200.0, rel=0.03)
+    looked.clear()
+    took[0] *= expected  # The small trial was wrong.
+    budget = Budget(200.0 - (clock.now - begin), found.examining)
+    go(tmp_path / "run", found.recipe, data=everything(40, 16), seconds=budget)
+    assert clock.now - begin == pytest.approx(200.0, rel=0.05) and 3 <= len(looked) <= 5
+    kept = Run.open(tmp_path / "run").recipe.train
+    assert kept.evaluate.every == train.evaluate.every and kept.images != length
+
+
+def test_evaluations_on_the_way_are_counted_in_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = Pace(images=0, seconds=100.0, examining=30.0)
+    train = replace(recipe().train, evaluate=EvaluateConfig(every=1000))
+    clock = Clock(monkeypatch, each=0.0)
+    clock.now = pace._begin + 10.0
+    assert pace.length(500, train) == 2000, "50 a second for 30 of the 90 s left, and two evaluations"
+    assert pace.length(500, train, due=True) == 1992, "one now, one on the way, and none at 2000"
+    assert _affordable(4, seconds=20.0, one=30.0, fewest=1) == 1
 
 
 def test_the_right_length_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

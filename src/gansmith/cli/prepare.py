@@ -59,7 +59,7 @@ def with_pairs(command: Any) -> Any:
             "--pairs",
             metavar="KIND",
             callback=_to_pairs,
-            help="Pairs: beside or folders as they are stored, edges or grey to make them.",
+            help="Pairs: beside or folders as they are stored, edges, grey, ... to make them (docs/data.md).",
         ),
         click.option("--between", metavar="A,B", help="The folders of sources and targets."),
         click.option("--swap", is_flag=True, help="Sources become targets."),
@@ -156,7 +156,8 @@ def prepare(src: str, dest: str, as_json: bool, **asked: Any) -> None:
         return
     click.echo(as_text(done.report))
     click.echo(f"\n{plural(done.pictures, 'picture')} in {dest}; its report: report.txt, contact.png. Next:")
-    click.echo(f"  gansmith train {dest} --run runs/{Path(dest).name}")
+    recipe = " --recipe pix2pix64-small" if asked["pairs"] else ""
+    click.echo(f"  gansmith train {dest}{recipe} --run runs/{Path(dest).name}")
     _tell_vanished(done)
 
 

@@ -45,7 +45,7 @@ def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Train for about so long (90s, 10m, 2h), measuring included; sets train.images.",
         ),
         with_code,
-        click.option("--dry-run", is_flag=True, help="Print what would happen and stop."),
+        click.option("--dry-run", is_flag=True, help="Check all but memory, print what would happen, stop."),
         click.option("--json", "as_json", is_flag=True, help="With --dry-run: machine-readable, on stdout."),
         on_device,
     ):
@@ -117,10 +117,10 @@ def train(
         raise click.UsageError("--time measures the speed; gansmith plan DATA --time does that alone.")
     import_code(asked["code"])
     chosen = _recipe(data, recipe, settings, device, run)
-    if asked["dry_run"]:
-        _dry_run(data, chosen, asked["as_json"])
-        return
     place = Path(run or f"runs/{run_name(data)}-{chosen.name}")
+    if asked["dry_run"]:
+        _dry_run(data, chosen, place, device, asked["as_json"])
+        return
     outcome = _train(data, chosen, place, device, seconds)
     sys.exit(outcome.interruption.exit_code)
 
@@ -168,7 +168,7 @@ def _train(
     from gansmith.core.console import console
     from gansmith.core.distributed import my_device, process_group
     from gansmith.engine.device import pick_device
-    from gansmith.training.duration import as_begun
+    from gansmith.training.duration import Budget, as_begun
     from gansmith.training.session import train as start
 
     where = pick_device(my_device(device))
@@ -181,14 +181,15 @@ def _train(
         def opened_for(recipe: "Recipe") -> "DataSet":
             return open_pictures(data, recipe, f"all are listed in {run / 'data.json'}", not world.is_main)
 
-        opened = opened_for(recipe)
+        opened, examining = opened_for(recipe), 0.0
         if world.is_main:
             world.barrier()
         if seconds is not None:
             begin = time.perf_counter()
-            recipe, opened = _lasting(seconds, recipe, opened, opened_for, where, world, larger)
+            recipe, opened, examining = _lasting(seconds, recipe, opened, opened_for, where, world, larger)
             seconds -= time.perf_counter() - begin
-        outcome = start(recipe, opened, run, device=device, console=console(), world=world, seconds=seconds)
+        budget = None if seconds is None else Budget(seconds, examining)
+        outcome = start(recipe, opened, run, device=device, console=console(), world=world, seconds=budget)
     if world.is_main:
         _say(outcome, run, longer)
     return outcome
@@ -222,43 +223,40 @@ def _lasting(
     device: "torch.device",
     world: "World",
     larger: str | None,
-) -> tuple["Recipe", "DataSet"]:
-    """The recipe whose training takes so many seconds here, and the data in its form."""
+) -> tuple["Recipe", "DataSet", float]:
+    """The recipe whose training takes so long here, the data in its form, seconds of an evaluation."""
     import time
 
     from gansmith.recipes import named
     from gansmith.training.duration import PLENTY, lasting
 
     begin = time.perf_counter()
-    recipe, speed = lasting(recipe, opened, seconds, device, world)
+    recipe, speed, examining = lasting(recipe, opened, seconds, device, world)
     if larger is not None and recipe.train.images > PLENTY:
         recipe = named(larger)
         opened = opened_for(recipe)
-        recipe, speed = lasting(recipe, opened, seconds - (time.perf_counter() - begin), device, world)
+        left = seconds - (time.perf_counter() - begin)
+        recipe, speed, examining = lasting(recipe, opened, left, device, world)
     if world.is_main and speaks():
         images, size = recipe.train.images, recipe.data.size
         click.echo(
             f"{speed:.0f} images/s at {size} px here: {in_time(seconds)} are {images:,} images.", err=True
         )
-    return recipe, opened
+    return recipe, opened, examining
 
 
-def _dry_run(data: str, recipe: "Recipe", as_json: bool) -> None:
-    from dataclasses import replace
-
+def _dry_run(data: str, recipe: "Recipe", run: Path, device: str, as_json: bool) -> None:
     from gansmith.config.overrides import flat
-    from gansmith.data.open import check_unused, describe_source, open_data
+    from gansmith.data.open import describe_source, open_data
     from gansmith.methods.batches import IMAGE_COLUMNS
-    from gansmith.training.setup import resolve
+    from gansmith.training.session import check
     from gansmith.training.summary import describe
 
     fields = recipe.method.batch_type._fields
-    check_unused(recipe.data, fields)
     facts = describe_source(data)
-    if recipe.data.channels is None:
-        recipe = replace(recipe, data=replace(recipe.data, channels=1 if facts.all_grey else 3))
-    if not set(fields) <= IMAGE_COLUMNS:  # How many classes there are must be known.
-        recipe = resolve(recipe, open_data(data, recipe.data, fields=fields))
+    # Classes and the like, and a scale, are read from all images.
+    decoded = recipe.data.standardize or not set(fields) <= IMAGE_COLUMNS
+    recipe = check(recipe, open_data(data, recipe.data, fields=fields, decoded=decoded), run, device=device)
     description = describe(recipe)
     if as_json:
         click.echo(json.dumps(description.as_json(), indent=2))

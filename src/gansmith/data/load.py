@@ -40,7 +40,9 @@ _RESIZED_AT_ONCE = 4096  # Images of an array, in float.
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow computes it.
 
 
-def load(source: Source, config: DataConfig, *, progress: ReportProgress | None = None) -> DataSet:
+def load(
+    source: Source, config: DataConfig, *, progress: ReportProgress | None = None, decoded: bool = True
+) -> DataSet:
     """The images of a source at one size, with the labels and attributes the source knows.
 
     Rows follow ``source.names``. Files that cannot be used are left out (in memory) or replaced by the
@@ -50,6 +52,7 @@ def load(source: Source, config: DataConfig, *, progress: ReportProgress | None 
         source: where the files are.
         config: size, channels and fit; channels None is resolved by `resolve_channels`.
         progress: told how far decoding is.
+        decoded: False: images are decoded when asked for, however few there are.
 
     Returns: a data set with ``images`` uint8 [n, channels, height, width].
 
@@ -59,9 +62,8 @@ def load(source: Source, config: DataConfig, *, progress: ReportProgress | None 
     if not source.names:
         raise nothing_found(source)
     config = replace(config, channels=config.channels or resolve_channels(source))
-    if len(source.names) * len(picture_columns(source)) * _row_bytes(config) > min(
-        MEMORY_LIMIT, free_memory() // 3
-    ):
+    bytes_ = len(source.names) * len(picture_columns(source)) * _row_bytes(config)
+    if not decoded or bytes_ > min(MEMORY_LIMIT, free_memory() // 3):
         return LazyDataSet(source, config)
     return _load_all(source, config, progress)
 

@@ -18,7 +18,7 @@ from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.sources.base import Source, nothing_found
 from gansmith.data.sources.made_pairs import MADE
 from gansmith.data.sources.open import open_source
-from gansmith.data.sources.pairs import DRAWN, PAIR, PairSource, guess, only_drawn
+from gansmith.data.sources.pairs import DRAWN, PAIR, STORED, PairSource, guess, no_files, only_drawn
 from gansmith.errors import DataError
 
 _WIDE = 1.9  # Images at least so many times as wide as high may be two side by side.
@@ -45,6 +45,7 @@ def open_data(
     *,
     fields: Sequence[str] = ("images",),
     progress: ReportProgress | None = None,
+    decoded: bool = True,
 ) -> DataSet:
     """The data set of a built-in name, a prepared set, a folder or an archive.
 
@@ -55,6 +56,7 @@ def open_data(
         config: how images are brought into form.
         fields: what the method trains on; ``source`` and ``target`` make pairs of the images.
         progress: told (files done, files in all) while files are decoded.
+        decoded: False: files are decoded when asked for, however few there are; for a look at some.
 
     Returns: a data set whose images are uint8 [n, channels, height, width].
 
@@ -62,39 +64,45 @@ def open_data(
         DataError: there is nothing of that name, or no image in it.
         MissingPackageError: the built-in set needs an optional package.
     """
-    opened = _with_pairs(data, config, fields, progress)
+    opened = _with_pairs(data, config, fields, progress, decoded)
     return with_attributes(opened, config.attributes, "attributes" in fields)
 
 
 def _with_pairs(
-    data: str, config: DataConfig, fields: Sequence[str], progress: ReportProgress | None
+    data: str, config: DataConfig, fields: Sequence[str], progress: ReportProgress | None, decoded: bool
 ) -> DataSet:
     check_unused(config, fields)
     if config.pairs in MADE:
         alone = replace(config, pairs=None, swap=False, source_channels=None)
-        pictures = open_data(data, alone, progress=progress)
+        pictures = open_data(data, alone, progress=progress, decoded=decoded)
         return MadePairs(pictures, config.pairs, config.source_channels, config.swap)
     if config.second is not None:
-        return _domains(data, config.second, replace(config, second=None), progress)
-    opened = _opened(data, config, fields, progress)
+        return _domains(data, config.second, replace(config, second=None), progress, decoded)
+    opened = _opened(data, config, fields, progress, decoded)
     if config.source_channels is None or "source" not in opened.columns:
         return opened
     return SourceChannels(opened, config.source_channels)
 
 
-def _domains(first: str, second: str, config: DataConfig, progress: ReportProgress | None) -> DataSet:
+def _domains(
+    first: str, second: str, config: DataConfig, progress: ReportProgress | None, decoded: bool
+) -> DataSet:
     """Two sets of images in one form, with the first's channels where none are asked for."""
-    opened = open_data(first, config, progress=progress)
+    opened = open_data(first, config, progress=progress, decoded=decoded)
     if config.channels is None:
         images = opened.fetch(torch.zeros(1, dtype=torch.int64), ("images",))["images"]
         config = replace(config, channels=int(images.shape[1]))
-    return TwoSets(opened, open_data(second, config, progress=progress))
+    return TwoSets(opened, open_data(second, config, progress=progress, decoded=decoded))
 
 
-def _opened(data: str, config: DataConfig, fields: Sequence[str], progress: ReportProgress | None) -> DataSet:
+def _opened(
+    data: str, config: DataConfig, fields: Sequence[str], progress: ReportProgress | None, decoded: bool
+) -> DataSet:
     if config.pairs in DRAWN and not data.startswith("demo-faces"):
         raise only_drawn(str(config.pairs), data)
     if is_builtin(data):
+        if config.pairs in STORED:
+            raise no_files(str(config.pairs), data)
         return open_builtin(data, config, progress=progress)
     source = open_source(data, label=config.label)
     if isinstance(source, PreparedFolder):
@@ -102,7 +110,7 @@ def _opened(data: str, config: DataConfig, fields: Sequence[str], progress: Repo
     if config.pairs is not None or set(PAIR) <= set(fields):
         kind = config.pairs or guess(source, all_wide(source))
         source = PairSource(source, kind, config.between, config.swap)
-    return load(source, config, progress=progress)
+    return load(source, config, progress=progress, decoded=decoded)
 
 
 def check_unused(config: DataConfig, fields: Sequence[str]) -> None:

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from gansmith.core.tensors import BytePictures
 from gansmith.data.dataset import DataSet, DatasetInfo
 from gansmith.data.load import with_channels
 from gansmith.data.metadata.facts import Refused
@@ -65,15 +63,8 @@ class MadePairs(_View):
         needed = ("images", "landmarks") if kind == "sketch" else ("images",)
         for name in needed:
             if name not in data.columns:
-                raise DataError(
-                    f"data.pairs={kind} makes sources of {' and '.join(needed)}. Received: {data.name}, "
-                    f"which has {', '.join(data.columns)}."
-                )
-        if swap and kind not in ("edges", "grey", "sketch"):
-            raise DataError(
-                f"data.swap is for pairs whose sides can change places. Received: data.pairs={kind}. "
-                "Leave data.swap out."
-            )
+                raise made_pairs.lacks(kind, needed, data.name, tuple(data.columns))
+        made_pairs.check_swap(kind, swap)
         super().__init__(data)
         self._kind, self._channels, self._swap, self._needed = kind, source_channels, swap, needed
         self.in_arrays = False
@@ -98,43 +89,22 @@ class MadePairs(_View):
 
     def _pairs(self, rows: Tensor, fetched: Mapping[str, Tensor]) -> dict[str, Tensor]:
         pictures = fetched["images"]
-        masks = self._masks(rows, pictures)
+        points = fetched["landmarks"].cpu().numpy() if self._kind == "sketch" else [None] * len(rows)
         made = [
-            self._source(picture, None if masks is None else masks[place], fetched, place)
-            for place, picture in enumerate(np.asarray(pictures.cpu()))
+            made_pairs.made_source(self._kind, picture, row, points[place])
+            for place, (row, picture) in enumerate(
+                zip(rows.tolist(), np.asarray(pictures.cpu()), strict=True)
+            )
         ]
         source = torch.from_numpy(np.stack(made))
         source = with_channels(source, self._channels or pictures.shape[1])
         pair = (pictures, source) if self._swap else (source, pictures)
         found = dict(zip(PAIR, pair, strict=True))
-        return found if masks is None else found | {MASK: torch.from_numpy(np.stack(masks))}
-
-    def _masks(self, rows: Tensor, pictures: BytePictures) -> list[NDArray[np.uint8]] | None:
+        if not self._kind.startswith("hole:"):
+            return found
         height, width = pictures.shape[2:]
-        if self._kind == "hole:centre":
-            return [made_pairs.centre_hole(height, width)] * len(rows)
-        if self._kind == "hole:inner":
-            return [made_pairs.inner_hole(height, width)] * len(rows)
-        if self._kind == "hole:random":
-            return [made_pairs.random_hole(height, width, row) for row in rows.tolist()]
-        return None
-
-    def _source(
-        self,
-        picture: NDArray[np.uint8],
-        mask: NDArray[np.uint8] | None,
-        fetched: Mapping[str, Tensor],
-        place: int,
-    ) -> NDArray[np.uint8]:
-        if mask is not None:
-            return made_pairs.with_hole(picture, mask)
-        if self._kind == "sketch":
-            points = fetched["landmarks"][place].cpu().numpy()
-            return made_pairs.sketch(points, *picture.shape[1:])
-        shrink = made_pairs.shrink_of(self._kind)
-        if shrink > 1:
-            return made_pairs.smaller(picture, shrink)
-        return made_pairs.edges(picture) if self._kind == "edges" else made_pairs.grey(picture)
+        masks = [made_pairs.hole_of(self._kind, height, width, row) for row in rows.tolist()]
+        return found | {MASK: torch.from_numpy(np.stack(masks))}
 
 
 class SourceChannels(_View):

@@ -16,8 +16,10 @@ from gansmith.errors import DataError, SettingError
 from gansmith.networks.preference import Preference
 
 WEIGHTS, FACTS = "preference.safetensors", "preference.json"
-LEAST_AUC = 0.6  # Below it a preference is no better known than by a guess, and nothing is trained on it.
-_CHANCE = 1.3  # Of 150 raters by coin 1 % came so far above 0.5, times the root of 30 or 50 ratings.
+LEAST_AUC = 0.6  # That an AUC must be above, also at the lower end of its 95 % interval.
+# Half of that interval over sqrt(AUC (1 - AUC) / ratings): 1.96 times the standard error of Hanley and McNeil
+# (1982) for as many thumbs up as down, between 0.5 and 0.8. Of pairs it is a seventh less.
+_HALF = 1.96 * 1.15
 _FORMAT = "gansmith-preference-1"
 
 
@@ -47,8 +49,10 @@ class PreferenceFacts:
 
     @property
     def least(self) -> float:
-        """The AUC that is more than a guess after so many ratings: 0.6, or more where they are few."""
-        return max(LEAST_AUC, 0.5 + _CHANCE / math.sqrt(max(self.ratings, 1)))
+        """The AUC whose 95 % interval begins at 0.6 after so many ratings: 0.67 after 200, 0.77 after 30."""
+        spread = _HALF**2 / max(self.ratings, 1)  # (least - 0.6)^2 = spread least (1 - least), solved.
+        middle = 2 * LEAST_AUC + spread
+        return (middle + math.sqrt(middle**2 - 4 * (1 + spread) * LEAST_AUC**2)) / (2 * (1 + spread))
 
     @property
     def known(self) -> bool:
@@ -67,8 +71,9 @@ class PreferenceFacts:
         if not self.known:
             raise SettingError(
                 f"A preference must tell liked images from others: after {self.ratings} ratings by an AUC of "
-                f"{self.least:.2f} or more on ratings it has not seen. Received: {self.auc:.2f}; 0.5 is "
-                f"a guess. Rate more images, or by a clearer rule: gansmith rate {run}."
+                f"{self.least:.2f} or more on ratings it has not seen, which is surely above {LEAST_AUC}. "
+                f"Received: {self.auc:.2f}; 0.5 is a guess. Rate more images, or by a clearer rule: "
+                f"gansmith rate {run}."
             )
 
 

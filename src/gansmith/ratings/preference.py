@@ -21,6 +21,7 @@ from gansmith.ratings.store import Rating, Store
 LEAST_RATINGS = 30
 """Fewer say nothing that could be held against others."""
 
+_SURE = 0.75  # Training on less went astray where it was tried (docs/methods/prefer.md).
 _BATCH = 64
 _REFERENCE = 192  # Images besides the rated ones that the features' spread is measured on.
 _FOLDS = 5
@@ -49,11 +50,13 @@ class Fit:
     def says(self) -> str:
         """Its quality in a sentence."""
         least, known = self.facts.least, self.facts.known
-        more = f" Below {least:.2f} nothing goes by it: rate more, or by a clearer rule."
+        more = f" After so many nothing goes by it below {least:.2f}: rate more, or by a clearer rule."
+        if known:
+            more = " Before training on it rate more, until it is 0.75." if self.facts.auc < _SURE else ""
         return (
             f"Of two held-out images, one liked and one not, it puts the right one first in "
             f"{100 * self.facts.auc:.0f} % (AUC {self.facts.auc:.2f}; 0.5 is a guess), after "
-            f"{self.facts.ratings} ratings.{'' if known else more}"
+            f"{self.facts.ratings} ratings.{more}"
         )
 
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,14 @@ class Run:
         run.note_data(data)
         write_text(path / "recipe.json", dumps(recipe))  # Last: a directory with a recipe is a run.
         return run
+
+    def unmake(self) -> None:
+        """Remove what ``create`` made, where nothing came of it; what is not empty stays."""
+        with suppress(OSError):
+            for name in ("recipe.json", "data.json", "environment.json"):
+                (self.path / name).unlink(missing_ok=True)
+            for part in (self.pictures, self.checkpoints):
+                part.rmdir()
 
     @classmethod
     def open(cls, path: Path) -> "Run":

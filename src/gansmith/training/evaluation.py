@@ -1,7 +1,9 @@
 """Evaluation while a run goes on: its images are measured now and then, and the best weights kept."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader, to_float
 from gansmith.engine.trainer import Trainer
-from gansmith.errors import SettingError, nearest
+from gansmith.errors import GansmithError, SettingError, nearest
 from gansmith.methods.base import Method
 from gansmith.methods.batches import IMAGE_COLUMNS
 from gansmith.methods.latent import LatentMethod
@@ -43,6 +45,7 @@ from gansmith.runs.run import Run
 
 _MOST_REAL = 50_000  # Training images that are compared with.
 _AT_A_TIME = 64  # Images the critic is asked about.
+_TRIAL = 64  # Images of each side of a trial.
 
 
 class Examiner:
@@ -53,6 +56,7 @@ class Examiner:
         data: what the run trains on.
         loader: knows which images are for training.
         world: the processes that train together; each has an examiner and looks at its share of the images.
+        most_real: training images that are compared with, at most.
 
     Raises:
         SettingError: an unknown metric or feature network, or a method whose images need more than a seed.
@@ -63,7 +67,14 @@ class Examiner:
         >>> found = examiner.look(trainer)
     """
 
-    def __init__(self, run: Run, data: DataSet, loader: Loader[Any], world: World = SINGLE_PROCESS) -> None:
+    def __init__(
+        self,
+        run: Run,
+        data: DataSet,
+        loader: Loader[Any],
+        world: World = SINGLE_PROCESS,
+        most_real: int = _MOST_REAL,
+    ) -> None:
         self._run, self._config, self._loader = run, run.recipe.train.evaluate, loader
         self._metrics = parse_metrics(self._config.metrics)
         method = run.recipe.method
@@ -73,7 +84,10 @@ class Examiner:
         self._check(loader)
         self._network = open_features(self._config.features if needs_network(self._metrics) else "pixels")
         check_classes(self._metrics, self._network)
-        self._parts = (_rows(data, loader.training, "training"), _rows(data, loader.held_out, "held out"))
+        self._parts = (
+            _rows(data, loader.training, "training", most_real),
+            _rows(data, loader.held_out, "held out", most_real),
+        )
         # What does not change is looked at once.
         self._options = EvaluationOptions(world=world, memory={self._parts[0].fingerprint: None})
 
@@ -248,9 +262,49 @@ def beyond(guards: Mapping[str, float], first: Mapping[str, Any], last: Mapping[
     return " and ".join(said) or None
 
 
-def _rows(data: DataSet, rows: Tensor, which: str) -> DataPictures:
+def trial(
+    trainer: Trainer[Any, Any, Any],
+    data: DataSet,
+    loader: Loader[Any],
+    world: World,
+    clock: Callable[[], float],
+) -> tuple[float, float]:
+    """What evaluations of a run will take, by two small ones that leave nothing behind.
+
+    Args:
+        trainer: whose images are measured.
+        data, loader, world: as of `Examiner`.
+        clock: tells the time.
+
+    Returns: seconds that only the first takes, for what does not change, and that each takes; (0, 0) where
+        the metrics cannot be had of so few images.
+
+    Raises:
+        SettingError: the run could not be measured, either.
+
+    Example:
+        >>> first, each = trial(trainer, data, loader, SINGLE_PROCESS, time.perf_counter)
+    """
+    recipe, config = trainer.recipe, trainer.recipe.train.evaluate
+    few = replace(config, samples=min(config.samples, _TRIAL))
+    recipe = replace(recipe, train=replace(recipe.train, evaluate=few))
+    with TemporaryDirectory() as place:
+        examiner = Examiner(Run(Path(place), recipe), data, loader, world, _TRIAL)
+        times = [clock()]
+        for _ in range(2):
+            try:
+                examiner.look(trainer)
+            except GansmithError:
+                return 0.0, 0.0
+            times.append(clock())
+    begun, once, end = times
+    real = min(len(loader.training), _MOST_REAL) / max(min(len(loader.training), _TRIAL), 1)
+    return max(2 * once - begun - end, 0.0) * real, (end - once) * config.samples / few.samples
+
+
+def _rows(data: DataSet, rows: Tensor, which: str, most: int) -> DataPictures:
     """A fair choice of some rows."""
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
-    chosen = rows.cpu()[order[:_MOST_REAL]].sort().values
+    chosen = rows.cpu()[order[:most]].sort().values
     column = next((name for name in COMPARED if name in data.columns), "images")
     return DataPictures(data, data.name, f"{data.fingerprint} {which}", chosen, column)

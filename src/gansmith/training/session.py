@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from gansmith.runs.checkpoint import copied
 from gansmith.runs.logs import Alarm, Logbook
 from gansmith.runs.run import Run
 from gansmith.training.background import Background
-from gansmith.training.duration import Pace
+from gansmith.training.duration import Budget, Pace
 from gansmith.training.health.monitor import HealthMonitor
 from gansmith.training.look import held_out, look
 from gansmith.training.samples import Samples, finish, mark_of, samples
@@ -72,7 +72,7 @@ def train(
     device: str = "auto",
     console: Console | None = None,
     world: World = SINGLE_PROCESS,
-    seconds: float | None = None,
+    seconds: float | Budget | None = None,
 ) -> Outcome:
     """Train a recipe in a run directory, or resume the run that is there.
 
@@ -101,12 +101,63 @@ def train(
         if world.is_main:
             Run(path, recipe).check_not_foreign()
             locks.enter_context(Run(path, recipe).locked())
+        begun = Run.is_run(path)
         run = _opened(path, recipe, data, told) if world.is_main else Run(path, recipe)
         world.barrier()
-        session = _Session(run, data, loader, where, told, world, locks)
+        try:
+            session = _Session(run, data, loader, where, told, world, locks)
+        except GansmithError:
+            if world.is_main and not begun:
+                run.unmake()
+            raise
         if seconds is not None:
-            session.pace = Pace(session.trainer.images, seconds - (time.perf_counter() - begin))
+            budget = seconds if isinstance(seconds, Budget) else Budget(seconds)
+            left = budget.seconds - (time.perf_counter() - begin)
+            session.pace = Pace(session.trainer.images, left, budget.examining)
         return session.go()
+
+
+def check(recipe: Recipe, data: DataSet, path: Path, *, device: str = "auto") -> Recipe:
+    """All that ``train`` finds out before its first step, but whether memory is enough; nothing is written.
+
+    Args:
+        recipe, data, path, device: as of ``train``.
+
+    Returns: the recipe with all that the data and the runs it borrows from decide.
+
+    Raises:
+        GansmithError: what ``train`` would raise.
+
+    Example:
+        >>> check(named("faces32"), data, Path("runs/new")).data.channels
+        3
+    """
+    where, kept = pick_device(my_device(device)), Run.open(path) if Run.is_run(path) else None
+    scale = kept.recipe.data.scale if recipe.data.standardize and kept is not None else None
+    recipe, loader = ready(recipe, data, where, SINGLE_PROCESS, scale)
+    try:
+        Run(path, recipe).check_not_foreign()
+        newest = None
+        if kept is not None:
+            kept.check_unchanged(recipe, facts_of(data))
+            newest = kept.newest()
+        borrowed = borrowed_weights(still_lent(recipe, resumed=newest is not None))
+        trainer: Trainer[Any, Any, Any] = Trainer(recipe, loader, where, borrowed)
+        if newest is None:
+            check_stages(recipe, trainer.networks)
+        _examiner(Run(path, recipe), data, loader, SINGLE_PROCESS)
+    finally:
+        loader.close()
+    return recipe
+
+
+def still_lent(recipe: Recipe, resumed: bool) -> Mapping[str, str]:
+    """What is still to be borrowed: a checkpoint has every network and no instrument."""
+    if not resumed or not recipe.borrow:
+        return recipe.borrow
+    with torch.device("meta"):
+        instruments = recipe.method.instruments(recipe.spec())
+    return {name: place for name, place in recipe.borrow.items() if name in instruments}
 
 
 def _opened(path: Path, recipe: Recipe, data: DataSet, console: Console) -> Run:
@@ -175,7 +226,7 @@ class _Session:
         """Networks as the newest whole checkpoint has them, or fresh ones."""
         found, damaged = (self.run.newest() or (None, [])) if self.world.is_main else (None, [])
         images = self.world.broadcast(None if found is None else int(found.facts["images"]))
-        borrowed = borrowed_weights(self._lent(resumed=images is not None))
+        borrowed = borrowed_weights(still_lent(self.recipe, resumed=images is not None))
         trainer: Trainer[Any, Any, Any] = Trainer(self.recipe, self.loader, self.device, borrowed, self.world)
         if images is None:
             check_stages(self.recipe, trainer.networks)
@@ -187,15 +238,6 @@ class _Session:
         elif self.world.is_main and self.run.rows():
             self.run.forget_after(-1)  # Nothing was saved yet: it starts again.
         return trainer
-
-    def _lent(self, resumed: bool) -> Mapping[str, str]:
-        """What is still to be borrowed: a checkpoint has every network and no instrument."""
-        lent = self.recipe.borrow
-        if not resumed or not lent:
-            return lent
-        with torch.device("meta"):
-            instruments = self.recipe.method.instruments(self.recipe.spec())
-        return {name: place for name, place in lent.items() if name in instruments}
 
     def _go_back(self, images: int, damaged: list[str]) -> None:
         for message in damaged:
@@ -271,10 +313,11 @@ class _Session:
             self._log(measured=pictured)
         if pictured:
             self._picture(self.made)
+        due = self.examiner is not None and self._passed(before, config.evaluate.every)
         done = self.pace is not None and self.trainer.images >= config.images  # Too early, maybe.
         if done or self._passed(before, config.checkpoint_every):
-            self._checkpoint()
-        if self.examiner is not None and self._passed(before, config.evaluate.every):
+            self._checkpoint(due)
+        if due:
             try:
                 self._examine()
             except GansmithError as error:  # Reported, not fatal: the networks are worth more than a number.
@@ -314,7 +357,8 @@ class _Session:
     def _examine(self) -> None:
         """Measure the images, and keep the weights where they are the best so far."""
         assert self.examiner is not None
-        found, images = self.examiner.look(self.trainer), self.trainer.images
+        with nullcontext() if self.pace is None else self.pace.examination():
+            found, images = self.examiner.look(self.trainer), self.trainer.images
         said = None
         if found is not None:
             self.console.say(self.examiner.summary(found))
@@ -433,16 +477,17 @@ class _Session:
         if not bool(finite.all()):
             raise _NotANumberError(f"A weight became nan or infinite by image {self.trainer.images}")
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, due: bool) -> None:
+        """Save; where the run is to end in time, its length is corrected before."""
         if self.trainer.has_news:  # No checkpoint before its numbers have been looked at.
             self._log(measured=False)
         self._check_weights()
-        self._keep_time()
+        self._keep_time(due)
         if self.world.is_main:
             held, images, idle = copied(self.trainer.state()), self.trainer.images, self.trainer.idle
             self.background.do(lambda: self._save(held, images, idle))
 
-    def _keep_time(self) -> None:
+    def _keep_time(self, due: bool) -> None:
         """Correct the length of a run that is to end in time; the checkpoint made next has it, too.
 
         So a run that resumes goes on with the length that the interrupted one had.
@@ -450,7 +495,7 @@ class _Session:
         if self.pace is None:
             return
         train = self.recipe.train
-        length = self.pace.length(self.trainer.images, train)
+        length = self.pace.length(self.trainer.images, train, due)
         if self.world.is_main and length != train.images:
             try:
                 self.run.adopt(self._of_length(length))

@@ -15,7 +15,7 @@ from gansmith.data.config import DataConfig
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import Loader, to_float
 from gansmith.errors import DataError
-from gansmith.methods.batches import ImageBatch, LabelledBatch
+from gansmith.methods.batches import ImageBatch, LabelledBatch, PairBatch
 
 PLAIN = DataConfig(validation=0.0)
 MIRRORED = replace(PLAIN, mirror=True)
@@ -212,13 +212,15 @@ def test_what_was_fetched_ahead_is_used_once_and_only_where_it_fits() -> None:
         (
             LabelledBatch,
             ("images",),
-            "trains on images, labels. Received: faces, which has images and no labels.",
+            "trains on images, labels. Received: faces, which has images and no labels. Choose",
         ),
         (
             Everything,
             ("images",),
             "trains on images, labels, attributes.*has images and no labels and no attributes.",
         ),
+        (ImageBatch, ("source", "target"), "no images. It is a set of pairs: choose a recipe"),
+        (PairBatch, ("images",), "no target. Pairs can be made of its pictures, .* data.pairs=edges"),
         (ImageBatch, ("labels",), "trains on images. Received: faces, which has labels and no images."),
     ],
 )

@@ -49,6 +49,12 @@ function move(event) {
   choose(tabs[(to + tabs.length) % tabs.length].id.slice(4), true);
 }
 
+/** The tab that the address names; explore where it names none. */
+function asked() {
+  const name = location.hash.slice(1).split("?")[0];
+  return tabs.some((tab) => tab.id === `tab-${name}`) ? name : "explore";
+}
+
 async function start() {
   const language = document.getElementById("language");
   language.value = firstLanguage();
@@ -59,8 +65,8 @@ async function start() {
     tab.addEventListener("keydown", move);
   }
   await Promise.all([speak(language.value), attempt(() => app.refresh())]);
-  const asked = location.hash.slice(1).split("?")[0];
-  await choose(tabs.some((tab) => tab.id === `tab-${asked}`) ? asked : "explore");
+  await choose(asked());
+  addEventListener("hashchange", () => { if (asked() !== shown) choose(asked()); });
 }
 
 start();

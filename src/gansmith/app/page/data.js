@@ -35,6 +35,7 @@ export function mount(panel) {
   const labels = h("div", { class: "counts", role: "group", label: "data.labels" });
   const attributes = h("div", { class: "counts" });
   const leftOut = h("details", { class: "left-out" });
+  const unused = h("details", { class: "left-out unused" });
 
   const body = h("div", { class: "data", hidden: true },
     h("div", { class: "card contact" },
@@ -43,7 +44,7 @@ export function mount(panel) {
     h("div", { class: "aside" },
       h("div", { class: "card", id: "data-labels" }, h("h2", { word: "data.labels" }), labels),
       h("div", { class: "card", id: "data-attributes" }, h("h2", { word: "data.attributes" }), attributes),
-      h("div", { class: "card" }, h("h2", { word: "data.about" }), about, h("h2", { word: "data.advice" }), advice, leftOut)));
+      h("div", { class: "card" }, h("h2", { word: "data.about" }), about, h("h2", { word: "data.advice" }), advice, leftOut, unused)));
   const closer = h("button", { type: "button", word: "data.close", onclick: () => dialog.close() });
   const image = h("img", { class: "large", alt: "" });
   const name = h("h2", { class: "run-name" });
@@ -131,9 +132,14 @@ export function mount(panel) {
       } }, h("option", { value: "", word: "data.any" }), h("option", { value: "1", word: "explore.yes" }), h("option", { value: "0", word: "explore.no" }));
       return h("div", { class: "count attribute" }, h("label", { class: "count-name", for: box.id }, one.name), h("span", { class: "count-number" }, count(one.count)), bar(one.count / known.count), box);
     }));
-    leftOut.hidden = !known.refused;
-    leftOut.replaceChildren(h("summary", { word: ["data.refused", { count: count(known.refused) }] }),
-      h("ul", {}, ...known.refused_files.map((one) => h("li", {}, `${one.name}: ${one.reason}`))));
+    list(leftOut, "data.refused", known.refused, known.refused_files);
+    list(unused, "data.unused", known.unused.length, known.unused);
+  }
+
+  function list(details, key, number, files) {
+    details.hidden = !number;
+    details.replaceChildren(h("summary", { word: [key, { count: count(number) }] }),
+      h("ul", {}, ...files.map((one) => h("li", {}, `${one.name}: ${one.reason}`))));
   }
 
   function bar(share) {

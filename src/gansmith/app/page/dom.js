@@ -100,8 +100,16 @@ export async function ask(path, parameters = {}, options = {}) {
   }
   if (answer.ok) return answer;
   let message = answer.statusText;
-  try { message = (await answer.json()).message ?? message; } catch { /* No JSON: the status must do. */ }
-  throw new Refused(answer.status, message);
+  let kind = "other";
+  try { ({ message = message, kind = kind } = await answer.json()); } catch { /* No JSON: the status must do. */ }
+  throw new Refused(answer.status, explained(kind, message));
+}
+
+/** What a server says, which is English, with a sentence before it in the language shown. */
+function explained(kind, message) {
+  const known = words.en?.problem && kind in words.en.problem ? kind : "other";
+  const first = words[language] ? say(`problem.${known}`) : "";
+  return first ? `${first} (${message})` : message;
 }
 
 /** Ask for JSON. */

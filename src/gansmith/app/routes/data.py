@@ -1,6 +1,7 @@
 """Data: the pictures of a set page by page, copies and look-alikes among them, labels and attributes."""
 
 import io
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from gansmith.app.data_sets import OpenSet, Sets, Show, sheet
 from gansmith.app.desk import Desk
 from gansmith.app.services import PNG, Services, Tab
 from gansmith.data.inspect.report import Report, as_json
+from gansmith.data.metadata.facts import Refused
 from gansmith.errors import DataError
 
 _MOST = 2**53 - 1
@@ -75,6 +77,7 @@ class DataSetFacts(BaseModel):
     licence: str | None
     refused: int = Field(description="Files that are left out.")
     refused_files: list[LeftOut] = Field(description=f"The first {_LISTED} of them.")
+    unused: list[LeftOut] = Field(description=f"Tables and the like that are not used, {_LISTED} at most.")
 
 
 class Looked(BaseModel):
@@ -211,7 +214,15 @@ def routes(services: Services) -> APIRouter:
 
 
 def _facts(name: str, held: OpenSet) -> DataSetFacts:
-    known, refused = held.facts, [item for item in held.source.refused if item.picture]
+    known, told = held.facts, held.source.refused
+
+    def listed(items: Sequence[Refused]) -> list[LeftOut]:
+        return [
+            LeftOut(name=_plain(item.name), reason=_plain(held.plain(item.reason)))
+            for item in items[:_LISTED]
+        ]
+
+    refused = [item for item in told if item.picture]
     labels = held.label_counts()
     return DataSetFacts(
         id=name,
@@ -224,10 +235,8 @@ def _facts(name: str, held: OpenSet) -> DataSetFacts:
         held_out=None if known.held_out is None else int(known.held_out.sum()),
         licence=known.licence,
         refused=len(refused),
-        refused_files=[
-            LeftOut(name=_plain(item.name), reason=_plain(held.plain(item.reason)))
-            for item in refused[:_LISTED]
-        ],
+        refused_files=listed(refused),
+        unused=listed([item for item in told if not item.picture]),
     )
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gansmith.core.image_size import Size
 from gansmith.data.builtin.demo_faces import draw, sample
-from gansmith.data.builtin.demo_faces.traits import GLASSES, HATS
+from gansmith.data.builtin.demo_faces.traits import GLASSES, HATS, Face
 from gansmith.data.builtin.names import BUILTIN_NAMES
 from gansmith.data.builtin.stacked_mnist import COUNT, Digits, StackedDigits
 from gansmith.data.config import DataConfig
@@ -141,22 +141,36 @@ class DemoPairs(GrowingDataSet):
         mark = f"demo-faces:{count} {kind} swap {config.swap} seed {seed}"
         super().__init__(f"demo-faces, {kind}", count, self._row, mark, info)
 
+    def facts(self) -> Facts:
+        """What is known of every pair, without drawing any."""
+        if self._kind != "pose":
+            return Facts()
+        points = np.stack([self._points(index) for index in range(len(self))])
+        return Facts(landmarks=points, landmark_names=_POSE_POINTS)
+
+    def _posed(self, index: int) -> Face:
+        """Face ``index`` with another smile, gaze, tilt and place."""
+        like = sample.face(self._seed + 1, index)
+        return replace(
+            sample.face(self._seed, index),
+            smile=like.smile,
+            gaze=like.gaze,
+            tilt=like.tilt,
+            offset_x=like.offset_x,
+            offset_y=like.offset_y,
+        )
+
+    def _points(self, index: int) -> NDArray[np.float32]:
+        """The eleven points of the target of a pose."""
+        shown = sample.face(self._seed, index) if self._config.swap else self._posed(index)
+        return draw.pose_points(shown, self._config.size.width, self._config.size.height)
+
     def _row(self, index: int) -> Mapping[str, Tensor]:
         width, height = self._config.size.width, self._config.size.height
         face, points = sample.face(self._seed, index), dict[str, Tensor]()
         if self._kind == "pose":
-            like = sample.face(self._seed + 1, index)
-            posed = replace(
-                face,
-                smile=like.smile,
-                gaze=like.gaze,
-                tilt=like.tilt,
-                offset_x=like.offset_x,
-                offset_y=like.offset_y,
-            )
-            target = draw.draw(posed, width, height)
-            shown = face if self._config.swap else posed
-            points = {"landmarks": torch.from_numpy(draw.pose_points(shown, width, height))}
+            target = draw.draw(self._posed(index), width, height)
+            points = {"landmarks": torch.from_numpy(self._points(index))}
         elif self._kind == "segments":
             target = draw.draw_segments(face, width, height)
         elif self._kind == "item:hat":

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from gansmith.core.image_size import Size
-from gansmith.data.builtin.sets import DemoFaces, open_builtin
+from gansmith.data.builtin.sets import DemoFaces, DemoPairs, open_builtin
 from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
 from gansmith.data.metadata.facts import Facts, Refused
 from gansmith.data.prepare.format import as_picture_file
 from gansmith.data.sources.base import Reader
+from gansmith.data.sources.pairs import PAIR, PairKind, PairSource
 
 
 class BuiltinReader:
@@ -22,6 +23,8 @@ class BuiltinReader:
     Args:
         name: of the set, as on the command line.
         size: images are made at this size.
+        pairs: what pairs are drawn; None: single images.
+        swap: sources become targets and targets sources.
 
     Example:
         >>> BuiltinReader("demo-faces", Size(32, 32)).read(0)[:13]
@@ -30,26 +33,29 @@ class BuiltinReader:
 
     format = "built-in"  # What users are told.
 
-    def __init__(self, name: str, size: Size) -> None:
-        self.name, self.size = name, size
+    def __init__(self, name: str, size: Size, pairs: PairKind | None = None, swap: bool = False) -> None:
+        self.name, self.size, self.pairs, self.swap = name, size, pairs, swap
         self._data: DataSet | None = None
 
-    def __getstate__(self) -> tuple[str, Size]:
-        return self.name, self.size
+    def __getstate__(self) -> tuple[str, Size, PairKind | None, bool]:
+        return self.name, self.size, self.pairs, self.swap
 
-    def __setstate__(self, state: tuple[str, Size]) -> None:
+    def __setstate__(self, state: tuple[str, Size, PairKind | None, bool]) -> None:
         BuiltinReader.__init__(self, *state)
 
     @property
     def data(self) -> DataSet:
         """The set, opened on first use."""
         if self._data is None:
-            self._data = open_builtin(self.name, DataConfig(size=self.size))
+            config = DataConfig(size=self.size, pairs=self.pairs, swap=self.swap)
+            self._data = open_builtin(self.name, config)
         return self._data
 
     def read(self, key: int) -> bytes:
-        """Image ``key`` as a PGM or PPM file."""
-        picture = self.data.fetch(torch.tensor([key]), ("images",))["images"][0]
+        """Image ``key`` as a PGM or PPM file; of a pair both, side by side."""
+        columns = PAIR if self.pairs is not None else ("images",)
+        found = self.data.fetch(torch.tensor([key]), columns)
+        picture = torch.cat([found[name][0] for name in columns], dim=2)
         return as_picture_file(picture.permute(1, 2, 0).numpy())
 
 
@@ -59,6 +65,8 @@ class BuiltinSource:
     Args:
         name: of the set, as on the command line.
         size: images are made at this size.
+        pairs: what pairs are drawn, side by side; None: single images.
+        swap: sources become targets and targets sources.
 
     Raises:
         DataError: its files are neither here nor to be had.
@@ -73,8 +81,8 @@ class BuiltinSource:
     refused: tuple[Refused, ...] = ()
     others: tuple[str, ...] = ()
 
-    def __init__(self, name: str, size: Size) -> None:
-        reader = BuiltinReader(name, size)
+    def __init__(self, name: str, size: Size, pairs: PairKind | None = None, swap: bool = False) -> None:
+        reader = BuiltinReader(name, size, pairs, swap)
         data = reader.data
         self.name, self.fingerprint = name, f"{data.fingerprint}:{size}"
         self.reader: Reader = reader
@@ -90,8 +98,24 @@ class BuiltinSource:
         return self.reader.read(index)
 
 
+def drawn_pairs(name: str, size: Size, kind: PairKind, swap: bool = False) -> PairSource:
+    """Pairs that are drawn (`DemoPairs`) as a source; landmarks are of the target.
+
+    Raises:
+        DataError: the size is too small to draw.
+
+    Example:
+        >>> drawn_pairs("demo-faces:100", Size(32, 32), "segments").pictures
+        ('source', 'target')
+    """
+    source = BuiltinSource(name, size, kind, swap)
+    pairs = PairSource(source, "beside")
+    pairs.facts, pairs.asked = source.facts, {"pairs": kind, "between": None, "swap": swap}
+    return pairs
+
+
 def _facts(data: DataSet) -> Facts:
-    if isinstance(data, DemoFaces):
+    if isinstance(data, DemoFaces | DemoPairs):
         return replace(data.facts(), licence=data.info.licence)
     wanted = [name for name in data.columns if name in ("labels", "attributes")]
     found = data.fetch(torch.arange(len(data)), wanted) if wanted else {}

@@ -57,7 +57,9 @@ class SampleSource:
         self.name, self._source, self._rows = source.name, source, rows
         self.reader: Reader = source.reader
         self.names: Sequence[str] = [source.names[row] for row in rows]
-        self.facts: Facts = Facts()  # Landmarks need not be moved to be counted.
+        # Landmarks need not be moved to be counted; of a sketch they are what is shown.
+        sketched = getattr(source, "asked", {}).get("pairs") == "sketch"
+        self.facts: Facts = source.facts.take(rows) if sketched else Facts()
         self.refused: tuple[Refused, ...] = ()
         self.others: tuple[str, ...] = ()
 
@@ -113,7 +115,7 @@ def inspect(
     for _, block in blocks(SampleSource(source, rows), job, 0, workers):
         names += block.names
         seen += block.seen
-        shown += [np.concatenate(pixels, axis=1) for pixels in block.pixels]  # Pairs side by side.
+        shown += [_beside(pixels) for pixels in block.pixels]
         refused += block.refused
     report = build(
         source.name,
@@ -157,6 +159,13 @@ def _prepared(folder: PreparedFolder, goal: Goal | None) -> Inspected:
     rows = _some(range(len(folder)))
     shown = [np.concatenate([column[row] for column in columns], axis=1) for row in rows]
     return Inspected(report, tuple(small(pixels) for pixels in shown))
+
+
+def _beside(pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The images of a row side by side, a smaller one in larger pixels: [height, width, channels]."""
+    height = max(len(one) for one in pixels)
+    grown = [one.repeat(height // len(one), axis=0).repeat(height // len(one), axis=1) for one in pixels]
+    return np.concatenate(grown, axis=1)
 
 
 def _some(items: Sequence[Any]) -> list[Any]:

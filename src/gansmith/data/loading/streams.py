@@ -109,9 +109,18 @@ def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int)
     if missing:
         raise DataError(
             f"This method trains on {', '.join(fields)}. Received: {data.name}, which has "
-            f"{', '.join(data.columns)} and no {' and no '.join(missing)}."
+            f"{', '.join(data.columns)} and no {' and no '.join(missing)}. {_instead(missing, data)}"
         )
     return (Stream(data, {name: name for name in fields}, parted(data, None, config, seed), seed),)
+
+
+def _instead(missing: Sequence[str], data: DataSet) -> str:
+    """What to do where columns are missing."""
+    if set(missing) <= {"source", "target"} and "images" in data.columns:
+        return "Pairs can be made of its pictures, as with --set data.pairs=edges (docs/data.md has all)."
+    if "source" in data.columns:
+        return "It is a set of pairs: choose a recipe that is trained on pairs (gansmith recipes)."
+    return "Choose another recipe (gansmith recipes), or data that say it (docs/labels.md)."
 
 
 def parted(data: DataSet, rows: Tensor | None, config: DataConfig, seed: int) -> tuple[Tensor, Tensor]:

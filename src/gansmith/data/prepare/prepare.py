@@ -25,8 +25,9 @@ from gansmith.data.prepare.worker import Block, Faces, Job, blocks, cores
 from gansmith.data.prepare.writer import JOURNAL, SetWriter, State
 from gansmith.data.sources.base import Source, none_usable, nothing_found, with_licence
 from gansmith.data.sources.identity import is_same
+from gansmith.data.sources.made_pairs import MADE, PREPARED
 from gansmith.data.sources.named import How, named_source
-from gansmith.data.sources.pairs import PAIR, headers, picture_columns
+from gansmith.data.sources.pairs import DRAWN, PAIR, headers, picture_columns
 from gansmith.errors import DataError
 
 LOCK = ".lock"
@@ -216,6 +217,13 @@ def _check_kind(source: Source, dest: Path) -> None:
         raise DataError(
             f"A prepared set of pairs is not prepared again. Received: {source.name}. Prepare the pictures "
             "it was made of; or train on it with another --size."
+        )
+    kind = getattr(source, "asked", {}).get("pairs")
+    if kind in MADE and kind not in PREPARED:
+        raise DataError(
+            f"Pairs of the kind {kind} are made while training, not before. Prepare the pictures alone, and "
+            f"train on them with --set data.pairs={kind}. What can be prepared: beside, folders, "
+            f"{', '.join((*PREPARED, *DRAWN))}."
         )
 
 

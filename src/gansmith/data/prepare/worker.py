@@ -178,7 +178,7 @@ class Maker:
         decoded = [fit(photo, self._job.form) for photo in found]
         points = None if task.landmarks is None else decoded[0].placement.points(task.landmarks)
         measured = _measured(raw, photo, decoded[0].pixels)  # Before the row: a failure leaves no half row.
-        pictures = row_of(self._job.reader, [picture.pixels for picture in decoded])
+        pictures = row_of(self._job.reader, [picture.pixels for picture in decoded], task.index, points)
         block.add(task.index, task.name, pictures, measured, points)
 
     def _told(self, photo: Photo) -> Photo:

@@ -4,7 +4,6 @@ Everything here is a function of an image (and, for random holes, of its row) an
 """
 
 import importlib
-from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -122,6 +121,13 @@ def random_hole(height: int, width: int, row: int) -> UInt8[np.ndarray, "1 heigh
     return mask
 
 
+def hole_of(kind: str, height: int, width: int, row: int) -> UInt8[np.ndarray, "1 height width"]:
+    """The mask of a kind of holes, 255 in the hole, for a row of a set."""
+    if kind == "hole:random":
+        return random_hole(height, width, row)
+    return (centre_hole if kind == "hole:centre" else inner_hole)(height, width)
+
+
 def with_hole(pixels: Pixels, mask: UInt8[np.ndarray, "1 height width"]) -> Pixels:
     """The image with the hole filled evenly."""
     colour = np.array(FILL, np.uint8)[:, None, None]
@@ -154,7 +160,47 @@ def with_channels(pixels: Pixels, channels: int) -> UInt8[np.ndarray, "wanted he
     return grey(pixels) if channels == 1 else np.repeat(pixels, 3, axis=0)
 
 
-def prepared_source(kind: str, pixels: Pixels) -> Pixels:
-    """The source of an image, with its channels, for the kinds that a prepared set can hold."""
-    makers: Mapping[str, Callable[[Pixels], NDArray[np.uint8]]] = {"edges": edges, "grey": grey}
-    return with_channels(makers[kind](pixels), len(pixels))
+def made_source(
+    kind: str, pixels: Pixels, row: int = 0, points: NDArray[np.float32] | None = None
+) -> NDArray[np.uint8]:
+    """The source of an image: [channels, height, width], with one channel where the kind has no colours.
+
+    Args:
+        kind: what it is made by.
+        pixels: the image.
+        row: of the image in its set, for what is by chance.
+        points: its landmarks, x and y in pixels, for ``sketch``.
+
+    Raises:
+        DataError: the size does not fit the kind.
+        MissingPackageError: ``edges`` without scikit-image.
+
+    Example:
+        >>> made_source("small:4", np.zeros((3, 32, 32), np.uint8)).shape
+        (3, 8, 8)
+    """
+    height, width = pixels.shape[1:]
+    if kind.startswith("hole:"):
+        return with_hole(pixels, hole_of(kind, height, width, row))
+    if kind == "sketch":
+        return sketch(np.zeros((0, 2), np.float32) if points is None else points, height, width)
+    if shrink_of(kind) > 1:
+        return smaller(pixels, shrink_of(kind))
+    return edges(pixels) if kind == "edges" else grey(pixels)
+
+
+def check_swap(kind: str, swap: bool) -> None:
+    """Raise DataError where sides of this kind are to change places and cannot."""
+    if swap and kind not in ("edges", "grey", "sketch"):
+        raise DataError(
+            f"data.swap is for pairs whose sides can change places. Received: data.pairs={kind}. "
+            "Leave data.swap out."
+        )
+
+
+def lacks(kind: str, needed: tuple[str, ...], name: str, columns: tuple[str, ...]) -> DataError:
+    """A set has not what the sources of a kind are made of."""
+    return DataError(
+        f"data.pairs={kind} makes sources of {' and '.join(needed)}. Received: {name}, "
+        f"which has {', '.join(columns)}."
+    )

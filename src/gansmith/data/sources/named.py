@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from gansmith.core.image_size import Size
 from gansmith.data.builtin.names import is_builtin
-from gansmith.data.builtin.source import BuiltinSource
+from gansmith.data.builtin.source import BuiltinSource, drawn_pairs
 from gansmith.data.sources.base import Source
 from gansmith.data.sources.open import open_source
-from gansmith.data.sources.pairs import PairKind, PairSource
+from gansmith.data.sources.pairs import DRAWN, STORED, PairKind, PairSource, no_files
 from gansmith.data.sources.video import Sampling
 
 
@@ -35,7 +35,11 @@ def named_source(name: str, how: How | None = None) -> Source:
     """
     asked = how or How()
     source: Source
+    if asked.pairs in DRAWN and name.partition(":")[0] == "demo-faces":
+        return drawn_pairs(name, asked.size, asked.pairs, asked.swap)
     if is_builtin(name):
+        if asked.pairs in STORED:
+            raise no_files(asked.pairs, name)
         source = BuiltinSource(name, asked.size)
     else:
         source = open_source(name, label=asked.label, sampling=asked.sampling)

@@ -18,7 +18,7 @@ from gansmith.core.text import folded
 from gansmith.data.decode.reading import Header, Photo, probe, read
 from gansmith.data.metadata.facts import Refused
 from gansmith.data.sources.base import Reader, Source
-from gansmith.data.sources.made_pairs import MADE, PREPARED, prepared_source
+from gansmith.data.sources.made_pairs import MADE, check_swap, lacks, made_source, with_channels
 from gansmith.errors import DataError, nearest
 
 PairKind = Literal[
@@ -39,6 +39,9 @@ PairKind = Literal[
     "segments",
 ]
 """Side by side in one file, left to right; in two folders, paired by name; made of images; or drawn."""
+
+STORED = ("beside", "folders")
+"""Those that lie in files as pairs."""
 
 DRAWN = ("item:hat", "item:glasses", "pose", "segments")
 """Those that only drawn faces have: what a face wears alone on white, another pose, parts in flat colours."""
@@ -63,6 +66,12 @@ class PairReader:
     reader: Reader
     kind: PairKind
     swap: bool = False  # Targets become sources and sources targets.
+
+    @property
+    def format(self) -> str | None:
+        """What users are told of files that are none of theirs; None where they are."""
+        told: str | None = getattr(self.reader, "format", None)
+        return told
 
     def read(self, key: Any) -> bytes:
         """The bytes of the first image's file."""
@@ -144,12 +153,10 @@ class PairSource:
         self.refused: tuple[Refused, ...] = source.refused
         if kind in DRAWN:
             raise only_drawn(kind, source.name)
-        if kind in MADE and kind not in PREPARED:
-            raise DataError(
-                f"Pairs of the kind {kind} are made while training, not before. Prepare the pictures alone, "
-                f"and train on them with --set data.pairs={kind}. What can be prepared: beside, folders, "
-                f"{', '.join(PREPARED)}."
-            )
+        points = source.facts.landmarks if kind == "sketch" else None
+        if kind == "sketch" and points is None:
+            raise lacks(kind, ("images", "landmarks"), source.name, ("no landmarks",))
+        check_swap(kind, swap and kind in MADE)
         if kind != "folders":
             self._rows = [(row, row) for row in range(len(source.names))]
             self.names: Sequence[str] = source.names
@@ -164,8 +171,8 @@ class PairSource:
             facts,
             labels=facts.labels if keep else None,
             label_names=facts.label_names if keep else (),
-            landmarks=None,
-            landmark_names=(),
+            landmarks=points,  # A sketch is made of them.
+            landmark_names=facts.landmark_names if kind == "sketch" else (),
         )
 
     def key(self, index: int) -> Any:
@@ -187,13 +194,17 @@ def photos(reader: Reader, key: Any, form: Form) -> tuple[bytes, tuple[Photo, ..
 
 
 def row_of(
-    reader: Reader, decoded: Sequence[UInt8[np.ndarray, "channels height width"]]
+    reader: Reader,
+    decoded: Sequence[UInt8[np.ndarray, "channels height width"]],
+    row: int = 0,
+    points: NDArray[np.float32] | None = None,
 ) -> list[NDArray[np.uint8]]:
     """The images of a row in their last form, a source that is made of the target among them."""
     pictures = list(decoded)
     if not isinstance(reader, PairReader) or reader.kind not in MADE:
         return pictures
-    pair = [prepared_source(reader.kind, pictures[0]), pictures[0]]
+    source = made_source(reader.kind, pictures[0], row, points)
+    pair = [with_channels(source, len(pictures[0])), pictures[0]]
     return pair[::-1] if reader.swap else pair
 
 
@@ -240,6 +251,14 @@ def only_drawn(kind: str, name: str) -> DataError:
     )
 
 
+def no_files(kind: str, name: str) -> DataError:
+    """Pairs that lie in files were asked of a built-in set."""
+    return DataError(
+        f"Pairs of the kind {kind} are files with two pictures, or two folders. Received: {name}, a built-in "
+        "set of single pictures. Pairs can be made of it, such as edges, grey, small:4 or hole:random."
+    )
+
+
 def _matched(source: Source, between: tuple[str, str] | None) -> tuple[list[tuple[int, int]], list[Refused]]:
     folders = _two_folders(source, between)
     first, second = (dict[str, int](), dict[str, int]())
@@ -272,7 +291,8 @@ def _two_folders(source: Source, between: tuple[str, str] | None) -> tuple[str, 
         if len(tops) != 2:
             raise DataError(
                 f"Pairs by name need two folders. Received: {source.name}, with {len(tops)} "
-                f"({', '.join(tops[:6]) or 'none'}). Name two with --set data.between=NAME,NAME."
+                f"({', '.join(tops[:6]) or 'none'}). Name two with --between NAME,NAME, in training with "
+                "--set data.between=NAME,NAME."
             )
         return tops[0], tops[1]
     for folder in between:
