@@ -15,6 +15,8 @@ export FUZZ_SEED FUZZ_COUNT
 demo: $(STAMP)
 	$(BIN)/gansmith demo
 
+# Modules are compiled once, for all the processes that the tests start.
+test slow: export PYTHONDONTWRITEBYTECODE :=
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --cov=gansmith --cov-report=term:skip-covered --cov-fail-under=95
 

@@ -4,13 +4,17 @@ import os
 import sys
 from typing import Any
 
+import jaxtyping
 import pytest
 import torch
+import typechecker
 
 # Tiny networks gain nothing from threads, and lose much where other work has the cores. Child processes
 # get the same: the order of a sum, and with it the last bit, depends on the number of threads.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+jaxtyping.jaxtyped = typechecker.checked  # For the import hook, which looks it up at each function.
 
 
 @pytest.fixture

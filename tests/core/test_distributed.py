@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import torch
-from together import BATCH, IDLE, METHODS, Rows, cases, rows, slope
+from together import BATCH, IDLE, METHODS, Rows, cases, rows, slope, steps_of
+from toys import TOYS
 
 from gansmith.core import distributed, launch
 from gansmith.core.distributed import SINGLE_PROCESS, my_device, share_tensors
@@ -18,6 +20,7 @@ from gansmith.errors import SettingError, TrainingError
 from gansmith.runs.run import Run
 
 HERE = Path(__file__).parents[1]
+TOY = tuple(TOYS)
 CLOSE = 1e-9
 CLOSE_IN_FLOAT32 = 1e-2  # Room for activations that are zero but for rounding: see docs/engine.md.
 
@@ -67,19 +70,41 @@ def assert_same(one: Rows, other: Rows, close: float) -> None:
 
 @pytest.fixture(scope="module")
 def alone() -> dict[str, Rows]:
-    return {name: rows(recipe) for name, recipe in cases().items()}
+    return {name: rows(recipe, steps=steps_of(name)) for name, recipe in cases().items()}
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    out = tmp_path_factory.mktemp("together") / "rows.pt"
-    process = torchrun(request.param, str(HERE / "together.py"), str(out), *cases())
+def start(processes: int, out: Path, names: Iterable[str]) -> dict:
+    process = torchrun(processes, str(HERE / "together.py"), str(out), *names)
     said, _ = process.communicate(timeout=240)
     assert process.returncode == 0, said
-    return torch.load(out) | {"processes": request.param}
+    return torch.load(out) | {"processes": processes}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """Every case in two processes."""
+    return start(2, tmp_path_factory.mktemp("together") / "rows.pt", cases())
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """In four, the toys, which have all that a method may do, and what is no method of its own."""
+    names = [name for name in cases() if name.removesuffix("/64") not in METHODS or name.startswith(TOY)]
+    return start(4, tmp_path_factory.mktemp("together") / "rows.pt", names)
+
+
+@pytest.fixture(params=["two", "four"])
+def together(request: pytest.FixtureRequest) -> dict:
+    return request.getfixturevalue(request.param)
+
+
+def in_both(methods: Iterable[str]) -> pytest.MarkDecorator:
+    """Each method in two processes, and toys in four, too."""
+    pairs = [(name, "two") for name in methods] + [(name, "four") for name in methods if name in TOYS]
+    return pytest.mark.parametrize(("method", "together"), pairs, indirect=["together"])
+
+
+@in_both(METHODS)
 def test_losses_weights_and_memory_are_those_of_one_process(method: str, together: dict, alone: dict) -> None:
     case = f"{method}/64"
     networks = [v for n, v in alone[case][0][1].items() if n.startswith("gradients.")]
@@ -87,7 +112,7 @@ def test_losses_weights_and_memory_are_those_of_one_process(method: str, togethe
     assert_same(alone[case], together["rows"][case], CLOSE)
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if not name.startswith(IDLE)])
+@in_both([name for name in METHODS if not name.startswith(IDLE)])
 def test_gradients_in_float32_are_those_of_one_process(method: str, together: dict, alone: dict) -> None:
     assert_same(alone[method][:1], together["rows"][method][:1], CLOSE_IN_FLOAT32)
 

@@ -29,6 +29,9 @@ from gansmith.runs.checkpoint import Checkpoint
 NORMS = (torch.nn.modules.batchnorm._BatchNorm, SpectralNorm)  # Their statistics move as they look.
 every_method = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 
+seen_before = pytest.mark.no_cover
+"""Steps that other tests take under the eye of coverage, which makes them half as slow again."""
+
 
 def weights(trainer: Trainer[Any, Any, Any], name: str) -> list[torch.Tensor]:
     return [p.detach().clone() for p in trainer.networks.get_submodule(name).parameters()]
@@ -76,14 +79,14 @@ def test_every_owned_network_moves(recipe: Recipe) -> None:
 
 
 @every_method
+@seen_before
 def test_resume_equals_never_stopping_bit_for_bit(recipe: Recipe, tmp_path: Path) -> None:
     straight = trainer_of(recipe)
-    for _ in range(8):
-        straight.step()
-    first = trainer_of(recipe)
     for _ in range(4):
-        first.step()
-    Checkpoint(first.state(), facts_of(first)).save(tmp_path / "half.safetensors")
+        straight.step()
+    Checkpoint(straight.state(), facts_of(straight)).save(tmp_path / "half.safetensors")
+    for _ in range(4):
+        straight.step()
     torch.manual_seed(99)  # The world's randomness has moved on; the run must not care.
     second = trainer_of(recipe)
     half = Checkpoint.load(tmp_path / "half.safetensors")
@@ -188,6 +191,7 @@ def test_losses_write_no_memory(recipe: Recipe) -> None:
 
 
 @every_method
+@seen_before
 def test_parts_of_a_batch_leave_the_memory_of_the_whole(recipe: Recipe) -> None:
     whole, parts = trainer_of(recipe), trainer_of(recipe)
     parts.micro_batch = 2
