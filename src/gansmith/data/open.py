@@ -18,7 +18,7 @@ from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.sources.base import Source, nothing_found
 from gansmith.data.sources.made_pairs import MADE
 from gansmith.data.sources.open import open_source
-from gansmith.data.sources.pairs import DRAWN, PAIR, PairSource, guess, only_drawn
+from gansmith.data.sources.pairs import DRAWN, PAIR, PairKind, PairSource, guess, only_drawn
 from gansmith.errors import DataError
 
 _WIDE = 1.9  # Images at least so many times as wide as high may be two side by side.
@@ -100,7 +100,8 @@ def _opened(data: str, config: DataConfig, fields: Sequence[str], progress: Repo
     if isinstance(source, PreparedFolder):
         return open_prepared(source, config)
     if config.pairs is not None or set(PAIR) <= set(fields):
-        kind = config.pairs or guess(source, all_wide(source))
+        by_name: PairKind | None = "folders" if config.between else None
+        kind = config.pairs or by_name or guess(source, all_wide(source))
         source = PairSource(source, kind, config.between, config.swap)
     return load(source, config, progress=progress)
 
