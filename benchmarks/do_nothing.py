@@ -2,8 +2,8 @@
 
 Of images that the run held out: its results, their sources unchanged, and the mean of 500 images it was to
 learn (of two domains: none), each compared with what results should be like, by the metrics of
-`gansmith evaluate`. With --sheet FILE a picture: rows of sources, results, and targets or, of two domains, back
-again, twelve held-out images across; below them six that it was trained on, to see what it knows by heart.
+`gansmith evaluate`. With --sheet FILE a picture: sources, results, and targets or, of two domains, back
+again, of twelve held-out images; below them of six that it was trained on, to see what it knows by heart.
 """
 
 import argparse
