@@ -116,7 +116,7 @@ def test_pairs_and_a_box(photos: Path, tmp_path: Path) -> None:
     for number in (1, 2):
         source = photos / "cat" / f"{number}.png"
         (photos / "dog" / f"{number}.png").write_bytes(source.read_bytes())
-    words = ("--pairs", "folders", "--between", "dog,cat", "--size", 8, "--workers", 1)
+    words = ("--between", "dog,cat", "--size", 8, "--workers", 1)  # Two folders: pairs are no other kind.
     told = run("prepare", photos, tmp_path / "pairs", *words)
     assert f"train {tmp_path / 'pairs'} --recipe pix2pix64-small" in told.stdout  # Not one that wants images.
     folder = PreparedFolder(tmp_path / "pairs")
@@ -136,7 +136,7 @@ def test_pairs_and_a_box(photos: Path, tmp_path: Path) -> None:
         (("--every-face",), "goes with --align faces"),
         (("--margin", "0.1"), "goes with --align faces"),
         (("--swap",), "goes with --pairs folders"),
-        (("--pairs", "folders", "--between", "cat"), "names two folders"),
+        (("--between", "cat"), "names two folders"),
         (("--pairs", "folders", "--between", "cat,cow"), "Did you mean|no folder"),
         (("--workers", 0), "At least one worker"),
         (("--align", "faces", "--template", "ffqh"), "Did you mean 'ffhq'"),

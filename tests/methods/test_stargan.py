@@ -1,5 +1,6 @@
 """StarGAN: the authors' counts, its losses in closed form, and what a person may ask of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,20 @@ def test_translate_sets_marks_and_draws_a_sheet(model: Generator, tmp_path: Path
         assert sheet.width == 4 * 64 + 3 * 2, "the image and three attributes"
     with pytest.raises(SettingError, match=r"into a new \.png"):
         attribute_sheet(model, tmp_path / "in", tmp_path / "sheet.png")
+
+
+def test_attributes_that_come_to_the_same_share_a_column(
+    model: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (16, 16)).save(tmp_path / "0.png")
+    hair = torch.tensor([[0, 1, 0], [1, 0, 1]] * 20, dtype=torch.uint8)  # Dark or fair, nobody both or bald.
+    monkeypatch.setattr(Conditions, "read", lambda self, images: hair[: len(images)].clone())
+    bare = replace(model, table={"attributes": hair * torch.tensor([0, 1, 1], dtype=torch.uint8)})
+    attribute_sheet(bare, tmp_path / "0.png", tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width == 3 * 64 + 2 * 2
+    mark = read_provenance(tmp_path / "sheet.png")
+    assert mark is not None and "smiling, dark hair or fair hair" in str(mark.note)
 
 
 def test_the_verb_says_what_is_wrong(tmp_path: Path) -> None:

@@ -182,7 +182,8 @@ def _options(asked: dict[str, Any]) -> "Options":
     fit, box = to_fit(asked["fit"])
     channels = None if asked["channels"] is None else int(asked["channels"])
     _check_partner(("every_face", "template", "margin", "min_face", "min_score"), asked, "align", "faces")
-    _check_partner(("between", "swap"), asked, "pairs", "folders")
+    if not asked["between"]:  # Which says that pairs are two folders.
+        _check_partner(("swap",), asked, "pairs", "folders")
     faces = _faces(asked) if asked["align"] else None
     return Options(
         size=asked["size"],
@@ -227,10 +228,11 @@ def source_of(src: str, asked: dict[str, Any], size: "Size | None" = None) -> "S
     from gansmith.data.sources.named import How, named_source
     from gansmith.data.sources.video import Sampling
 
+    between = to_two("--between", asked.get("between"))
     how = How(
         label=asked.get("label"),
-        pairs=asked.get("pairs"),
-        between=to_two("--between", asked["between"]) if asked.get("pairs") else None,
+        pairs=asked.get("pairs") or ("folders" if between else None),
+        between=between,
         swap=bool(asked.get("swap")),
         sampling=Sampling(every=asked.get("every", 1.0), max_frames=asked.get("frames", 500)),
         size=size or Size(64, 64),

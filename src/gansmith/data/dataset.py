@@ -26,13 +26,14 @@ class DatasetInfo:
     attribute_names: tuple[str, ...] = ()
     landmark_names: tuple[str, ...] = ()
     licence: str | None = None  # Of the images, in words; None where nobody said.
+    names: Sequence[str] = ()  # What the file of each row is called; empty where rows are no files.
 
     @classmethod
-    def of(cls, facts: Facts) -> "DatasetInfo":
+    def of(cls, facts: Facts, names: Sequence[str] = ()) -> "DatasetInfo":
         """What is known beside the columns."""
         held_out = None if facts.held_out is None else torch.from_numpy(facts.held_out)
-        names = facts.label_names, facts.attribute_names, facts.landmark_names
-        return cls(held_out, *names, facts.licence)
+        told = facts.label_names, facts.attribute_names, facts.landmark_names
+        return cls(held_out, *told, facts.licence, names)
 
 
 @runtime_checkable

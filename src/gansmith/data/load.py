@@ -148,7 +148,7 @@ class LazyDataSet:
         self.fingerprint = _fingerprint(source)
         self.refused: tuple[Refused, ...] = source.refused
         self._source, self._config = source, config
-        self.info = DatasetInfo.of(source.facts)
+        self.info = DatasetInfo.of(source.facts, source.names)
         self._bad: set[int] = set()
         self._lock = threading.Lock()  # The loader fetches from its own thread.
         self._pool = ThreadPoolExecutor(_threads(), thread_name_prefix="gansmith-decode")
@@ -229,7 +229,7 @@ class _Columns:
 
     def __init__(self, source: Source, config: DataConfig, capacity: int) -> None:
         self.rows: list[int] = []
-        self._facts = source.facts
+        self._facts, self._names = source.facts, source.names
         self._images = {
             name: torch.empty(
                 (capacity, *_shape(config)), dtype=torch.uint8, memory_format=torch.channels_last
@@ -257,7 +257,7 @@ class _Columns:
     @property
     def info(self) -> DatasetInfo:
         """What is known of the images added as a whole."""
-        return DatasetInfo.of(self._facts.take(self.rows))
+        return DatasetInfo.of(self._facts.take(self.rows), [self._names[row] for row in self.rows])
 
 
 def _in_threads(

@@ -99,6 +99,7 @@ def _info(folder: PreparedFolder) -> DatasetInfo:
         tuple(told["attribute_names"]),
         tuple(told["landmark_names"]),
         folder.licence,
+        folder.names,
     )
 
 

@@ -18,7 +18,16 @@ from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.sources.base import Source, nothing_found
 from gansmith.data.sources.made_pairs import MADE
 from gansmith.data.sources.open import open_source
-from gansmith.data.sources.pairs import DRAWN, PAIR, STORED, PairSource, guess, no_files, only_drawn
+from gansmith.data.sources.pairs import (
+    DRAWN,
+    PAIR,
+    STORED,
+    PairKind,
+    PairSource,
+    guess,
+    no_files,
+    only_drawn,
+)
 from gansmith.errors import DataError
 
 _WIDE = 1.9  # Images at least so many times as wide as high may be two side by side.
@@ -108,7 +117,8 @@ def _opened(
     if isinstance(source, PreparedFolder):
         return open_prepared(source, config)
     if config.pairs is not None or set(PAIR) <= set(fields):
-        kind = config.pairs or guess(source, all_wide(source))
+        by_name: PairKind | None = "folders" if config.between else None
+        kind = config.pairs or by_name or guess(source, all_wide(source))
         source = PairSource(source, kind, config.between, config.swap)
     return load(source, config, progress=progress, decoded=decoded)
 

@@ -164,7 +164,10 @@ class TwoSets:
         self.fingerprint = f"{first.fingerprint} and {second.fingerprint}"
         self.in_arrays = first.in_arrays and second.in_arrays
         self.info = DatasetInfo(
-            _held_out(first, second), label_names=("a", "b"), licence=_licence(first, second)
+            _held_out(first, second),
+            label_names=("a", "b"),
+            licence=_licence(first, second),
+            names=_names(first, second),
         )
 
     @property
@@ -196,6 +199,16 @@ def _held_out(first: DataSet, second: DataSet) -> Tensor | None:
     """The owners' splits, where both have one."""
     held = first.info.held_out, second.info.held_out
     return None if held[0] is None or held[1] is None else torch.cat([held[0], held[1]])
+
+
+def _names(first: DataSet, second: DataSet) -> Sequence[str]:
+    """Where both have names, these as if each set were a folder of its domain."""
+    parts = ("a", first.info.names), ("b", second.info.names)
+    return (
+        [f"{top}/{name}" for top, names in parts for name in names]
+        if all(parts[0][1:] + parts[1][1:])
+        else ()
+    )
 
 
 def _licence(first: DataSet, second: DataSet) -> str | None:

@@ -28,6 +28,8 @@ _ROWS = 12  # Images shown, at most.
 def attribute_sheet(generator: Generator, src: Path | str, out: Path | str) -> int:
     """Write a sheet: each image, and beside it with one attribute after the other turned into its opposite.
 
+    Two that come to the same, because each image shows one of them and never both, share a column.
+
     Args:
         generator: a model of images and attributes that reads attributes, such as StarGAN.
         src: an image, a folder, an archive or a prepared set; the first twelve images that can be read.
@@ -54,12 +56,19 @@ def attribute_sheet(generator: Generator, src: Path | str, out: Path | str) -> i
     pictures = _pictures(generator, src)
     shown, asked = generator.spec.to_network(to_float(pictures)), Conditions(generator, {})
     noise = Noise(torch.zeros(len(pictures), dtype=torch.int64))
-    columns = [pictures]
-    for number in range(len(names)):
-        columns.append(to_bytes(generator.make(noise, asked.turned(shown, number))).cpu())
+    columns, prompts, headings = [pictures], list[torch.Tensor](), list[str]()
+    for number, name in enumerate(names):
+        prompt = asked.turned(shown, number)
+        same = next((place for place, one in enumerate(prompts) if torch.equal(one, prompt.attributes)), None)
+        if same is not None:  # Of man and woman, say, where everybody is one of them.
+            headings[same] += f" or {name}"
+            continue
+        prompts.append(prompt.attributes)
+        headings.append(name)
+        columns.append(to_bytes(generator.make(noise, prompt)).cpu())
     rows = torch.stack(columns, dim=1).flatten(0, 1)
     rows = rows.repeat_interleave(_enlarged(rows), 2).repeat_interleave(_enlarged(rows), 3)
-    note = f"the image; then, turned one by one: {', '.join(names)}"
+    note = f"the image; then, turned one by one: {', '.join(headings)}"
     page = to_pil(with_caption(grid(rows, columns=len(columns)), note))
     mark = replace(generator.provenance(None, note), composite=True)
     with whole_file(place) as part:

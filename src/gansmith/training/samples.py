@@ -27,6 +27,7 @@ from gansmith.runs.run import Run
 
 GRID = 64  # Images in a sample grid, seeds 0 to 63.
 SHEET = 36  # Images on each side of the real-versus-generated sheet.
+_FEW = 8  # Rows held out that make a grid.
 _APART = 6  # White pixels between rows of images that belong together.
 MOST_FRAMES = 120  # Of the animation; a longer run is thinned out evenly.
 
@@ -43,6 +44,7 @@ class Samples:
         batch: the training rows that prompts and real images are of, in the networks' range.
         note: what both are sorted by; None where nothing sorts them.
         panels: what rows of the grid show, by heading, in bytes of one form; none where fakes stand alone.
+        held_out: whether panels show rows that are never trained on.
 
     Example:
         >>> made = samples(trainer, loader, count=16)
@@ -54,6 +56,7 @@ class Samples:
     batch: Any
     note: str | None = None
     panels: Mapping[str, _Bytes] = field(default_factory=dict)
+    held_out: bool = False
 
     @property
     def grid(self) -> Picture:
@@ -62,7 +65,8 @@ class Samples:
             return grid.with_caption(grid.grid(self.fake), self.note)
         strips = torch.cat(list(self.panels.values()), dim=3)
         across = max(1, round(math.sqrt(len(strips) / len(self.panels))))
-        return grid.with_caption(grid.grid(strips, across, _APART), " | ".join(self.panels))
+        where = ", held out" if self.held_out else ""
+        return grid.with_caption(grid.grid(strips, across, _APART), " | ".join(self.panels) + where)
 
 
 def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = GRID) -> Samples | None:
@@ -75,31 +79,46 @@ def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = G
     noise = Noise(torch.arange(count if prompt is None else len(batch[0]), device=trainer.device))
     with torch.inference_mode():
         made: Images = method.generate(networks, prompt, noise)
-        panels = _panels(trainer, networks, batch, made)
+        panels, held_out = _panels(trainer, networks, (batch, made), loader)
     fake = trainer.spec.to_pictures(made)
     real = trainer.spec.to_pictures(method.real_images(batch))
-    return Samples(grid.to_bytes(fake), grid.to_bytes(real), batch, note, panels)
+    return Samples(grid.to_bytes(fake), grid.to_bytes(real), batch, note, panels, held_out)
 
 
-def _panels(trainer: Trainer[Any, Any, Any], networks: Any, batch: Any, made: Images) -> Mapping[str, _Bytes]:
-    """What rows of a grid show, as many rows as make it no larger than one of results alone."""
+def _panels(
+    trainer: Trainer[Any, Any, Any], networks: Any, seen: tuple[Any, Images], loader: Loader[Any]
+) -> tuple[Mapping[str, _Bytes], bool]:
+    """What rows of a grid show, as many rows as make it no larger than one of results alone.
 
-    def shown(rows: int) -> Mapping[str, Tensor]:
+    What is held out, and whether it is: with what was trained on (``seen``, rows and their results) a model
+    that knows them by heart looks good. Where too little is held out for a grid, that is shown all the same.
+    """
+    method = trainer.method
+
+    def shown(rows: int, batch: Any, made: Images) -> Mapping[str, Tensor]:
         first = type(batch)(*(column[:rows] for column in batch))
         noise = Noise(torch.arange(rows, device=trainer.device))
-        found: Mapping[str, Tensor] = trainer.method.panels(networks, first, made[:rows], noise)
+        found: Mapping[str, Tensor] = method.panels(networks, first, made[:rows], noise)
         return found
 
-    panels = shown(1)
+    panels = shown(1, *seen)
     if not panels:
-        return {}
-    panels = shown(max(1, len(made) // len(panels)))
-    size = made.shape[2:]
+        return {}, False
+    rows = max(1, len(seen[1]) // len(panels))
+    held_out = next(loader.held_out_batches(rows, rows), None)
+    if held_out is None or len(held_out[0]) < min(rows, _FEW):
+        panels, held_out = shown(rows, *seen), None
+    else:
+        rows = len(held_out[0])
+        noise = Noise(torch.arange(rows, device=trainer.device))
+        panels = shown(rows, held_out, method.generate(networks, method.prompt(held_out), noise))
+    size = seen[1].shape[2:]
     channels = max(images.shape[1] for images in panels.values())
-    return {
+    found = {
         name: grid.to_bytes(_as_large(trainer.spec.to_pictures(images), channels, size))
         for name, images in panels.items()
     }
+    return found, held_out is not None
 
 
 def _as_large(images: Tensor, channels: int, size: torch.Size) -> Tensor:

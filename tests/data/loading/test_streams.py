@@ -68,6 +68,26 @@ def test_domains_by_name(names: Any, domains: Any, kinds: tuple[int, int]) -> No
     assert {number // 4 for number in numbers_of(batch.b)} == {kinds[1]}
 
 
+@pytest.mark.parametrize("smaller", ["neutral", "smiling"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_has_one_name_in_both_domains_is_held_out_of_both_or_of_neither(smaller: str, seed: int) -> None:
+    folders = ["neutral"] * 20 + ["smiling"] * 20
+    names = [f"{folder}/{row % 20:03d}.jp{'e' * (row // 20)}g" for row, folder in enumerate(folders)]
+    keep = [row for row, name in enumerate(names) if not (name.startswith(smaller) and row % 5 == 0)]
+    labels = torch.tensor([row // 20 for row in keep])
+    columns = {"images": numbered_bytes(40)[keep], "labels": labels}
+    info = DatasetInfo(label_names=("neutral", "smiling"), names=[names[row] for row in keep])
+    data = MemoryDataSet("people", columns, info=info)
+    loader = Loader(data, DomainBatch, DataConfig(validation=0.25), seed, CPU)
+    held, trained = (
+        {number % 20 for batch in batches for number in numbers_of(batch.a) + numbers_of(batch.b)}
+        for batches in (loader.held_out_batches(1, 40), map(loader.batch, range(40), [1] * 40))
+    )
+    assert len(held) >= 4
+    assert len(trained) >= 13
+    assert not held & trained
+
+
 @pytest.mark.parametrize(
     ("names", "domains", "message"),
     [

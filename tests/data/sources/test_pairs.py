@@ -258,6 +258,8 @@ def test_how_pairs_are_stored_is_guessed_from_folders_and_shape(tmp_path):
         guess(flat, False)
     write(tmp_path, {"c/1.png": plain(0)})
     assert guess(FolderSource(tmp_path), True) == "beside"
+    with pytest.raises(DataError, match=r"has 3 folders: name two of them with --set data\.between"):
+        guess(FolderSource(tmp_path), False)
 
 
 def test_a_single_picture_is_no_pair(tmp_path):

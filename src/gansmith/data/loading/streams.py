@@ -1,6 +1,7 @@
 """Which rows a batch is made of: one endless shuffled order, or one for each of two domains without pairs."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 import torch
 from torch import Tensor
@@ -103,8 +104,10 @@ def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int)
     missing = [name for name in fields if name not in data.columns]
     if set(missing) == set(DOMAINS) and "images" in data.columns:
         return tuple(
-            Stream(data, {field: "images"}, parted(data, rows, config, seed), mix_seeds(seed, place))
-            for place, (field, rows) in enumerate(zip(DOMAINS, _domains(data, config), strict=True))
+            Stream(data, {field: "images"}, parts, mix_seeds(seed, place))
+            for place, (field, parts) in enumerate(
+                zip(DOMAINS, _parted_domains(data, config, seed), strict=True)
+            )
         )
     if missing:
         raise DataError(
@@ -123,16 +126,53 @@ def _instead(missing: Sequence[str], data: DataSet) -> str:
     return "Choose another recipe (gansmith recipes), or data that say it (docs/labels.md)."
 
 
+def _parted_domains(data: DataSet, config: DataConfig, seed: int) -> list[tuple[Tensor, Tensor]]:
+    """For each domain rows for training and rows held out.
+
+    What has one name in both, ``neutral/001.jpg`` and ``smiling/001.jpg``, is usually one person or thing: it
+    is held out of both or of neither, as the smaller domain has it.
+    """
+    domains = _domains(data, config)
+    parts = [parted(data, rows, config, seed) for rows in domains]
+    if not data.info.names or config.validation <= 0 or _owners_split(data, config) is not None:
+        return parts
+    leads = int(len(domains[1]) < len(domains[0]))
+    held, trained = ({_name(data, row) for row in rows.tolist()} for rows in reversed(parts[leads]))
+    rows = domains[1 - leads]
+    own = set(parts[1 - leads][1].tolist())
+    out = [
+        name in held or (name not in trained and row in own)
+        for row, name in ((row, _name(data, row)) for row in rows.tolist())
+    ]
+    if not all(out):
+        apart = torch.tensor(out)
+        parts[1 - leads] = rows[~apart], rows[apart]
+    return parts
+
+
+def _name(data: DataSet, row: int) -> str:
+    """Of a row's file, in the folder of its domain and without the ending."""
+    name = data.info.names[row]
+    return str(PurePosixPath(name.partition("/")[2] or name).with_suffix(""))
+
+
 def parted(data: DataSet, rows: Tensor | None, config: DataConfig, seed: int) -> tuple[Tensor, Tensor]:
     """Rows for training and rows held out: the owner's split where there is one, else by seed."""
-    held = data.info.held_out
-    if held is not None and config.validation > 0 and bool(held.any()) and not bool(held.all()):
+    held = _owners_split(data, config)
+    if held is not None:
         everything = torch.arange(len(data)) if rows is None else rows
         return everything[~held[everything]], everything[held[everything]]
     if rows is None:
         return split(len(data), config.validation, seed)
     training, held_out = split(len(rows), config.validation, seed)
     return rows[training], rows[held_out]
+
+
+def _owners_split(data: DataSet, config: DataConfig) -> Tensor | None:
+    """Which rows the owner of the data holds out, where a share is to be held out at all."""
+    held = data.info.held_out
+    parts = held is not None and config.validation > 0 and bool(held.any()) and not bool(held.all())
+    return held if parts else None
 
 
 def _domains(data: DataSet, config: DataConfig) -> tuple[Tensor, Tensor]:

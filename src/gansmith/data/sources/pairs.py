@@ -236,10 +236,17 @@ def guess(source: Source, wide: bool) -> PairKind:
         return "folders"
     if wide:
         return "beside"
+    several = (
+        f"has {len(tops)} folders: name two of them with" if len(tops) > 2 else "is neither. Say which with"
+    )
+    ways = (
+        "--set data.between=NAME,NAME."
+        if len(tops) > 2
+        else "--set data.pairs=folders or --set data.pairs=beside."
+    )
     raise DataError(
         "Pairs are two folders with the same file names in them, or pictures with both side by side, twice "
-        f"as wide as high. Received: {source.name}, which is neither. Say which with --set "
-        "data.pairs=folders or --set data.pairs=beside."
+        f"as wide as high. Received: {source.name}, which {several} {ways}"
     )
 
 
