@@ -14,7 +14,7 @@ from gansmith.errors import SettingError, at_least
 from gansmith.losses.penalties import Critic
 from gansmith.methods.base import Loss
 from gansmith.methods.batches import LabelledBatch, LabelPrompt
-from gansmith.methods.multilevel import MultiLevel
+from gansmith.methods.multilevel import MultiLevel, StagedPair
 from gansmith.methods.pair import condition
 from gansmith.networks.bundle import Pair
 from gansmith.networks.transformer import Transformer, TransformerDiscriminator, TransformerGenerator
@@ -43,9 +43,11 @@ class CAT(MultiLevel):
                 f"Patches must fill the image of the first scale, {smallest} times smaller. Received: "
                 f"patch={look.patch} at {spec.width}x{spec.height}. Try a smaller method.networks.patch."
             )
-        pair = Pair(
+        pair = StagedPair(
             TransformerGenerator(spec, self.latent, column, look),
             TransformerDiscriminator(spec, column, look, scales=look.levels),
+            spec.classes,
+            look.width,
         )
         return self.ready(pair)
 

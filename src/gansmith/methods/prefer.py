@@ -207,7 +207,9 @@ class Prefer(LatentMethod[Any, ImageBatch, None]):
         images: Images = self.lender.generate(networks, prompt, noise)
         return images
 
-    def truncate(self, networks: Any, latents: Latents, psi: float, space: str = "z") -> Latents:
+    def truncate(
+        self, networks: Any, latents: Latents, psi: float, space: str = "z", prompt: None = None
+    ) -> Latents:
         return self._latent.truncate(networks, latents, psi, space)
 
     def settle(self, networks: Any, psi: float, prompt: None, noise: Noise) -> None:

@@ -218,9 +218,18 @@ class TransformerGenerator(nn.Module):
         )
         _initialize(self)
 
-    def forward(self, latents: Latents, *column: Tensor, stages: bool = False) -> Images:
-        """The images, or with ``stages`` all levels, one behind another: [batch, levels x channels, h, w]."""
-        w = self._style(latents, *column)
+    def forward(
+        self, latents: Latents, *column: Tensor, stages: bool = False, styled: bool = False
+    ) -> Images:
+        """The images, or with ``stages`` all levels, one behind another: [batch, levels x channels, h, w].
+
+        Args:
+            latents: z, or w of ``style`` where ``styled``.
+            column: the condition; not asked for by w.
+            stages: whether the earlier ones are wanted, too.
+            styled: whether the latents are w.
+        """
+        w = latents if styled else self.style(latents, *column)
         places = positions(*self.grid, w.device)
         tokens = sine_table(places, self.width).expand(len(w), -1, -1)
         angles = rotation(places, self.blocks[0].attention.size)  # type: ignore[arg-type]
@@ -234,7 +243,8 @@ class TransformerGenerator(nn.Module):
         shown = [self._spec.to_network(each) for each in (made if stages else made[-1:])]
         return torch.cat(shown if self.training else [each.clamp(-1.0, 1.0) for each in shown], dim=1)
 
-    def _style(self, latents: Latents, *column: Tensor) -> Tensor:
+    def style(self, latents: Latents, *column: Tensor) -> Tensor:
+        """Z [batch, latent] and the condition -> w [batch, width]."""
         known = pixel_norm(latents)
         if self.embedding is not None:
             known = torch.cat([known, pixel_norm(self.embedding(*column))], dim=1)
