@@ -48,18 +48,18 @@ def noise() -> Noise:
 @pytest.mark.parametrize(
     ("recipe", "generator", "discriminator"),
     [
-        ("gat64-s", 29.3, 32.6),
-        ("gat64-b", 116.6, 97.1),
-        ("gat64-l", 408.5, 314.9),
-        ("gat64-xl", 602.0, 459.3),
-        ("cat64-m", 260.6, 97.1),
-        ("cat64-h", 959.4, 97.1),
+        ("gat256-s", 29.3, 32.6),
+        ("gat256-b", 116.6, 97.1),
+        ("gat256-l", 408.5, 314.9),
+        ("gat256-xl", 602.0, 459.3),
+        ("cat256-m", 260.6, 97.1),
+        ("cat256-h", 959.4, 97.1),
     ],
 )
 def test_the_papers_sizes_have_their_counts(recipe: str, generator: float, discriminator: float) -> None:
     """As published for latents of 32 px with four channels, patches of 2 and 1000 classes; to 0.1 million."""
     method = named(recipe).method
-    look = replace(method.networks, patch=2)
+    look = method.networks
     seen = {"stacked": 4} if isinstance(method, GAT) else {"scales": 4}
     with torch.device("meta"):
         made = millions(TransformerGenerator(LATENTS, 64, "labels", look))

@@ -25,9 +25,10 @@ class GAT(MultiLevel):
 
     def build(self, spec: DataSpec) -> Pair:
         column, levels = "".join(self.columns), self.networks.levels
+        form, bounded = self.played_on(spec), self.autoencoder is None
         pair = StagedPair(
-            TransformerGenerator(spec, self.latent, column, self.networks),
-            TransformerDiscriminator(spec, column, self.networks, stacked=levels),
+            TransformerGenerator(form, self.latent, column, self.networks, bounded=bounded),
+            TransformerDiscriminator(form, column, self.networks, stacked=levels),
             spec.classes,
             self.networks.width,
         )

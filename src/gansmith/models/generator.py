@@ -97,6 +97,8 @@ class Generator:
     def fingerprint(self) -> str | None:
         """Twelve letters that stand for the weights, equal where these are; None where there are none."""
         digest, state = hashlib.sha256(), self.networks.state_dict()
+        for lens, network in self.networks.lenses.items():
+            state |= {f"{lens} {name}": value for name, value in network.state_dict().items()}
         for name in sorted(state):
             value = state[name].detach().cpu().contiguous()
             digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())

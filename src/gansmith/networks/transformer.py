@@ -193,6 +193,7 @@ class TransformerGenerator(nn.Module):
         latent: numbers in z.
         column: ``labels`` or ``attributes``; "": no condition.
         look: the sizes.
+        bounded: whether images are in [-1, 1], as they are clipped in eval mode; latents are not.
 
     Example:
         >>> look = Transformer(patch=4, width=16, depth=4, heads=2)
@@ -201,8 +202,11 @@ class TransformerGenerator(nn.Module):
         (torch.Size([2, 3, 32, 32]), torch.Size([2, 12, 32, 32]))
     """
 
-    def __init__(self, spec: DataSpec, latent: int, column: str, look: "Transformer") -> None:
+    def __init__(
+        self, spec: DataSpec, latent: int, column: str, look: "Transformer", *, bounded: bool = True
+    ) -> None:
         super().__init__()
+        self._bounded = bounded
         self._spec, self.patch, self.width = spec, look.patch, look.width
         self.grid = _grid(spec, look.patch)
         self.embedding = Embedding(spec, column, _EMBEDDING) if column else None
@@ -241,7 +245,8 @@ class TransformerGenerator(nn.Module):
                 images = more if images is None else images + more
                 made.append(images)
         shown = [self._spec.to_network(each) for each in (made if stages else made[-1:])]
-        return torch.cat(shown if self.training else [each.clamp(-1.0, 1.0) for each in shown], dim=1)
+        clipped = self._bounded and not self.training
+        return torch.cat([each.clamp(-1.0, 1.0) for each in shown] if clipped else shown, dim=1)
 
     def style(self, latents: Latents, *column: Tensor) -> Tensor:
         """Z [batch, latent] and the condition -> w [batch, width]."""
