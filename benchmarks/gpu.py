@@ -4,9 +4,11 @@
     python benchmarks/gpu.py --compile on                  ours compiled (train.engine.compile)
     python benchmarks/gpu.py --device cpu --quick          only see that it works
 
-DCGAN at 64 and 128 px and WGAN-GP at 64 px, on pictures in memory, so this is the step itself: ours in
-bfloat16 as `train.precision=auto` has it, the plain loop (benchmarks/plain.py) in float32 as torch's
-defaults have it. They take turns. Memory is the most that torch held for each. What does not fit into
+Each method that makes images of noise or of classes (steps.CASES), on pictures in memory, so this is the step
+itself: ours in bfloat16 as `train.precision=auto` has it, the plain loop (benchmarks/plain.py) in float32 as
+torch's defaults have it: written out for DCGAN and WGAN-GP, else the method's own networks and losses with
+every gradient that `backward` computes. They take turns. Of turns that are played now and then, the share of
+the peak counts those of one step. Memory is the most that torch held for each. What does not fit into
 memory, or for which no time is left, is said. The table comes last.
 """
 

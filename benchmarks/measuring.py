@@ -21,6 +21,7 @@ from gansmith.config.recipe import Recipe
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.trainer import Trainer
+from gansmith.training.setup import resolve
 
 Step = Callable[[], object]
 Clock = Callable[[], float]
@@ -135,9 +136,10 @@ def operations(step: Step) -> float:
 
 
 def our_trainer(recipe: Recipe, images: Tensor, device: torch.device) -> Trainer[Any, Any, Any]:
-    """A trainer of the recipe over pictures in memory, uint8 [n, 3, size, size]."""
-    recipe = replace(recipe, data=replace(recipe.data, channels=3))
-    data = MemoryDataSet("pictures in memory", {"images": images})
+    """A trainer of the recipe over pictures in memory, uint8 [n, 3, size, size], of ten classes in turn."""
+    columns = {"images": images, "labels": torch.arange(len(images)) % 10}
+    data = MemoryDataSet("pictures in memory", columns)
+    recipe = resolve(recipe, data)
     loader: Loader[Any] = Loader(data, recipe.method.batch_type, recipe.data, recipe.train.seed, device)
     return Trainer(recipe, loader, device)
 

@@ -2,7 +2,8 @@
 
 Eager, in float32, labels of ones and zeros, numbers read after every step, and every gradient that
 ``backward`` happens to compute. The networks are those of gansmith's recipes ``dcgan64``, ``dcgan128`` and
-``wgan-gp64``; only they are written as one writes them at first.
+``wgan-gp64``; only they are written as one writes them at first. ``turns`` is such a loop for any other
+method: its own networks and losses.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from gansmith.config.recipe import Recipe
+from gansmith.core.noise import Noise
 
 NextBatch = Callable[[], Tensor]
 """Gives a batch of pictures, float [n, 3, size, size] in [-1, 1], on the device."""
@@ -34,6 +38,51 @@ def image_folder(folder: Path, size: int, batch: int, workers: int = 2) -> Itera
     while True:
         for images, _ in loader:
             yield images
+
+
+# ---- any method ---------------------------------------------------------------------------------------
+
+
+def turns(recipe: Recipe, images: Tensor, device: torch.device) -> Callable[[], float]:
+    """A step of the method's own turns: eager, in float32, every weight accepts gradients, one batch for all.
+
+    What ours adds is left out: averages of weights, memories, checks.
+
+    Args:
+        recipe: with all that the data decide.
+        images: float [n, 3, size, size] in [-1, 1], on the device.
+        device: where it runs.
+    """
+    method, spec, count = recipe.method, recipe.spec(), len(images)
+    networks = method.build(spec).to(device)
+    networks.attach({name: each.to(device) for name, each in method.instruments(spec).items()})
+    columns = {"images": images, "labels": torch.arange(count, device=device) % 10}
+    batch = method.batch_type(*(columns[name] for name in method.batch_type._fields))
+    optimizers = {
+        player: recipe.optimizers[player].build(
+            [weight for name in names for weight in networks.get_submodule(name).parameters()]
+        )
+        for player, names in method.players().items()
+    }
+    done = recipe.train.images * 9 // 10 // count  # Where growth has ended.
+
+    def step() -> float:
+        nonlocal done
+        done += 1
+        progress = recipe.progress(done * count, count)
+        total = torch.zeros((), device=device)
+        for turn in method.turns():
+            for move in range(turn.repeats if done % turn.every == 0 else 0):
+                seeds = torch.arange(count, device=device) + (done * turn.repeats + move) * count
+                networks.zero_grad(set_to_none=True)
+                total = turn.loss(networks, batch, Noise(seeds), progress).total
+                total.backward()
+                optimizers[turn.player].step()
+                with torch.no_grad():
+                    turn.post_step(networks)
+        return float(total.detach())
+
+    return step
 
 
 # ---- DCGAN ------------------------------------------------------------------------------------------

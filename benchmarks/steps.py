@@ -5,7 +5,9 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
+import plain
 import torch
 from measuring import (
     Row,
@@ -21,10 +23,12 @@ from measuring import (
 from plain import dcgan, wgan_gp
 from torch import Tensor
 
+from gansmith.core.image_size import Size
 from gansmith.engine.device import out_of_memory, pick_precision
 from gansmith.recipes import named
 
 WIDTH = 64
+_SMALL = 16  # Pixels, where it is only to be seen that a script works.
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,34 @@ class Case:
     name: str
     recipe: str
     size: int
-    plain: Callable[..., Step]
+    plain: Callable[..., Step] | None = None  # Written out; None: the method's own turns (plain.turns).
 
 
-# A further method is a line here, and a plain loop in plain.py.
+# A further method is a line here.
 CASES = (
     Case("DCGAN-64", "dcgan64", 64, dcgan),
     Case("DCGAN-128", "dcgan128", 128, dcgan),
     Case("WGAN-GP-64", "wgan-gp64", 64, wgan_gp),
+    Case("Faces-32", "faces32", 32),
+    Case("RpGAN-64", "rpgan64", 64),
+    Case("WGAN-64", "wgan64", 64),
+    Case("LSGAN-64", "lsgan64", 64),
+    Case("DRAGAN-64", "dragan64", 64),
+    Case("SNGAN-64", "sngan64", 64),
+    Case("R3GAN-64", "r3gan64", 64),
+    Case("R3GAN-MP-32", "r3gan32-mp", 32),
+    Case("ProGAN-64", "progan64", 64),
+    Case("StyleGAN2-64", "stylegan2-64", 64),
+    Case("StyleGAN2-ADA-64", "stylegan2-64-ada", 64),
+    Case("GAT-S-64", "gat64-s", 64),
+    Case("CAT-M-64", "cat64-m", 64),
+    Case("SAGAN-32", "sagan32-small", 32),
+    Case("BigGAN-32", "biggan32-small", 32),
+    Case("ACGAN-32", "acgan32", 32),
+    Case("cDCGAN-32", "cdcgan32", 32),
+    Case("Projection-32", "projection32", 32),
+    Case("encoder-decoder-32", "encoder-decoder32", 32),
+    Case("RobustGAN-32", "robust-gan32", 32),
 )
 
 
@@ -81,7 +105,7 @@ class Bench:
 
     def rows(self, case: Case, batch: int) -> list[Row]:
         """A row for each precision of ours, beside the plain loop; what does not fit into memory says so."""
-        images = noise_pictures(2 * batch, case.size)
+        images = noise_pictures(2 * batch, self.size(case))
         found = {name: self._loop(name, case, batch, images) for name in ("plain", *self.precisions)}
         fitting = {name: loop for name, loop in found.items() if loop is not None}
         loops = {name: loop.step for name, loop in fitting.items()}
@@ -106,6 +130,10 @@ class Bench:
             for name in self.precisions
         ]
 
+    def size(self, case: Case) -> int:
+        """Of its pictures; small where it is only to be seen that a script works."""
+        return case.size if self.width == WIDTH else _SMALL
+
     def _loop(self, name: str, case: Case, batch: int, images: Tensor) -> "Loop | None":
         """The plain loop or one of ours, once it has run; None where memory is too small for it."""
         before = self._held()
@@ -124,15 +152,26 @@ class Bench:
             gc.collect()
 
     def _step(self, name: str, case: Case, batch: int, images: Tensor, compiled: str) -> Step:
-        if name == "plain":
-            real = (images[:batch].float() / 127.5 - 1).to(self.device)
-            return case.plain(lambda: real, case.size, self.device, self.width)
-        recipe = with_settings(named(case.recipe), batch=batch, precision=name)
+        real = (images[:batch].float() / 127.5 - 1).to(self.device)
+        if name == "plain" and case.plain is not None:
+            return case.plain(lambda: real, self.size(case), self.device, self.width)
+        precision = "float32" if name == "plain" else name
+        recipe = with_settings(named(case.recipe), batch=batch, precision=precision)
         recipe = with_settings(recipe, engine=replace(recipe.train.engine, compile=compiled))
         if self.width != WIDTH:
-            names = [field for field in vars(recipe.method) if field.endswith("width")]
-            recipe = replace(recipe, method=replace(recipe.method, **dict.fromkeys(names, self.width)))
-        return our_trainer(recipe, images, self.device).step
+            data = replace(recipe.data, size=Size(_SMALL, _SMALL))
+            recipe = replace(recipe, method=self._narrow(case, recipe.method), data=data)
+        trainer = our_trainer(recipe, images, self.device)
+        if name == "plain":
+            return plain.turns(trainer.recipe, real, self.device)
+        trainer.images = recipe.train.images * 9 // 10 // batch * batch  # Where growth has ended.
+        return trainer.step
+
+    def _narrow(self, case: Case, method: Any) -> Any:
+        if case.plain is None:
+            return method.tiny()
+        names = [field for field in vars(method) if field.endswith("width")]
+        return replace(method, **dict.fromkeys(names, self.width))
 
     def _kind(self, name: str) -> torch.dtype:
         return torch.float32 if name == "plain" else pick_precision(name, self.device)

@@ -463,7 +463,9 @@ class TwoSpaces(LatentMethod[Any, ImageBatch, None]):
         maps = noise.fork("synthesis").bulk_normal(8).to(layers.dtype)
         return networks.synthesis(layers.flatten(1) + 0.1 * maps)
 
-    def truncate(self, networks: Any, latents: Tensor, psi: float, space: str = "z") -> Tensor:
+    def truncate(
+        self, networks: Any, latents: Tensor, psi: float, space: str = "z", prompt: Any = None
+    ) -> Tensor:
         if space == "z":
             return super().truncate(networks, latents, psi, space)
         return networks.average_w.lerp(latents, psi)

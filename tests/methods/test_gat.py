@@ -13,11 +13,14 @@ from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError
+from gansmith.explore.ganspace import ganspace
+from gansmith.explore.sefa import sefa
 from gansmith.losses.adversarial import Wasserstein
 from gansmith.losses.penalties import DRAGAN, R1, R1R2, NoPenalty
 from gansmith.methods.batches import ImageBatch, LabelledBatch
 from gansmith.methods.cat import CAT, ConditionalCAT
 from gansmith.methods.gat import GAT, ConditionalGAT, noise_levels, noisy
+from gansmith.models.generator import from_method
 from gansmith.networks.transformer import (
     Attention,
     Transformer,
@@ -45,18 +48,18 @@ def noise() -> Noise:
 @pytest.mark.parametrize(
     ("recipe", "generator", "discriminator"),
     [
-        ("gat64-s", 29.3, 32.6),
-        ("gat64-b", 116.6, 97.1),
-        ("gat64-l", 408.5, 314.9),
-        ("gat64-xl", 602.0, 459.3),
-        ("cat64-m", 260.6, 97.1),
-        ("cat64-h", 959.4, 97.1),
+        ("gat256-s", 29.3, 32.6),
+        ("gat256-b", 116.6, 97.1),
+        ("gat256-l", 408.5, 314.9),
+        ("gat256-xl", 602.0, 459.3),
+        ("cat256-m", 260.6, 97.1),
+        ("cat256-h", 959.4, 97.1),
     ],
 )
 def test_the_papers_sizes_have_their_counts(recipe: str, generator: float, discriminator: float) -> None:
     """As published for latents of 32 px with four channels, patches of 2 and 1000 classes; to 0.1 million."""
     method = named(recipe).method
-    look = replace(method.networks, patch=2)
+    look = method.networks
     seen = {"stacked": 4} if isinstance(method, GAT) else {"scales": 4}
     with torch.device("meta"):
         made = millions(TransformerGenerator(LATENTS, 64, "labels", look))
@@ -211,3 +214,47 @@ def test_sizes_that_do_not_fit_are_refused(change, rule: str) -> None:
         Transformer(**change)
     with pytest.raises(SettingError, match=r"fill the image. Received: patch=6 at 16x16. Try .*patch=4"):
         Transformer(patch=6, width=8, depth=4, heads=2).generator(SPEC16, 4)
+
+
+@pytest.mark.parametrize("method", [ConditionalGAT(), ConditionalCAT()])
+def test_w_is_drawn_to_the_average_of_its_class(method) -> None:
+    """It moves by a two-hundredth towards the mean w of the images of a step that are of the class."""
+    torch.manual_seed(0)
+    spec = DataSpec(height=16, width=16, class_names=("a", "b", "c"))
+    method = method.tiny()
+    pair, labels = method.build(spec), torch.tensor([0, 2, 2, 0])
+    batch = LabelledBatch(BATCH.images, labels)
+    w = method.to_latent(pair, noise(), method.prompt(batch), "w").detach()
+    pair.average_w.fill_(1.0)
+    method.after_step(pair, method.generator_loss(pair, batch, noise(), Progress()).signals, Progress())
+    means = [w[[0, 3]].mean(dim=0), None, w[[1, 2]].mean(dim=0)]
+    for average, mean in zip(pair.average_w, means, strict=True):
+        expected = torch.ones(8) if mean is None else 1.0 + 0.005 * (mean - 1.0)
+        torch.testing.assert_close(average, expected)
+    prompt = method.prompt(batch)
+    drawn = method.truncate(pair, w, 0.3, "w", prompt)
+    torch.testing.assert_close(drawn, pair.average_w[labels] + 0.3 * (w - pair.average_w[labels]))
+    assert torch.equal(method.truncate(pair, w, 0.0, "w"), pair.average_w.mean(dim=0).expand(4, -1))
+    pair.eval()
+    made = method.generate(pair, prompt, noise())
+    torch.testing.assert_close(method.synthesize(pair, w, noise(), None, "w"), made)
+    torch.testing.assert_close(method.synthesize(pair, method.latents(noise()), noise(), prompt, "z"), made)
+    with pytest.raises(SettingError, match="Truncation is for methods"):
+        method.truncate(pair, method.latents(noise()), 0.5, "z")
+
+
+def test_sefa_finds_what_w_does_to_every_block_and_head() -> None:
+    """Silu stands before each style, but half of silu(w) - silu(-w) is w / 2, so the layers are found."""
+    torch.manual_seed(0)
+    method = GAT().tiny()
+    model = from_method(method, method.build(SPEC16), SPEC16, name="one", recipe_name="gat")
+    found = sefa(model, count=3)
+    parts = [*model.networks.generator.blocks, *model.networks.generator.heads]
+    weight = torch.cat([part.style.weight.detach().double() for part in parts]).T
+    weight = weight / weight.norm(dim=0)
+    values = torch.stack([one.vector.double() @ (weight @ weight.T) @ one.vector.double() for one in found])
+    lengths = torch.stack([one.vector.double().square().sum() for one in found])
+    torch.testing.assert_close(
+        values / lengths, torch.linalg.eigvalsh(weight @ weight.T).flip(0)[:3], rtol=1e-4, atol=1e-6
+    )
+    assert {one.space for one in [*found, *ganspace(model, 2)]} == {"w"}

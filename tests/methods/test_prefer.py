@@ -18,9 +18,9 @@ from gansmith.data.dataset import MemoryDataSet
 from gansmith.errors import DataError, SettingError
 from gansmith.methods.base import Lender
 from gansmith.methods.batches import ImageBatch
+from gansmith.methods.bilinear import BilinearGAN
 from gansmith.methods.cdcgan import ConditionalDCGAN
 from gansmith.methods.dcgan import DCGAN
-from gansmith.methods.bilinear import BilinearGAN
 from gansmith.methods.prefer import Prefer
 from gansmith.methods.progan import ProGAN
 from gansmith.methods.wgan import WGAN

@@ -187,6 +187,14 @@ class Method(ABC, Generic[N, B, P]):
         """
         return {}
 
+    def lenses(self, spec: DataSpec) -> Mapping[str, nn.Module]:
+        """Frozen networks that images themselves are made through, such as the decoder of latents, by name.
+
+        As ``instruments``, but they are also there when a run is opened: ``networks.lenses["autoencoder"]``.
+        What they are made of is not in the run, so their files must still be where the recipe says.
+        """
+        return {}
+
     def words(self, spec: DataSpec) -> tuple[str, ...]:
         """The words of captions that it understands; none: any text, or no captions at all."""
         return ()

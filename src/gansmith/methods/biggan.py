@@ -50,7 +50,9 @@ class BigGAN(ConditionalGAN):
 
     # ---- truncation -------------------------------------------------------------------------------
 
-    def truncate(self, networks: Pair, latents: Latents, psi: float, space: str = "z") -> Latents:
+    def truncate(
+        self, networks: Pair, latents: Latents, psi: float, space: str = "z", prompt: Any = None
+    ) -> Latents:
         """Z from N(0, 1) within [-psi, psi]; each number keeps its rank, so a seed stays the image it was."""
         if not psi > 0:
             raise SettingError(f"BigGAN truncates z at a positive threshold. Received: {psi}. Try 0.5.")

@@ -14,7 +14,7 @@ from gansmith.errors import SettingError, at_least
 from gansmith.losses.penalties import Critic
 from gansmith.methods.base import Loss
 from gansmith.methods.batches import LabelledBatch, LabelPrompt
-from gansmith.methods.multilevel import MultiLevel
+from gansmith.methods.multilevel import MultiLevel, StagedPair
 from gansmith.methods.pair import condition
 from gansmith.networks.bundle import Pair
 from gansmith.networks.transformer import Transformer, TransformerDiscriminator, TransformerGenerator
@@ -36,16 +36,18 @@ class CAT(MultiLevel):
         at_least(self, 0, "consistency")
 
     def build(self, spec: DataSpec) -> Pair:
-        column, look = "".join(self.columns), self.networks
+        column, look, form = "".join(self.columns), self.networks, self.played_on(spec)
         smallest = 2 ** (look.levels - 1)
-        if spec.height % (look.patch * smallest) or spec.width % (look.patch * smallest):
+        if form.height % (look.patch * smallest) or form.width % (look.patch * smallest):
             raise SettingError(
                 f"Patches must fill the image of the first scale, {smallest} times smaller. Received: "
-                f"patch={look.patch} at {spec.width}x{spec.height}. Try a smaller method.networks.patch."
+                f"patch={look.patch} at {form.width}x{form.height}. Try a smaller method.networks.patch."
             )
-        pair = Pair(
-            TransformerGenerator(spec, self.latent, column, look),
-            TransformerDiscriminator(spec, column, look, scales=look.levels),
+        pair = StagedPair(
+            TransformerGenerator(form, self.latent, column, look, bounded=self.autoencoder is None),
+            TransformerDiscriminator(form, column, look, scales=look.levels),
+            spec.classes,
+            look.width,
         )
         return self.ready(pair)
 

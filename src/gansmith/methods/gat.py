@@ -9,7 +9,7 @@ from gansmith.core.noise import Noise
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Scores
 from gansmith.methods.batches import LabelledBatch, LabelPrompt
-from gansmith.methods.multilevel import MultiLevel
+from gansmith.methods.multilevel import MultiLevel, StagedPair
 from gansmith.methods.pair import condition
 from gansmith.networks.bundle import Pair
 from gansmith.networks.transformer import TransformerDiscriminator, TransformerGenerator
@@ -25,9 +25,12 @@ class GAT(MultiLevel):
 
     def build(self, spec: DataSpec) -> Pair:
         column, levels = "".join(self.columns), self.networks.levels
-        pair = Pair(
-            TransformerGenerator(spec, self.latent, column, self.networks),
-            TransformerDiscriminator(spec, column, self.networks, stacked=levels),
+        form, bounded = self.played_on(spec), self.autoencoder is None
+        pair = StagedPair(
+            TransformerGenerator(form, self.latent, column, self.networks, bounded=bounded),
+            TransformerDiscriminator(form, column, self.networks, stacked=levels),
+            spec.classes,
+            self.networks.width,
         )
         return self.ready(pair)
 

@@ -33,10 +33,19 @@ class LatentMethod(Method[N, B, P]):
     def synthesize(self, networks: N, latents: Latents, noise: Noise, prompt: P, space: str = "z") -> Images:
         """The images of latents of a space, in [-1, 1]; differentiable with respect to the latents."""
 
-    def truncate(self, networks: N, latents: Latents, psi: float, space: str = "z") -> Latents:
+    def truncate(
+        self, networks: N, latents: Latents, psi: float, space: str = "z", prompt: P | None = None
+    ) -> Latents:
         """Latents drawn towards the average by 1 - psi, for fewer odd images and less variety.
 
         A method may cut them another way: for BigGAN psi is the threshold that no number of z exceeds.
+
+        Args:
+            networks: in eval mode.
+            latents: of ``space``.
+            psi: 1 leaves them as they are, 0 is the average.
+            space: where they lie.
+            prompt: what each is the latent for, where the average is one of a class; None where that is open.
 
         Raises:
             SettingError: the method has no truncation.

@@ -15,8 +15,8 @@ from gansmith.core.tensors import Images, Latents, Scores
 from gansmith.errors import SettingError, at_least
 from gansmith.methods.base import Lender, Loss, Method, Turn
 from gansmith.methods.batches import ImageBatch
-from gansmith.methods.rpgan import RpGAN
 from gansmith.methods.latent import LatentMethod, Way
+from gansmith.methods.rpgan import RpGAN
 from gansmith.networks.bundle import Networks
 from gansmith.networks.preference import Preference
 from gansmith.networks.preference_file import load_preference, read_facts
@@ -207,7 +207,9 @@ class Prefer(LatentMethod[Any, ImageBatch, None]):
         images: Images = self.lender.generate(networks, prompt, noise)
         return images
 
-    def truncate(self, networks: Any, latents: Latents, psi: float, space: str = "z") -> Latents:
+    def truncate(
+        self, networks: Any, latents: Latents, psi: float, space: str = "z", prompt: None = None
+    ) -> Latents:
         return self._latent.truncate(networks, latents, psi, space)
 
     def settle(self, networks: Any, psi: float, prompt: None, noise: Noise) -> None:

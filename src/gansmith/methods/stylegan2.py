@@ -205,7 +205,9 @@ class StyleGAN2(LatentMethod[StyleNetworks, ImageBatch, None]):
         images: Images = networks.synthesis(layers, self._maps(networks, noise).to(layers.dtype))
         return images
 
-    def truncate(self, networks: StyleNetworks, latents: Latents, psi: float, space: str = "z") -> Latents:
+    def truncate(
+        self, networks: StyleNetworks, latents: Latents, psi: float, space: str = "z", prompt: None = None
+    ) -> Latents:
         if space == "z":
             return super().truncate(networks, latents, psi, space)
         drawn = networks.average_w.lerp(latents, psi)

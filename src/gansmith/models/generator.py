@@ -97,6 +97,8 @@ class Generator:
     def fingerprint(self) -> str | None:
         """Twelve letters that stand for the weights, equal where these are; None where there are none."""
         digest, state = hashlib.sha256(), self.networks.state_dict()
+        for lens, network in self.networks.lenses.items():
+            state |= {f"{lens} {name}": value for name, value in network.state_dict().items()}
         for name in sorted(state):
             value = state[name].detach().cpu().contiguous()
             digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
@@ -170,7 +172,7 @@ class Generator:
         def latent(noise: Noise, prompt: Any) -> Tensor:
             found: Tensor = method.to_latent(self.networks, noise, prompt, space)
             if truncation is not None:
-                found = method.truncate(self.networks, found, truncation, space)
+                found = method.truncate(self.networks, found, truncation, space, prompt)
             return found
 
         return steadily(self._rows(latent))(noise.seeds.to(self.device), *self._columns(prompt))
@@ -231,7 +233,7 @@ class Generator:
     ) -> Tensor:
         space, networks = method.spaces[-1], self._settled_at(method, psi)
         latents = method.to_latent(networks, noise, prompt, space)
-        latents = method.truncate(networks, latents, psi, space)
+        latents = method.truncate(networks, latents, psi, space, prompt)
         return self.spec.to_pictures(method.synthesize(networks, latents, noise, prompt, space))
 
     def _moved(
@@ -247,7 +249,7 @@ class Generator:
                     f"Truncation of {self.recipe_name} is in {last}. Received: {move.note}, which moves "
                     f"{space}. Leave one of them out, or find directions in w."
                 )
-            latents = method.truncate(networks, latents, psi, space)
+            latents = method.truncate(networks, latents, psi, space, prompt)
         return self.spec.to_pictures(method.synthesize(networks, move(latents), noise, prompt, space))
 
     def _settled_at(self, method: LatentMethod[Any, Any, Any], psi: float) -> Networks:

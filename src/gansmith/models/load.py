@@ -59,7 +59,12 @@ def open_generator(model: str, device: str = "auto") -> Generator:
 
 
 def build_networks(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Networks:
-    """The bundle of a checkpoint in eval mode, averaged networks in place of the live ones."""
+    """The bundle of a checkpoint in eval mode, averaged networks in place of the live ones, and its lenses.
+
+    Raises:
+        CheckpointError: it does not fit its own recipe.
+        DataError: the file of a lens is not there.
+    """
     networks = recipe.method.build(recipe.spec())
     average = None
     if recipe.train.average is not None:
@@ -76,6 +81,7 @@ def build_networks(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Networks:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise CheckpointError(f"The checkpoint does not fit its own recipe: {reason}") from error
+    networks.attach_lenses(recipe.method.lenses(recipe.spec()))
     return bundle_for_pictures(networks, average)
 
 

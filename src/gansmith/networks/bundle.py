@@ -1,9 +1,10 @@
 """The bundle of all networks of a method, and the pair that most games are played by."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class _Instruments(dict[str, nn.Module]):
@@ -17,8 +18,8 @@ class Networks(nn.Module):
     """All networks of a method, each an attribute with a name.
 
     What must survive a restart (a pool of past fakes, a running mean) is a buffer in here, written by
-    ``Method.after_step``. Frozen networks that are only looked through are ``instruments``: they are in no
-    checkpoint, no copy and no average.
+    ``Method.after_step``. Frozen networks that are only looked through are ``instruments``, and ``lenses``
+    where images are made through them, too: they are in no checkpoint, no copy and no average.
 
     Example:
         >>> class Translators(Networks):
@@ -30,7 +31,7 @@ class Networks(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self._instruments = _Instruments()
+        self._instruments, self._lenses = _Instruments(), _Instruments()
 
     @property
     def instruments(self) -> Mapping[str, nn.Module]:
@@ -39,9 +40,25 @@ class Networks(nn.Module):
 
     def attach(self, instruments: Mapping[str, nn.Module]) -> None:
         """Look through these from now on: frozen, in eval mode, and no part of ``state_dict``."""
-        self._instruments = _Instruments(
-            {name: network.eval().requires_grad_(False) for name, network in instruments.items()}
-        )
+        self._instruments = _frozen(instruments)
+
+    @property
+    def lenses(self) -> Mapping[str, nn.Module]:
+        """The frozen networks that images are made through, by name; wherever a run is opened, too."""
+        return self._lenses
+
+    def attach_lenses(self, lenses: Mapping[str, nn.Module]) -> None:
+        """Make images through these from now on: as ``attach``, and they move with the bundle."""
+        self._lenses = _frozen(lenses)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        for lens in self._lenses.values():
+            lens._apply(fn)  # type: ignore[no-untyped-call]
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+
+def _frozen(networks: Mapping[str, nn.Module]) -> _Instruments:
+    return _Instruments({name: network.eval().requires_grad_(False) for name, network in networks.items()})
 
 
 def project(network: nn.Module) -> None:

@@ -193,6 +193,7 @@ class TransformerGenerator(nn.Module):
         latent: numbers in z.
         column: ``labels`` or ``attributes``; "": no condition.
         look: the sizes.
+        bounded: whether images are in [-1, 1], as they are clipped in eval mode; latents are not.
 
     Example:
         >>> look = Transformer(patch=4, width=16, depth=4, heads=2)
@@ -201,8 +202,11 @@ class TransformerGenerator(nn.Module):
         (torch.Size([2, 3, 32, 32]), torch.Size([2, 12, 32, 32]))
     """
 
-    def __init__(self, spec: DataSpec, latent: int, column: str, look: "Transformer") -> None:
+    def __init__(
+        self, spec: DataSpec, latent: int, column: str, look: "Transformer", *, bounded: bool = True
+    ) -> None:
         super().__init__()
+        self._bounded = bounded
         self._spec, self.patch, self.width = spec, look.patch, look.width
         self.grid = _grid(spec, look.patch)
         self.embedding = Embedding(spec, column, _EMBEDDING) if column else None
@@ -218,9 +222,18 @@ class TransformerGenerator(nn.Module):
         )
         _initialize(self)
 
-    def forward(self, latents: Latents, *column: Tensor, stages: bool = False) -> Images:
-        """The images, or with ``stages`` all levels, one behind another: [batch, levels x channels, h, w]."""
-        w = self._style(latents, *column)
+    def forward(
+        self, latents: Latents, *column: Tensor, stages: bool = False, styled: bool = False
+    ) -> Images:
+        """The images, or with ``stages`` all levels, one behind another: [batch, levels x channels, h, w].
+
+        Args:
+            latents: z, or w of ``style`` where ``styled``.
+            column: the condition; not asked for by w.
+            stages: whether the earlier ones are wanted, too.
+            styled: whether the latents are w.
+        """
+        w = latents if styled else self.style(latents, *column)
         places = positions(*self.grid, w.device)
         tokens = sine_table(places, self.width).expand(len(w), -1, -1)
         angles = rotation(places, self.blocks[0].attention.size)  # type: ignore[arg-type]
@@ -232,9 +245,11 @@ class TransformerGenerator(nn.Module):
                 images = more if images is None else images + more
                 made.append(images)
         shown = [self._spec.to_network(each) for each in (made if stages else made[-1:])]
-        return torch.cat(shown if self.training else [each.clamp(-1.0, 1.0) for each in shown], dim=1)
+        clipped = self._bounded and not self.training
+        return torch.cat([each.clamp(-1.0, 1.0) for each in shown] if clipped else shown, dim=1)
 
-    def _style(self, latents: Latents, *column: Tensor) -> Tensor:
+    def style(self, latents: Latents, *column: Tensor) -> Tensor:
+        """Z [batch, latent] and the condition -> w [batch, width]."""
         known = pixel_norm(latents)
         if self.embedding is not None:
             known = torch.cat([known, pixel_norm(self.embedding(*column))], dim=1)

@@ -1,6 +1,7 @@
-"""GAT and CAT in pixels: the papers' sizes, and narrow ones for a processor."""
+"""GAT and CAT in pixels and in latents: the papers' sizes, and narrow ones for a processor."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from gansmith.losses.penalties import R1R2
 from gansmith.methods.cat import CAT
 from gansmith.methods.gat import GAT
 from gansmith.methods.multilevel import MultiLevel
+from gansmith.networks.autoencoder import Autoencoder, KLAutoencoder
 from gansmith.networks.transformer import Transformer
 
 
@@ -34,6 +36,7 @@ class Preset(NamedTuple):
     images: int = 50_000_000
     augment: Augmentation = DiffAugment()
     precision: Precision = "auto"
+    autoencoder: Autoencoder | None = None
 
 
 def gat(name: str, preset: Preset) -> Recipe:
@@ -43,11 +46,18 @@ def gat(name: str, preset: Preset) -> Recipe:
     """
     adam = AdamW(lr=preset.rate, betas=(0.0, 0.99), weight_decay=0.0, clip=1.0)
     half_life = 693.0 * preset.batch
+    kind = preset.method.__name__
+    where = "" if preset.autoencoder is None else " in an autoencoder's latents"
     penalty = R1R2(gamma=preset.gamma, distance=preset.distance)
     return Recipe(
         name=name,
-        about=f"{preset.method.__name__} at {preset.size} px: a transformer, {preset.networks.width} wide.",
-        method=preset.method(networks=preset.networks, penalty=penalty, augment=preset.augment),
+        about=f"{kind} at {preset.size} px{where}: a transformer, {preset.networks.width} wide.",
+        method=preset.method(
+            networks=preset.networks,
+            penalty=penalty,
+            augment=preset.augment,
+            autoencoder=preset.autoencoder,
+        ),
         optimizers={"discriminator": adam, "generator": adam},
         data=DataConfig(size=Size(preset.size, preset.size), mirror=True),
         train=TrainConfig(
@@ -87,6 +97,12 @@ def _cat(letter: str, size: int) -> Preset:
     return Preset(CAT, networks, size, gamma=1.0)
 
 
+def _latent(preset: Preset) -> Preset:
+    """The same on latents of 32 px, as the papers have it: patches of 2 are 256 tokens, too."""
+    networks = replace(preset.networks, patch=2)
+    return preset._replace(size=256, networks=networks, autoencoder=KLAutoencoder())
+
+
 _SMALL = Preset(
     GAT,
     Transformer(patch=4, width=64, depth=4, heads=4),
@@ -106,6 +122,8 @@ _PRESETS = {
     ),
     **{f"gat{size}-{letter}": _gat(letter, size) for size in (64, 128) for letter in _GAT},
     **{f"cat{size}-{letter}": _cat(letter, size) for size in (64, 128) for letter in _CAT},
+    **{f"gat256-{letter}": _latent(_gat(letter, 64)) for letter in _GAT},
+    **{f"cat256-{letter}": _latent(_cat(letter, 64)) for letter in _CAT},
 }
 
 RECIPES: dict[str, Callable[[], Recipe]] = {

@@ -14,6 +14,7 @@ from gansmith.data.config import DataConfig
 from gansmith.losses.adversarial import Relativistic
 from gansmith.losses.penalties import R1R2
 from gansmith.methods.gan import GAN, ConditionalGAN
+from gansmith.networks.architectures import Convolutional
 from gansmith.networks.magnitude import R3MP
 from gansmith.networks.r3gan import R3
 
@@ -27,7 +28,7 @@ class Preset(NamedTuple):
 
     about: str
     size: int
-    networks: R3 | R3MP
+    networks: R3 | R3MP | Convolutional
     batch: int
     images: int  # The length of all schedules.
     gamma: float  # Where it begins.
@@ -36,6 +37,7 @@ class Preset(NamedTuple):
     lr: float = 2e-4
     distance: float | None = None  # Of a finite difference; None: two derivatives.
     augment: float = 0.0  # The probability of augmentation at the end; it begins at 0.
+    mirror: bool = True
 
 
 def r3gan(name: str, preset: Preset) -> Recipe:
@@ -61,7 +63,7 @@ def r3gan(name: str, preset: Preset) -> Recipe:
         about=preset.about,
         method=ConditionalGAN(**game) if preset.classes else GAN(**game),
         optimizers={"discriminator": adam, "generator": adam},
-        data=DataConfig(size=Size(preset.size, preset.size), mirror=True),
+        data=DataConfig(size=Size(preset.size, preset.size), mirror=preset.mirror),
         train=TrainConfig(
             images=preset.images,
             batch=preset.batch,
@@ -94,6 +96,14 @@ _MP32 = _SMALL32._replace(
     about="R3GAN at 32 px on magnitude-preserving layers, on two processor cores.",
     networks=R3MP(width=64, max_channels=128),
     lr=1e-2,
+)
+_STACKED = _SMALL32._replace(
+    about="R3GAN's game on DCGAN's networks at 28 px, for stacked-mnist on one processor core.",
+    size=28,
+    networks=Convolutional(norm="none", width=64, max_channels=128),
+    batch=64,
+    images=150_000,
+    mirror=False,  # Digits have a right way round.
 )
 _ONE_GPU = Preset(
     about="R3GAN at 64 px for one GPU and about half an hour: a third of the paper's width.",
@@ -146,6 +156,7 @@ _PRESETS = {
     "r3gan32-small": _SMALL32,
     "r3gan64-small": _SMALL64,
     "r3gan32-mp": _MP32,
+    "r3gan28-stacked": _STACKED,
     "r3gan64": _ONE_GPU,
     "r3gan32-cifar10": _CIFAR10,
     "r3gan64-ffhq": _FFHQ64,

@@ -114,6 +114,7 @@ def ready(
         loader = _loader(recipe, data, device, world)
     with torch.device("meta"):
         recipe.method.build(recipe.spec())
+    recipe.method.lenses(recipe.spec())  # A file that is not there is told before there is a run.
     check_batch_size(recipe.train.batch, len(loader.training))
     return recipe, loader
 

@@ -66,6 +66,7 @@ def describe(recipe: Recipe) -> Description:
     torch.manual_seed(0)
     networks = recipe.method.build(recipe.spec())
     networks.attach(recipe.method.instruments(recipe.spec()))
+    networks.attach_lenses(recipe.method.lenses(recipe.spec()))
     layers, handles = _watch(networks)
     hungriest = max(_saved_bytes(recipe, networks, turn) for turn in recipe.method.turns())
     for handle in handles:
