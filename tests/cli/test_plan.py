@@ -64,7 +64,8 @@ def test_of_many_refused_files_a_few_are_named(run_cli: Any, folder: Path) -> No
 
 
 def test_without_recipe_it_is_the_one_train_would_choose(run_cli: Any, folder: Path) -> None:
-    code, out, err = run_cli("plan", folder, *TINY, *NARROW, "--device", "cpu", "--seconds", "0")
+    narrow = ("--set", "method.networks.width=4")
+    code, out, err = run_cli("plan", folder, *TINY, *narrow, "--device", "cpu", "--seconds", "0")
     assert code == 0, err
     assert "faces8 (pictures are typically 24x24, and 8 px is the largest default they fill)" in out
     assert "--recipe faces8 " in out

@@ -156,7 +156,7 @@ def prepare(src: str, dest: str, as_json: bool, **asked: Any) -> None:
         return
     click.echo(as_text(done.report))
     click.echo(f"\n{plural(done.pictures, 'picture')} in {dest}; its report: report.txt, contact.png. Next:")
-    recipe = " --recipe pix2pix64-small" if asked["pairs"] else ""
+    recipe = " --recipe pix2pix64-small" if asked["pairs"] or asked["between"] else ""
     click.echo(f"  gansmith train {dest}{recipe} --run runs/{Path(dest).name}")
     _tell_vanished(done)
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError, at_least
@@ -119,12 +119,12 @@ class Convolutional:
     def discriminator(self, spec: DataSpec) -> nn.Module:
         """Convolutions of stride 2."""
         norm = _inner(self.norm)
-        network = DCGANDiscriminator(
-            spec, self.width, max_channels=self.max_channels, norm=norm, scale=self.scale
-        )
+        network = DCGANDiscriminator(spec, self.width, max_channels=self.max_channels, norm=norm)
         for module in network.modules() if norm != "batch" else ():
             if isinstance(module, nn.Conv2d):  # Without batch norm the scale has to be right itself.
                 nn.init.kaiming_normal_(module.weight, a=0.2)
+        if self.scale != 1.0:
+            network.main.append(_Times(self.scale))
         return spectral_norm(network) if self.norm == "spectral" else network
 
     def tiny(self) -> "Convolutional":
@@ -220,6 +220,17 @@ class SNResNet:
     def per_image(self) -> bool:
         """No norm here mixes images."""
         return True
+
+
+class _Times(nn.Module):
+    """Scores times a number."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, scores: Tensor) -> Tensor:
+        return self.scale * scores
 
 
 def _inner(norm: AnyNorm) -> Norm:

@@ -77,7 +77,6 @@ class DCGANDiscriminator(nn.Module):
         depth: number of convolutions before the head; None for a mirror image of the generator.
         softmax: a two-way softmax head behind a fully connected layer, read as a difference of logits
             (equal to the sigmoid of that difference), instead of one convolution over the whole grid.
-        scale: what scores are multiplied by.
 
     Example:
         >>> critic = DCGANDiscriminator(DataSpec(height=64, width=64), width=64, norm="none")
@@ -95,10 +94,8 @@ class DCGANDiscriminator(nn.Module):
         momentum: float = 0.1,
         depth: int | None = None,
         softmax: bool = False,
-        scale: float = 1.0,
     ) -> None:
         super().__init__()
-        self._scale = scale
         num_upsamplings = resolution_steps(spec.height, spec.width)[2]
         depth = num_upsamplings if depth is None else min(depth, num_upsamplings)
         bias = norm != "batch"
@@ -121,5 +118,4 @@ class DCGANDiscriminator(nn.Module):
 
     def forward(self, images: Images) -> Scores:
         logits: Tensor = full(self.main(images))
-        scores = logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
-        return scores if self._scale == 1.0 else self._scale * scores
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]

@@ -10,7 +10,7 @@ from gansmith.recipes.rpgan import rpgan
 
 
 def small(size: int, images: int) -> Recipe:
-    """LSGAN whose scores may change twice as fast, which tells photos apart better (docs/methods/faces.md)."""
+    """LSGAN whose scores may change twice as fast, so they tell more (docs/methods/faces.md)."""
     return override(lsgan(size, images), "method.networks.scale=2")
 
 
