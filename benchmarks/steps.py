@@ -47,6 +47,7 @@ CASES = (
     Case("DCGAN-128", "dcgan128", 128, dcgan),
     Case("WGAN-GP-64", "wgan-gp64", 64, wgan_gp),
     Case("Faces-32", "faces32", 32),
+    Case("Bilinear-32", "bilinear32", 32),
     Case("RpGAN-64", "rpgan64", 64),
     Case("WGAN-64", "wgan64", 64),
     Case("LSGAN-64", "lsgan64", 64),
