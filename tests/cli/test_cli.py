@@ -137,7 +137,8 @@ def test_the_same_command_resumes(run_cli: Any, folder: Path, tmp_path: Path) ->
 
 
 def test_the_default_recipe_follows_the_pictures(run_cli: Any, folder: Path, tmp_path: Path) -> None:
-    code, _, err = run_cli("train", folder, "--run", tmp_path / "run", *TINY, *NARROW, "--device", "cpu")
+    narrow = ("--set", "method.networks.width=4")
+    code, _, err = run_cli("train", folder, "--run", tmp_path / "run", *TINY, *narrow, "--device", "cpu")
     assert code == 0 and "Recipe: faces8" in err
 
 
