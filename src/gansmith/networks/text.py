@@ -1,5 +1,7 @@
 """A small encoder of sentences: words, two convolutions over neighbours, mean and maximum."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -27,12 +29,14 @@ class TextEncoder(nn.Module):
     def __init__(self, words: tuple[str, ...], width: int, size: int) -> None:
         super().__init__()
         self._places = {word: place for place, word in enumerate(words, 1)}
+        # Python is not compiled. Said here, as it loads the compiler, and few networks read text.
+        self._rows = torch.compiler.disable(_rows)  # type: ignore[no-untyped-call]
         self.table = nn.Embedding(len(words) + 1, width, padding_idx=0)
         self.convolutions = nn.ModuleList(nn.Conv1d(width, width, 3, 1, 1) for _ in range(2))
         self.last = nn.Linear(2 * width, size)
 
     def forward(self, captions: Captions) -> Latents:
-        places = self.places(captions)
+        places: Tensor = self._rows(self._places, captions)
         there = (places > 0)[:, None]
         features = self.table(places).transpose(1, 2)  # [batch, width, words]
         for convolution in self.convolutions:
@@ -44,12 +48,12 @@ class TextEncoder(nn.Module):
         unit: Tensor = found / found.norm(dim=1, keepdim=True).clamp(min=1e-6)
         return unit
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def places(self, captions: Captions) -> Tensor:
-        """The numbers of the known words of each caption, int64 [batch, words], zeros behind the end."""
-        known = [[self._places.get(word, 0) for word in words_of(text)] for text in to_texts(captions)]
-        rows = [[place for place in row if place] for row in known]
-        found = torch.zeros(len(rows), max(1, *map(len, rows)), dtype=torch.int64)
-        for at, row in enumerate(rows):
-            found[at, : len(row)] = torch.tensor(row, dtype=torch.int64)
-        return found.to(captions.device)
+
+def _rows(places: Mapping[str, int], captions: Captions) -> Tensor:
+    """The numbers of the known words of each caption, int64 [batch, words], zeros behind the end."""
+    known = [[places.get(word, 0) for word in words_of(text)] for text in to_texts(captions)]
+    rows = [[place for place in row if place] for row in known]
+    found = torch.zeros(len(rows), max(1, *map(len, rows)), dtype=torch.int64)
+    for at, row in enumerate(rows):
+        found[at, : len(row)] = torch.tensor(row, dtype=torch.int64)
+    return found.to(captions.device)
