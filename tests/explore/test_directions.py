@@ -86,7 +86,9 @@ def built(recipe: str) -> Generator:
     draws = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
     method = (TOYS.get(recipe) or small(named(recipe))).method
-    generator = from_method(method, method.build(KNOWING), KNOWING, name="one", recipe_name=recipe)
+    networks = method.build(KNOWING)
+    networks.attach_lenses(method.lenses(KNOWING))
+    generator = from_method(method, networks, KNOWING, name="one", recipe_name=recipe)
     columns = {
         "labels": torch.randint(0, 3, (40,), generator=draws),
         "attributes": torch.randint(0, 2, (40, 2), generator=draws, dtype=torch.uint8),
