@@ -102,7 +102,7 @@ class Convolutional:
     width: int = 64  # Channels at full size.
     max_channels: int = 512
     norm: AnyNorm = "batch"  # Of the discriminator.
-    scale: float = 1.0  # Of its scores: with spectral norm they change no faster than this (K of Lipschitz).
+    scale: float = 1.0  # What its scores are multiplied by: under spectral norm, how fast they may change.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "width", "max_channels", prefix="method.networks.")
