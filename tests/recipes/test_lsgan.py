@@ -19,6 +19,12 @@ def test_the_recipe_is_least_squares_on_dcgans_networks(size: int) -> None:
     assert "Sigmoid" not in names, "scores are compared with 0 and 1 as they are"
 
 
+@pytest.mark.parametrize("size", [8, 28, 32])
+def test_the_default_is_the_same_with_scores_times_2(size: int) -> None:
+    method = named(f"faces{size}").method
+    assert method == override(named("lsgan32"), "method.networks.scale=2").method
+
+
 def test_targets_are_1_for_real_and_0_for_fake() -> None:
     """Also beyond them: a score of 3 is as wrong as one of -1, which no sigmoid would allow to be said."""
     loss = LeastSquares()

@@ -95,9 +95,8 @@ class Trainer(Generic[N, B, P]):
         torch.manual_seed(mix_seeds(recipe.train.seed, _INSTRUMENTS))
         instruments = self.method.instruments(self.spec)
         self.networks.attach({name: network.to(device) for name, network in instruments.items()})
-        self.networks.attach_lenses(self.method.lenses(self.spec))
-        for lens in self.networks.lenses.values():
-            lens.to(device)
+        lenses = self.method.lenses(self.spec)
+        self.networks.attach_lenses({name: network.to(device) for name, network in lenses.items()})
         borrow(self.networks, borrowed or {})
         world.broadcast_(list(self.networks.state_dict().values()))
         for network in self.networks.children():

@@ -220,23 +220,21 @@ class _Middle(nn.Module):
         return made
 
 
-class _Halve(nn.Module):
-    def __init__(self, channels: int) -> None:
+class _Resize(nn.Module):
+    """Half the size by a stride, or twice by nearest pixels and a convolution."""
+
+    def __init__(self, channels: int, *, halves: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+        stride, padding = (2, 0) if halves else (1, 1)
+        self.conv = nn.Conv2d(channels, channels, 3, stride, padding)
+        self._halves = halves
 
     def forward(self, features: Tensor) -> Tensor:
-        made: Tensor = self.conv(F.pad(features, (0, 1, 0, 1)))  # On the right and below alone.
-        return made
-
-
-class _Double(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        made: Tensor = self.conv(F.interpolate(features, scale_factor=2.0, mode="nearest"))
+        if self._halves:
+            features = F.pad(features, (0, 1, 0, 1))  # On the right and below alone.
+        else:
+            features = F.interpolate(features, scale_factor=2.0, mode="nearest")
+        made: Tensor = self.conv(features)
         return made
 
 
@@ -247,10 +245,9 @@ class _Stage(nn.Module):
         super().__init__()
         widths = [channels, *[out] * blocks]
         self.resnets = nn.ModuleList(_Residual(*pair) for pair in pairwise(widths))
-        kind = _Halve if resize == "downsamplers" else _Double
         self._resize = resize if changes else ""
         if changes:
-            self.add_module(resize, nn.ModuleList([kind(out)]))
+            self.add_module(resize, nn.ModuleList([_Resize(out, halves=resize == "downsamplers")]))
 
     def forward(self, features: Tensor) -> Tensor:
         for block in self.resnets:

@@ -52,7 +52,7 @@ class Fit:
         least, known = self.facts.least, self.facts.known
         more = f" After so many nothing goes by it below {least:.2f}: rate more, or by a clearer rule."
         if known:
-            more = " Before training on it rate more, until it is 0.75." if self.facts.auc < _SURE else ""
+            more = f" Before training on it rate more, until it is {_SURE}." if self.facts.auc < _SURE else ""
         return (
             f"Of two held-out images, one liked and one not, it puts the right one first in "
             f"{100 * self.facts.auc:.0f} % (AUC {self.facts.auc:.2f}; 0.5 is a guess), after "
