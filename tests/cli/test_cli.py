@@ -18,9 +18,11 @@ import pytest
 import torch
 from PIL import Image
 
+from gansmith.core import stopping
 from gansmith.core.console import Log
 from gansmith.data.builtin.demo_faces.draw import draw
 from gansmith.data.builtin.demo_faces.sample import face
+from gansmith.errors import TrainingError
 from gansmith.images.provenance import read_provenance
 from gansmith.runs.run import Run
 
@@ -367,3 +369,23 @@ def test_a_fast_machine_is_given_a_larger_recipe_in_the_same_time(monkeypatch: p
     assert recipe.name == "faces64" and [name for name, _ in asked] == ["faces32", "faces64"]
     assert asked[0][1] == 60.0 and 50.0 < asked[1][1] <= 59.8
     assert _lasting(60.0, *given, None)[0].name == "faces32"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_launcher_that_stops_us_for_a_lost_process_does_not_hide_the_reason(
+    run_cli: Any, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The launcher's SIGTERM may come while the error is still on its way out."""
+
+    def breaks(**_: Any) -> None:
+        stopping.lost("Another process has ended.")
+        os.kill(os.getpid(), number)
+        raise TrainingError("Another process has ended.")
+
+    monkeypatch.setattr("gansmith.cli.main.cli.main", breaks)
+    code, _, err = run_cli("recipes")
+    assert code == 128 + number
+    assert (
+        err
+        == "gansmith: " + ("Another process has ended." if number == signal.SIGTERM else "stopped.") + "\n"
+    )

@@ -145,7 +145,7 @@ def _run() -> int:
 
 
 def _stopped() -> int:
-    _say("stopped.")
+    _say(stopping.why())
     return 128 + (stopping.asked() or signal.SIGINT)
 
 

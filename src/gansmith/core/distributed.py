@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gansmith.core import launch
+from gansmith.core import launch, stopping
 from gansmith.core.launch import launched
 from gansmith.errors import SettingError, TrainingError
 
@@ -222,10 +222,12 @@ def _others_alive() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise TrainingError(
+        message = (
             "Another process of this command has ended, so all of them stop. What was saved is kept, and the "
             f"same command resumes a run. The system says: {_first_sentence(error)}"
-        ) from error
+        )
+        stopping.lost(message)
+        raise TrainingError(message) from error
 
 
 def _first_sentence(error: BaseException) -> str:

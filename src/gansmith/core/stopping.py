@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 _asked: list[int] = []
+_lost: list[str] = []
 
 
 def ask(number: int) -> None:
@@ -23,6 +24,17 @@ def asked() -> int:
 def forget() -> None:
     """A new command begins."""
     _asked.clear()
+    _lost.clear()
+
+
+def lost(message: str) -> None:
+    """Another process of this command is gone: what to say should its launcher now stop this one."""
+    _lost.append(message)
+
+
+def why() -> str:
+    """What to say of a stop: a launcher sends SIGTERM to all others when one of them is lost."""
+    return _lost[0] if _lost and asked() == signal.SIGTERM else "stopped."
 
 
 def at_once(number: int, frame: FrameType | None) -> None:
