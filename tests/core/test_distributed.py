@@ -174,7 +174,7 @@ def until(condition, process: subprocess.Popen, seconds: float = 120.0) -> None:
 
 def endless(run: Path) -> list[str]:
     """A tiny training that goes on until somebody stops it."""
-    settings = ["batch=8", "images=4000000", "log_every=64", "picture_every=1000000", "checkpoint_every=64"]
+    settings = ["batch=8", "images=200000", "log_every=64", "picture_every=1000000", "checkpoint_every=64"]
     command = ["train", "digits", "--recipe", "dcgan28", "--run-dir", str(run), "--device", "cpu"]
     for setting in (
         *(f"train.{s}" for s in settings),
@@ -201,8 +201,8 @@ def test_a_killed_process_ends_all_with_one_message_and_the_run_resumes(tmp_path
     saved = int(Run.open(run).checkpoint_files()[-1].stem)
     assert saved >= 128
     # One process goes on with what two had begun.
-    command[command.index("train.images=4000000")] = f"train.images={saved + 64}"
-    text = (run / "recipe.json").read_text().replace("4000000", str(saved))
+    command[command.index("train.images=200000")] = f"train.images={saved + 64}"
+    text = (run / "recipe.json").read_text().replace("200000", str(saved))
     (run / "recipe.json").write_text(text)
     again = [sys.executable, "-m", "gansmith", *command]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent / "src")}

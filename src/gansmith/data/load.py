@@ -239,12 +239,12 @@ class _Columns:
         self._landmarks: list[NDArray[np.float32]] = []
 
     def add(self, index: int, row: Row) -> None:
-        """Row ``index`` of the source; its landmarks move as its pixels did."""
+        """Row ``index`` of the source; its landmarks, of a pair the target's, move as those pixels did."""
         for images, decoded in zip(self._images.values(), row, strict=True):
             images[len(self.rows)] = torch.from_numpy(decoded.pixels)
         self.rows.append(index)
         if self._facts.landmarks is not None:
-            self._landmarks.append(row[0].placement.points(self._facts.landmarks[index]))
+            self._landmarks.append(row[-1].placement.points(self._facts.landmarks[index]))
 
     def columns(self) -> dict[str, Tensor]:
         """All columns, one row for every image added."""

@@ -110,7 +110,7 @@ def test_sizes_at_the_limit_are_no_error(tmp_path):
     assert (source.width, target.width) == (8, 8)
 
 
-def test_facts_stay_with_pairs_beside_each_other_and_landmarks_do_not(tmp_path):
+def test_facts_stay_with_pairs_beside_each_other_and_landmarks_of_both_sides_do_not(tmp_path):
     source = FolderSource(write(tmp_path / "source", {"0.png": beside(), "1.png": beside(left=(9, 9, 9))}))
     source.facts = Facts(
         labels=np.array([1, 0]),
@@ -306,3 +306,31 @@ def test_the_bytes_of_pairs_do_not_depend_on_workers_or_archives(tmp_path):
     make(PairSource(ZipSource(packed), "folders"), tmp_path / "three", options)
     for name in ("source.npy", "target.npy", "set.json"):
         assert (tmp_path / "three" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_landmarks_of_two_folders_are_the_targets_and_move_with_its_pixels(tmp_path, swap):
+    """The two pictures of a pair may have other sizes, and so other scales."""
+    files = {"a/0.png": plain(RED, 8, 8), "b/0.png": plain(BLUE, 32, 32)}
+    source = FolderSource(write(tmp_path / "source", files))
+    first, second = ([2.0, 6.0], [4.0, 20.0])
+    places = {"a/0.png": [first], "b/0.png": [second]}
+    source.facts = Facts(
+        landmarks=np.array([places[name] for name in source.names], np.float32), landmark_names=("eye",)
+    )
+    pairs = PairSource(source, "folders", swap=swap)
+    wanted = [4.0, 12.0] if swap else [2.0, 10.0]
+    loaded = load(pairs, DataConfig(size=Size(16, 16)))
+    assert loaded.fetch(torch.tensor([0]), ("landmarks",))["landmarks"].tolist() == [[wanted]]
+    make(pairs, tmp_path / "dest", Options(size=Size(16, 16)))
+    prepared = open_prepared(PreparedFolder(tmp_path / "dest"), DataConfig(size=Size(16, 16)))
+    assert prepared.fetch(torch.tensor([0]), ("landmarks",))["landmarks"].tolist() == [[wanted]]
+    assert prepared.info.landmark_names == ("eye",)
+
+
+def test_landmarks_of_sources_alone_are_of_no_use_to_pairs(tmp_path):
+    source = of_two_folders(tmp_path / "source", ["0.png"], ["0.png"])
+    known = [[[1.0, 1.0]] if name.startswith("a/") else [[np.nan, np.nan]] for name in source.names]
+    source.facts = Facts(landmarks=np.array(known, np.float32), landmark_names=("eye",))
+    assert PairSource(source, "folders").facts.landmarks is None
+    assert PairSource(source, "folders", swap=True).facts.landmarks.tolist() == [[[1.0, 1.0]]]

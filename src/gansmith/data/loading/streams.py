@@ -117,10 +117,15 @@ def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int)
     return (Stream(data, {name: name for name in fields}, parted(data, None, config, seed), seed),)
 
 
-def _instead(missing: Sequence[str], data: DataSet) -> str:
+def _instead(missing: list[str], data: DataSet) -> str:
     """What to do where columns are missing."""
     if set(missing) <= {"source", "target"} and "images" in data.columns:
         return "Pairs can be made of its pictures, as with --set data.pairs=edges (docs/data.md has all)."
+    if missing == ["landmarks"] and "source" in data.columns:
+        return (
+            "Landmarks of the targets are read from a table beside two folders of pairs (docs/labels.md); "
+            "demo-faces has them with --set data.pairs=pose."
+        )
     if "source" in data.columns:
         return "It is a set of pairs: choose a recipe that is trained on pairs (gansmith recipes)."
     return "Choose another recipe (gansmith recipes), or data that say it (docs/labels.md)."

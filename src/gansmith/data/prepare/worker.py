@@ -176,7 +176,7 @@ class Maker:
         raw, found = photos(self._job.reader, task.key, self._job.form)
         photo = self._told(found[0])
         decoded = [fit(photo, self._job.form) for photo in found]
-        points = None if task.landmarks is None else decoded[0].placement.points(task.landmarks)
+        points = None if task.landmarks is None else decoded[-1].placement.points(task.landmarks)
         measured = _measured(raw, photo, decoded[0].pixels)  # Before the row: a failure leaves no half row.
         pictures = row_of(self._job.reader, [picture.pixels for picture in decoded], task.index, points)
         block.add(task.index, task.name, pictures, measured, points)

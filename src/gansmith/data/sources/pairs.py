@@ -121,6 +121,9 @@ class PairReader:
 class PairSource:
     """A source whose rows are pairs of images.
 
+    Landmarks are the target's, where pairs lie in two folders or a sketch is made of them; what else is known
+    is of the source.
+
     Args:
         source: the files.
         kind: how pairs are stored; ``folders`` needs two folders at the top, or names ``between``.
@@ -165,14 +168,18 @@ class PairSource:
             self.names = tuple(source.names[first].partition("/")[2] for first, _ in self._rows)
             self.refused = (*self.refused, *alone)
         facts = source.facts.take([first for first, _ in self._rows])
-        # Class folders are the two sides of the pairs, not classes; landmarks are of one side only.
+        if kind == "folders":
+            points = source.facts.take([pair[0 if swap else 1] for pair in self._rows]).landmarks
+            if points is not None and np.isnan(points).all():  # Those of the other folder only.
+                points = None
+        # Class folders are the two sides of the pairs, not classes.
         keep = kind != "folders"
         self.facts = replace(
             facts,
             labels=facts.labels if keep else None,
             label_names=facts.label_names if keep else (),
-            landmarks=points,  # A sketch is made of them.
-            landmark_names=facts.landmark_names if kind == "sketch" else (),
+            landmarks=points,
+            landmark_names=facts.landmark_names if points is not None else (),
         )
 
     def key(self, index: int) -> Any:
