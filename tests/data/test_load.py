@@ -238,10 +238,10 @@ def test_a_folder_without_pictures_names_what_it_holds(tmp_path):
         open_data(str(tmp_path), CONFIG)
 
 
-def test_a_folder_with_a_zip_in_it_points_to_the_zip(tmp_path):
-    (tmp_path / "faces.zip").write_bytes(b"x")
+def test_a_folder_with_other_archives_in_it_points_to_them(tmp_path):
+    (tmp_path / "faces.7z").write_bytes(b"x")
     with pytest.raises(
-        DataError, match=r"1 file, not a picture: faces\.zip\. Give the archive itself: .*faces\.zip"
+        DataError, match=r"1 file, not a picture: faces\.7z\. Give the archive itself: .*faces\.7z"
     ):
         open_data(str(tmp_path), CONFIG)
 

@@ -194,10 +194,43 @@ def test_a_zip_in_a_zip_is_no_path(tmp_path):
     with pytest.raises(DataError, match=r"unpack it and give inner.zip"):
         prepare(str(lone), tmp_path / "set")
     folder = as_folder(tmp_path / "folder", [("inner.zip", inner.read_bytes())])
-    with pytest.raises(DataError, match=r"Give the archive itself: .*folder/inner.zip") as caught:
-        prepare(str(folder), tmp_path / "set")
+    assert open_source(str(folder)).names == ("a.png",)
+    two = as_folder(tmp_path / "two", [(f"{name}.zip", inner.read_bytes()) for name in "ab"])
+    with pytest.raises(DataError, match=r"Give the archive itself: .*two/a.zip") as caught:
+        prepare(str(two), tmp_path / "set")
     given = str(caught.value).split("itself: ")[1].rstrip(".")
     assert open_source(given).names == ("a.png",)
+
+
+@pytest.mark.parametrize("pack", [as_zip, as_tar])
+def test_tables_beside_a_lone_archive_count_where_the_folder_is_given(tmp_path, pack):
+    """The layout of most downloads: pictures.zip, and captions.csv beside it."""
+    (tmp_path / "data").mkdir()
+    archive = pack(tmp_path / "data" / "pictures", [("a.png", picture(1)), ("b.png", picture(2))])
+    (tmp_path / "data" / "captions.csv").write_text("file,caption\na.png,one\nb.png,two\n")
+    (tmp_path / "data" / "SOURCE.txt").write_text("Licence: CC BY 4.0\n")
+    (tmp_path / "data" / "more.7z").write_bytes(b"x")
+    alone, whole = open_source(str(archive)), open_source(str(tmp_path / "data"))
+    assert alone.facts.captions is None and whole.facts.captions == ("one", "two")
+    assert "CC BY 4.0" in (whole.facts.licence or "")
+    assert alone.fingerprint == whole.fingerprint and whole.name == str(tmp_path / "data")
+    assert [whole.read(row) for row in range(2)] == [picture(1), picture(2)]
+    assert [entry.name for entry in whole.refused] == ["more.7z"]
+    assert not alone.refused  # What lies in a folder of several archives may be of any of them.
+    (tmp_path / "data" / "more.7z").unlink()
+    (hint,) = open_source(str(archive)).refused
+    assert hint.name == "captions.csv" and "give the folder" in hint.reason
+    (tmp_path / "data" / "loose.png").write_bytes(picture(3))
+    assert not open_source(str(archive)).refused  # With the folder the loose picture would be meant.
+
+
+@pytest.mark.parametrize("pack", [as_zip, as_tar])
+def test_tables_in_an_archive_come_before_those_beside_it(tmp_path, pack):
+    (tmp_path / "data").mkdir()
+    inner = b"file,caption\na.png,inside\n"
+    pack(tmp_path / "data" / "pictures", [("a.png", picture(1)), ("captions.csv", inner)])
+    (tmp_path / "data" / "captions.csv").write_text("file,caption\na.png,outside\n")
+    assert open_source(str(tmp_path / "data")).facts.captions == ("inside",)
 
 
 def test_samples_of_shards_are_used_or_listed(tmp_path):

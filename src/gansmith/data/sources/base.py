@@ -214,6 +214,8 @@ class Files:
         listing: the files found.
         reader: gives the bytes of a file by its name.
         label: the column of a table beside the images that is the class; None: the usual names.
+        around: the folder an archive lies in, where its tables say something of the images, too; those of
+            the archive come first.
 
     Example:
         >>> from gansmith.data.sources.folder import FolderReader, files_below
@@ -222,16 +224,33 @@ class Files:
         '0.png'
     """
 
-    def __init__(self, name: str, listing: Listing, reader: Reader, label: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        listing: Listing,
+        reader: Reader,
+        label: str | None = None,
+        around: "Files | None" = None,
+    ) -> None:
         self.name, self.reader = name, reader
         self._origin = reader  # For the fingerprint, whatever is put in front of it later.
         self.names: Sequence[str] = tuple(sorted(listing.sizes))
-        self.others: tuple[str, ...] = tuple(sorted(listing.others))
         self._sizes = [listing.sizes[name] for name in self.names]
-        told = Told(reader, listing.other_sizes)
-        self.facts, refused = find_facts(self.names, self.others, told.read, label=label)
-        by_name = sorted(listing.refused, key=lambda entry: entry.name)
+        told, beside, outside = Told(reader, listing.other_sizes), None, set[str]()
+        if around is not None:
+            beside = Told(around.reader, {})
+            itself = PurePosixPath(name).name
+            outside = {file for file in around.others if PurePosixPath(file).name != itself}
+            outside -= set(listing.others)
+        self.others: tuple[str, ...] = tuple(sorted([*listing.others, *outside]))
+        self.facts, refused = find_facts(
+            self.names,
+            self.others,
+            lambda file: beside.read(file) if beside is not None and file in outside else told.read(file),
+            label=label,
+        )
         archives = packed(self.others) if self.names else []
+        by_name = sorted(listing.refused, key=lambda entry: entry.name)
         self.refused: tuple[Refused, ...] = (*by_name, *listing.passed_over, *archives, *refused)
 
     @cached_property

@@ -1,13 +1,14 @@
 """What stands behind DATA or SRC: the one place that tells folders, archives, films and sets apart."""
 
 import difflib
-from collections.abc import Sequence
 from pathlib import Path
 
 from gansmith.data.builtin.names import BUILTIN_NAMES
 from gansmith.data.decode.reading import suffixes
 from gansmith.data.metadata.conventions import open_published, owners_facts
+from gansmith.data.metadata.facts import Refused
 from gansmith.data.metadata.licences import beside
+from gansmith.data.metadata.tables import TABLE_ENDINGS, known_stem
 from gansmith.data.prepare.format import PreparedFolder, is_prepared
 from gansmith.data.prepare.writer import JOURNAL
 from gansmith.data.sources.base import Source, packed, with_licence
@@ -60,9 +61,9 @@ def _with_licence(source: Source, folder: Path) -> Source:
 
 def _file(path: Path, label: str | None, sampling: Sampling) -> Source | None:
     if path.suffix.lower() == ".zip":
-        return owners_facts(ZipSource(path, label))
+        return _with_hint(owners_facts(ZipSource(path, label)), path)
     if is_tar(path.name):
-        return _tar(path, label)
+        return _with_hint(_tar(path, label), path)
     if is_table(path.name):
         return TableSource(path, label=label)
     return VideoSource(path, sampling) if path.suffix.lower() in VIDEO_SUFFIXES else None
@@ -85,27 +86,53 @@ def _folder(path: Path, label: str | None, sampling: Sampling) -> Source:
     source = FolderSource(path, label)
     if source.names:
         return owners_facts(source)
-    return _packed(path, source.others, label, sampling) or source
+    return _packed(path, source, label, sampling) or source
 
 
-def _packed(path: Path, others: Sequence[str], label: str | None, sampling: Sampling) -> Source | None:
+def _packed(path: Path, folder: FolderSource, label: str | None, sampling: Sampling) -> Source | None:
+    """What a folder without loose images holds; of a single archive the tables beside it, too."""
+    others = folder.others
     if any(map(is_table, others)):
         return TableSource(path, label=label)
     tars = [name for name in others if is_tar(name)]
+    zips = [name for name in others if name.lower().endswith(".zip")]
     if len(tars) > 1:
         return ShardSource(path, label=label)
-    if tars:
-        source, rest = _tar(path / tars[0], label), [name for name in others if name != tars[0]]
-        source.others, source.refused = (*source.others, *rest), (*source.refused, *packed(rest))  # type: ignore[misc]
+    if tars or (len(zips) == 1 and "/" not in zips[0]):
+        source = (
+            _tar(path / tars[0], label, folder)
+            if tars
+            else owners_facts(ZipSource(path / zips[0], label, folder))
+        )
+        source.name = str(path)  # type: ignore[misc]  # Whoever opens it again needs its tables again.
         return source
     if any(Path(name).suffix.lower() in VIDEO_SUFFIXES for name in others):
         return VideoSource(path, sampling)
     return None
 
 
-def _tar(path: Path, label: str | None) -> Source:
-    source = open_tar(path, label=label)
-    return owners_facts(source) if isinstance(source, TarSource) else source
+def _tar(path: Path, label: str | None, folder: FolderSource | None = None) -> Source:
+    source = open_tar(path, label=label, around=folder)
+    if isinstance(source, TarSource):
+        return owners_facts(source)
+    rest = [] if folder is None else [name for name in folder.others if Path(name).name != path.name]
+    source.others, source.refused = (*source.others, *rest), (*source.refused, *packed(rest))
+    return source
+
+
+def _with_hint(source: Source, path: Path) -> Source:
+    """The source of an archive; tables that lie beside it and would count with the folder are told."""
+    try:
+        names = sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())
+    except OSError:
+        return source
+    others = [name for name in names if name != path.name]
+    if any(packed([name]) or Path(name).suffix.lower() in suffixes() for name in others):
+        return source  # A folder of many things, or one whose pictures would come first.
+    why = f"it lies beside the archive, so it is not read; give the folder, {path.parent}, to use it"
+    told = [Refused(name, why, False) for name in others if name.endswith(TABLE_ENDINGS) and known_stem(name)]
+    source.refused = (*source.refused, *told)  # type: ignore[misc]
+    return source
 
 
 def _suggestion(data: str, path: Path) -> str:

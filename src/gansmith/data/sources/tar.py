@@ -153,6 +153,7 @@ class TarSource(Files):
         path: the archive, plain or packed with gzip, bzip2 or xz.
         found: its contents, where they are known already.
         label: the column of a table inside that is the class; else one called label, class or target.
+        around: see `Files`.
 
     Raises:
         DataError: it cannot be read, or is no tar; no table has the column ``label``.
@@ -164,7 +165,14 @@ class TarSource(Files):
         b'\x89PNG'
     """
 
-    def __init__(self, path: Path | str, found: Contents | None = None, *, label: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        found: Contents | None = None,
+        *,
+        label: str | None = None,
+        around: Files | None = None,
+    ) -> None:
         found = found or contents(Path(path))
         entries = unwrapped(found.entries)
         listing = Listing()
@@ -173,7 +181,7 @@ class TarSource(Files):
         if found.damage:
             listing.refused.append(told_damage(Path(path).name, found.damage))
         reader = TarReader(found.path)
-        super().__init__(str(path), listing, _ByName(reader, entries), label)
+        super().__init__(str(path), listing, _ByName(reader, entries), label, around)
         self.reader: Reader = reader
         self._origin = reader
         self._parts = [entries[name][1:3] for name in self.names]

@@ -126,12 +126,13 @@ class ShardSource(Files):
         return self._keys[index]
 
 
-def open_tar(path: Path, *, label: str | None = None) -> TarSource | ShardSource:
+def open_tar(path: Path, *, label: str | None = None, around: Files | None = None) -> TarSource | ShardSource:
     """A tar of images; one in which most images have files of facts beside them is a shard.
 
     Args:
         path: the archive, plain or packed with gzip, bzip2 or xz.
         label: what the class is called in what is said of images.
+        around: the folder it lies in, where tables of that count; shards have facts of their own.
 
     Raises:
         DataError: it cannot be read, or is no tar; nothing is called ``label``.
@@ -142,7 +143,7 @@ def open_tar(path: Path, *, label: str | None = None) -> TarSource | ShardSource
     told = sum(key in shard.facts for key in shard.pictures)
     if told * 2 > len(shard.pictures):
         return ShardSource(path, found, label=label)
-    return TarSource(path, found, label=label)
+    return TarSource(path, found, label=label, around=around)
 
 
 def is_tar(name: str) -> bool:

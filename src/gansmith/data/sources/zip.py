@@ -166,6 +166,7 @@ class ZipSource(Files):
     Args:
         path: the zip file.
         label: see `Files`.
+        around: see `Files`.
 
     Raises:
         DataError: it is not a zip, or damaged.
@@ -176,7 +177,7 @@ class ZipSource(Files):
         ('0.png', b'\x89PNG')
     """
 
-    def __init__(self, path: Path | str, label: str | None = None) -> None:
+    def __init__(self, path: Path | str, label: str | None = None, around: Files | None = None) -> None:
         reader = ZipReader(Path(path))
         listing = Listing()
         for name, info in reader.entries().items():
@@ -185,4 +186,4 @@ class ZipSource(Files):
             else:
                 listing.add(name, info.file_size)
         note_leavings(listing, reader.leavings, reader.twice)
-        super().__init__(str(path), listing, reader, label)
+        super().__init__(str(path), listing, reader, label, around)
