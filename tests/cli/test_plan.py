@@ -129,6 +129,7 @@ MISTAKES = [
     (("{folder}", "--recipe", "rpgan8", "--seconds", "-1"), "0 to 3600 seconds"),
     (("{folder}", "--recipe", "rpgan8", "--seconds", "nan"), "0 to 3600 seconds"),
     (("{folder}", "--seconds", "soon"), "'soon'"),
+    (("demo-faces:40", "--recipe", "pg2-32-small-fine", "--set", "data.pairs=pose"), "borrow.coarse=RUN"),
 ]
 
 

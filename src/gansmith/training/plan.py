@@ -29,7 +29,7 @@ from gansmith.images import provenance
 from gansmith.models.load import borrowed_weights
 from gansmith.runs.checkpoint import copied
 from gansmith.training.samples import GRID, MOST_FRAMES, SHEET, samples
-from gansmith.training.setup import fit_memory, ready, repeats
+from gansmith.training.setup import check_stages, fit_memory, ready, repeats
 
 LONGEST = 3600.0  # Seconds; more is a slip, not a wish.
 _BLOCKS = 10  # Measurements of the speed that are aimed at.
@@ -166,6 +166,7 @@ def plan(
     recipe, loader = ready(recipe, data, where)
     try:
         trainer: Trainer[Any, Any, Any] = Trainer(recipe, loader, where, borrowed_weights(recipe.borrow))
+        check_stages(recipe, trainer.networks)
         told = _at_full_size(trainer)
         fit_memory(trainer, told.append)
         peak.restart()  # What did not fit does not count.
@@ -376,6 +377,7 @@ def _counted(data: DataSet, goal: Goal, labels: Counts) -> Findings:
         attributes=(),
         captions=None,
         landmarks=False,
+        pairs=set(PAIR) <= set(data.columns),
         split=None,
     )
 

@@ -43,6 +43,7 @@ HEALTHY_SET = Findings(
     attributes=(("hat", 0.001),),
     captions=(10_000, 10_000),
     landmarks=True,
+    pairs=False,
     split=(9500, 500, 0),
 )
 
@@ -152,6 +153,11 @@ def test_a_small_start_is_no_larger_than_the_pictures_and_smaller_than_the_goal(
     named = [word.strip(".,") for word in sentence.split() if re.match(r"faces\d", word)]
     assert named == ([recipe] if recipe else [])
     assert sentence.endswith(".") and " ." not in sentence
+
+
+def test_pairs_are_not_sent_to_a_recipe_of_single_pictures():
+    (sentence,) = told(None, count=400, looked_at=400, pairs=True)
+    assert "faces" not in sentence and sentence.endswith("right differ.")
 
 
 @pytest.mark.parametrize(("side", "recipe"), [(100, "faces28"), (28, "faces28"), (20, "faces8")])

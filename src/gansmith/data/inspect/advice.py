@@ -85,7 +85,9 @@ _SMALL = (8, 28, 32)
 
 
 def _start_small(found: Findings, goal: Goal | None) -> str:
-    """The end of a sentence; empty where nothing smaller is to be had."""
+    """The end of a sentence; empty where nothing smaller is to be had, and of pairs: those are no faces."""
+    if found.pairs:
+        return ""
     side = min(_sizes(found).median)
     fitting = max((small for small in _SMALL if small <= side), default=_SMALL[0])
     if goal is not None and min(goal.width, goal.height) <= fitting:

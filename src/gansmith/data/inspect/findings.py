@@ -63,6 +63,7 @@ class Measured:
     names: Sequence[str]
     seen: Seen
     facts: Facts  # n rows, or a row for every image of the set where that is known without looking.
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         if self.seen.dtype != SEEN or len(self.names) != len(self.seen):
@@ -138,6 +139,7 @@ class Findings:
     attributes: tuple[tuple[str, float], ...]  # Name -> share of images that have it.
     captions: tuple[int, int] | None  # Images with a caption, of how many; None where there are none.
     landmarks: bool
+    pairs: bool
     split: tuple[int, int, int] | None  # Training, held out, seed; a seed under 0: parted by the owner.
     licence: str | None = None  # In words; None where nobody said.
 
@@ -202,6 +204,7 @@ def find(
         attributes=_attributes(facts),
         captions=_captions(facts),
         landmarks=facts.landmarks is not None,
+        pairs=measured.pairs,
         split=split,
         licence=facts.licence,
     )

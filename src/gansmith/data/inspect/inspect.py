@@ -20,6 +20,7 @@ from gansmith.data.prepare.schema import PICTURE_COLUMNS
 from gansmith.data.prepare.worker import Job, blocks, cores
 from gansmith.data.sources.base import Reader, Source, nothing_found
 from gansmith.data.sources.named import named_source
+from gansmith.data.sources.pairs import PAIR, picture_columns
 from gansmith.errors import SettingError
 from gansmith.images.sheet import contact_sheet
 
@@ -119,7 +120,7 @@ def inspect(
         refused += block.refused
     report = build(
         source.name,
-        Measured(names, np.array(seen, dtype=SEEN), source.facts),
+        Measured(names, np.array(seen, dtype=SEEN), source.facts, picture_columns(source) == PAIR),
         count=len(source.names) + sum(item.picture for item in source.refused),
         refused=refused,
         others=source.others,
@@ -149,7 +150,7 @@ def _prepared(folder: PreparedFolder, goal: Goal | None) -> Inspected:
     """Everything was measured when it was prepared; nothing is decoded."""
     report = build(
         folder.name,
-        Measured(folder.names, folder.seen, folder.facts),
+        Measured(folder.names, folder.seen, folder.facts, "source" in folder.arrays),
         count=len(folder.names) + sum(item.picture for item in folder.refused),
         refused=folder.refused,
         split=split_of(folder.facts, len(folder.names)),
