@@ -166,8 +166,11 @@ def plan(
     recipe, loader = ready(recipe, data, where)
     try:
         trainer: Trainer[Any, Any, Any] = Trainer(recipe, loader, where, borrowed_weights(recipe.borrow))
-        check_stages(recipe, trainer.networks)
         told = _at_full_size(trainer)
+        try:
+            check_stages(recipe, trainer.networks)
+        except SettingError as missing:  # A plan may come before the first stage; training may not.
+            told.append(str(missing))
         fit_memory(trainer, told.append)
         peak.restart()  # What did not fit does not count.
         speed, held = _measure(trainer, loader, seconds)
