@@ -58,9 +58,16 @@ def test_json_stands_alone(run_cli: Any, folder: Path) -> None:
 def test_of_many_refused_files_a_few_are_named(run_cli: Any, folder: Path) -> None:
     for i in range(8):
         (folder / f"broken{i}.jpg").write_bytes(b"\xff\xd8\xff junk")
+    (folder / "labels.csv").write_text("name,colour\nnobody.png,red\n")
     code, _, err = run_cli("plan", folder, *QUICK)
     assert code == 0 and err.count("Left out: broken") == 5
-    assert "Left out: 3 more; gansmith inspect DATA names them all." in err
+    assert "Left out: 4 more; gansmith inspect DATA names them all." in err
+
+
+def test_a_table_that_is_not_used_is_not_called_a_picture_left_out(run_cli: Any, folder: Path) -> None:
+    (folder / "labels.csv").write_text("name,colour\nnobody.png,red\n")
+    code, _, err = run_cli("plan", folder, *QUICK)
+    assert code == 0 and "Not used: labels.csv: " in err and "Left out" not in err, err
 
 
 def test_without_recipe_it_is_the_one_train_would_choose(run_cli: Any, folder: Path) -> None:

@@ -69,9 +69,10 @@ def open_pictures(data: str, recipe: Recipe, all_listed: str, quiet: bool = Fals
     )
     if quiet:
         return opened
-    for refused in opened.refused[:_NAMED]:
+    for refused in sorted(opened.refused, key=lambda one: not one.picture)[:_NAMED]:
         name = refused.name if refused.name.isprintable() else repr(refused.name)
-        click.echo(f"Left out: {name}: {refused.reason}", err=True)
+        what = "Left out" if refused.picture else "Not used"  # A table, or columns of one.
+        click.echo(f"{what}: {name}: {refused.reason}", err=True)
     if len(opened.refused) > _NAMED:
         click.echo(f"Left out: {len(opened.refused) - _NAMED} more; {all_listed}.", err=True)
     return opened

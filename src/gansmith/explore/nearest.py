@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gansmith.core.files import check_outside_data, write_text
 from gansmith.core.tensors import BytePictures
-from gansmith.data.loading.streams import parted
+from gansmith.data.loading.streams import split_of
 from gansmith.data.open import open_data
 from gansmith.data.sources.identity import is_same
 from gansmith.errors import DataError, SettingError
@@ -141,7 +141,7 @@ class Training:
                 f"{', '.join(data.columns)}."
             )
         whole = DataPictures(data, where, data.fingerprint, torch.arange(len(data)), column)
-        rows, held = parted(data, None, recipe.data, recipe.train.seed)
+        rows, held = split_of(data, recipe.method.batch_type._fields, recipe.data, recipe.train.seed)
         return cls(replace(whole, rows=rows), replace(whole, rows=held), recipe.data.mirror, where)
 
 

@@ -14,6 +14,7 @@ from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.data.device import DeviceDataSet, on_device
 from gansmith.data.loading.loader import Loader
+from gansmith.data.loading.streams import split_of
 from gansmith.errors import DataError
 from gansmith.methods.batches import DomainBatch, ImageBatch, LabelledBatch, PairBatch
 
@@ -114,6 +115,18 @@ def test_domains_hold_out_pictures_of_each() -> None:
     assert len(trained) == 7 + 4
     assert held and not held & trained
     assert len(loader.sample(100).a) == 4
+
+
+@pytest.mark.parametrize("batch_type", [DomainBatch, LabelledBatch])
+def test_who_asks_later_is_told_the_split_of_the_loader(batch_type: Any) -> None:
+    config = DataConfig(validation=0.3)
+    loader = Loader(two_kinds(), batch_type, config, 0, CPU)
+    training, held_out = split_of(two_kinds(), batch_type._fields, config, 0)
+    column = batch_type._fields[-1] if batch_type is DomainBatch else "images"
+    held = {n for batch in loader.held_out_batches(2, 9) for n in numbers_of(getattr(batch, column))}
+    trained = {n for p in range(0, 40, 4) for n in numbers_of(getattr(loader.batch(p, 4), column))}
+    assert set(training.tolist()) == trained and held <= set(held_out.tolist())
+    assert len(training) + len(held_out) == (6 if batch_type is DomainBatch else 16)
 
 
 @pytest.mark.parametrize("processes", [2, 3, 4])

@@ -117,6 +117,20 @@ def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int)
     return (Stream(data, {name: name for name in fields}, parted(data, None, config, seed), seed),)
 
 
+def split_of(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int) -> tuple[Tensor, Tensor]:
+    """The rows a run trains on and those it holds out; of two domains those of the second, as results are.
+
+    Raises:
+        DataError: as of ``streams``.
+
+    Example:
+        >>> training, held_out = split_of(data, ("images",), DataConfig(validation=0.1), seed=0)
+    """
+    found = streams(data, fields, config, seed)
+    shown = next((stream for stream in found if DOMAINS[1] in stream.fields), found[0])
+    return shown.training, shown.held_out
+
+
 def _instead(missing: list[str], data: DataSet) -> str:
     """What to do where columns are missing."""
     if set(missing) <= {"source", "target"} and "images" in data.columns:
