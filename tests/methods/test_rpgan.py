@@ -11,10 +11,13 @@ from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.schedules import Constant, Cosine, Step
 from gansmith.core.schedules import Linear as LinearSchedule
+from gansmith.errors import SettingError
 from gansmith.losses.adversarial import relativistic
 from gansmith.methods.batches import ImageBatch
+from gansmith.methods.bilinear import BilinearGAN
 from gansmith.methods.rpgan import RpGAN
 from gansmith.networks.bundle import Pair
+from gansmith.recipes import named
 
 REAL, MADE = random_images(8, seed=0), random_images(8, seed=1)
 
@@ -156,3 +159,9 @@ def test_every_part_of_a_step_is_reported_once_and_finite() -> None:
     }
     assert all(math.isfinite(value) for value in row.values())
     assert tiny().latents(noise(3)).shape == (3, 6)
+
+
+def test_only_what_has_transposed_convolutions_is_smoothed() -> None:
+    assert named("faces64").method.smooth and not named("rpgan32").method.smooth
+    with pytest.raises(SettingError, match="smooth=true of a generator without them"):
+        BilinearGAN(smooth=True)

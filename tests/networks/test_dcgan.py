@@ -14,6 +14,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError
 from gansmith.losses.adversarial import Logistic
 from gansmith.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gansmith.networks.resample import Smooth
 from gansmith.networks.resolution import resolution_steps
 
 SHAPES = [
@@ -208,3 +209,13 @@ def test_two_way_cross_entropy_is_the_logistic_loss_of_that_score() -> None:
     got = Logistic().discriminator(network(real), network(fake))
     assert got.item() == pytest.approx(expected.item(), rel=1e-5)
     assert abs(expected.item() - 2 * math.log(2)) > 0.01  # Or any loss would pass.
+
+
+def test_a_smooth_generator_has_the_same_weights_and_smooth_images() -> None:
+    spec, z = DataSpec(height=16, width=16), torch.randn(4, 6)
+    plain, smooth = (DCGANGenerator(spec, 6, 4, smooth=how).eval() for how in (False, True))
+    for module in plain.modules():
+        if isinstance(module, nn.ConvTranspose2d):
+            module.weight.data *= 20.0
+    smooth.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(smooth(z), Smooth()(plain.main[:-1](z[:, :, None, None])).tanh())

@@ -12,7 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError
 from gansmith.networks.r3gan import R3, R3Block
-from gansmith.networks.resample import smooth, smooth_double, smooth_halve
+from gansmith.networks.resample import Smooth, smooth, smooth_double, smooth_halve
 from gansmith.recipes import named
 
 SPEC = DataSpec(height=16, width=16)
@@ -86,7 +86,15 @@ def test_doubling_is_bilinear_and_halving_its_transpose() -> None:
     torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("function", [smooth_double, smooth_halve])
+def test_smoothing_keeps_the_even_and_removes_what_changes_from_pixel_to_pixel() -> None:
+    flat = torch.full((1, 3, 6, 8), 0.7)
+    torch.testing.assert_close(Smooth()(flat), flat)
+    stripes = torch.tensor([1.0, -1.0]).repeat(4).expand(1, 2, 8, 8)
+    for grain in (stripes, stripes.mT, stripes * stripes.mT):
+        torch.testing.assert_close(Smooth()(grain)[..., 1:-1, 1:-1], torch.zeros(1, 2, 6, 6))
+
+
+@pytest.mark.parametrize("function", [smooth_double, smooth_halve, Smooth()])
 def test_resampling_can_be_differentiated_twice(function) -> None:
     image = torch.randn(1, 2, 4, 4, dtype=torch.float64, requires_grad=True)
     cubed = lambda x: function(x) ** 3  # noqa: E731

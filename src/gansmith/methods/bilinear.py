@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from gansmith.core.spec import DataSpec
+from gansmith.errors import SettingError
 from gansmith.methods.rpgan import RpGAN
 from gansmith.networks.bilinear import BilinearGenerator
 
@@ -18,6 +19,14 @@ class BilinearGAN(RpGAN):
     """
 
     generator_width: int = 32  # Channels at half of the full size.
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.smooth:
+            raise SettingError(
+                "method.smooth takes away what transposed convolutions leave. Received: smooth=true of a "
+                "generator without them. Leave it out."
+            )
 
     def generator(self, spec: DataSpec) -> nn.Module:
         """No transposed convolutions."""

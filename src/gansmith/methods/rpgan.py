@@ -45,6 +45,7 @@ class RpGAN(PairMethod[ImageBatch, None]):
     generator_width: int = 64
     discriminator_width: int = 64
     max_channels: int = 512
+    smooth: bool = False  # Images leave the generator through [1, 2, 1] / 4 in both directions.
     gamma: float = 0.03  # Weight of the penalties at the start ...
     gamma_schedule: Schedule = Cosine(end=0.1)  # ... and how it falls: early calm, late sharpness.
     penalized: float = 0.25  # Share of each batch that the penalties are taken on: every fourth image.
@@ -73,7 +74,9 @@ class RpGAN(PairMethod[ImageBatch, None]):
 
     def generator(self, spec: DataSpec) -> nn.Module:
         """The generator, whose networks a subclass may replace; the game stays."""
-        return DCGANGenerator(spec, self.latent, self.generator_width, max_channels=self.max_channels)
+        return DCGANGenerator(
+            spec, self.latent, self.generator_width, max_channels=self.max_channels, smooth=self.smooth
+        )
 
     def tiny(self) -> "RpGAN":
         return replace(self, latent=6, generator_width=4, discriminator_width=4)

@@ -6,6 +6,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores, full
 from gansmith.networks.conv import DownConv, ProjectLatent, ScoreHead, UpConv
 from gansmith.networks.norm import InstanceNorm, Norm, norm_layer
+from gansmith.networks.resample import Smooth
 from gansmith.networks.resolution import resolution_steps
 
 
@@ -32,6 +33,7 @@ class DCGANGenerator(nn.Module):
         width: channels before the last layer (ngf); doubled towards the input.
         max_channels: no layer has more.
         momentum: of batch norm, in torch's sense (share of the newest batch).
+        smooth: `Smooth` stands between the last layer and tanh.
 
     Example:
         >>> DCGANGenerator(DataSpec(height=64, width=64), latent=100, width=64)(torch.randn(2, 100)).shape
@@ -39,7 +41,14 @@ class DCGANGenerator(nn.Module):
     """
 
     def __init__(
-        self, spec: DataSpec, latent: int, width: int, *, max_channels: int = 1024, momentum: float = 0.1
+        self,
+        spec: DataSpec,
+        latent: int,
+        width: int,
+        *,
+        max_channels: int = 1024,
+        momentum: float = 0.1,
+        smooth: bool = False,
     ) -> None:
         super().__init__()
         base_height, base_width, num_upsamplings = resolution_steps(spec.height, spec.width)
@@ -55,7 +64,8 @@ class DCGANGenerator(nn.Module):
                 nn.BatchNorm2d(widths[i + 1], momentum=momentum),
                 nn.ReLU(inplace=True),
             ]
-        layers += [UpConv(widths[-1], spec.channels, bias=False), nn.Tanh()]
+        last = [UpConv(widths[-1], spec.channels, bias=False), *([Smooth()] if smooth else []), nn.Tanh()]
+        layers += last
         self.main = nn.Sequential(*layers)
         self._spec = spec
         initialize(self)
