@@ -12,8 +12,10 @@ from gansmith.losses.adversarial import (
     LeastSquares,
     Logistic,
     Minimax,
+    Relativistic,
     Wasserstein,
     accuracy,
+    judged,
     relativistic,
 )
 
@@ -140,3 +142,21 @@ def test_pairs_are_by_index() -> None:
 def test_accuracy_is_the_share_on_the_right_side(scores: list[float], on_real: float, on_fake: float) -> None:
     assert float(accuracy(torch.tensor(scores), real=True)) == on_real
     assert float(accuracy(torch.tensor(scores), real=False)) == on_fake
+
+
+@pytest.mark.parametrize(("loss", "boundary"), [(LeastSquares(), 0.5), (Hinge(), 0.0), (Logistic(), 0.0)])
+def test_real_and_generated_are_parted_where_the_loss_parts_them(loss, boundary: float) -> None:
+    real, fake = torch.tensor([boundary + 0.1, boundary - 0.1]), torch.tensor([boundary - 0.2] * 2)
+    assert float(accuracy(real, real=True, loss=loss)) == 0.5
+    assert float(accuracy(fake, real=False, loss=loss)) == 1.0
+    above, below = judged(loss, real, fake)
+    torch.testing.assert_close(above, torch.tensor([0.1, -0.1]))
+    torch.testing.assert_close(below, torch.tensor([-0.2, -0.2]))
+
+
+def test_of_a_relativistic_loss_only_differences_count() -> None:
+    for shift in (0.0, 7.0):
+        above, below = judged(
+            Relativistic(), torch.tensor([2.0, 4.0]) + shift, torch.tensor([0.0, 2.0]) + shift
+        )
+        assert above.tolist() == [1.0, 3.0] and below.tolist() == [-3.0, -1.0]

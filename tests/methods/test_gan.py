@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers import SPEC16, Linear, one_hot, random_images, silence_head, small_named, trainer_of
 
+from gansmith.augment.policies import ADA
 from gansmith.config.field_types import choices_of
 from gansmith.config.overrides import override
 from gansmith.config.serialization import from_json, to_json
@@ -286,3 +287,20 @@ def test_the_penalty_follows_its_schedule() -> None:
 def test_networks_without_a_condition_are_refused_where_there_is_one() -> None:
     with pytest.raises(SettingError, match=r"method\.networks must be .*R3\("):
         override(small_named("r3gan32-cifar10"), "method.networks=ResNet")
+
+
+@pytest.mark.parametrize(("score", "on_real", "on_fake"), [(0.25, 0.0, 1.0), (0.75, 1.0, 0.0)])
+def test_a_least_squares_judge_is_right_on_either_side_of_a_half(
+    score: float, on_real: float, on_fake: float
+) -> None:
+    """Its scores lie between 0 and 1, so that their sign says nothing, to people and to ADA."""
+    trainer = trainer_of(small_named("lsgan32"))
+    method = replace(trainer.method, augment=ADA())
+    networks = method.build(trainer.spec)
+    networks.discriminator.register_forward_hook(lambda _, __, scores: torch.full_like(scores, score))
+    batch = ImageBatch(random_images(4, size=trainer.spec.height))
+    loss = method.discriminator_loss(networks, batch, Noise.of(0, 1, 2, 3), Progress(0, 100))
+    assert float(loss.parts["accuracy on real"]) == on_real
+    assert float(loss.parts["accuracy on fake"]) == on_fake
+    (sign,) = loss.signals.values()
+    assert float(sign) == (1.0 if on_real else -1.0)

@@ -4,7 +4,7 @@ Scores are raw critic outputs, before any sigmoid, and higher means more real.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch.nn.functional as F
 
@@ -15,7 +15,8 @@ from gansmith.core.tensors import Scalar, Scores
 class AdversarialLoss(Protocol):
     """The loss of a discriminator and of its generator; ``--set method.adversarial=Hinge`` picks one by name.
 
-    One of your own is a frozen dataclass with these two methods, named with ``--code my_loss.py``.
+    One of your own is a frozen dataclass with these two methods, named with ``--code my_loss.py``. Where the
+    score between real and generated is not 0, a ``boundary`` of the class says so.
 
     Example:
         >>> Hinge().discriminator(real=torch.tensor([2.0]), fake=torch.tensor([-2.0]))
@@ -84,6 +85,8 @@ class LeastSquares:
         >>> LeastSquares().discriminator(real=torch.tensor([1.0]), fake=torch.tensor([2.0]))
         tensor(2.)
     """
+
+    boundary: ClassVar[float] = 0.5
 
     def discriminator(self, real: Scores, fake: Scores) -> Scalar:
         """E[(D(x) - 1)^2] / 2 + E[D(G(z))^2] / 2."""
@@ -175,6 +178,23 @@ def relativistic(ahead: Scores, behind: Scores) -> Scalar:
     return F.softplus(behind - ahead).mean()
 
 
-def accuracy(scores: Scores, real: bool) -> Scalar:
-    """Share of the images a discriminator puts on the right side of 0."""
-    return ((scores > 0) if real else (scores <= 0)).float().mean()
+def judged(loss: "AdversarialLoss | PairedLoss", real: Scores, fake: Scores) -> tuple[Scores, Scores]:
+    """Both kinds of scores as far as they lie above what parts real from generated under this loss.
+
+    That is 0, the loss's ``boundary`` where it has one, or the mean of the other kind where only
+    differences count.
+
+    Example:
+        >>> judged(LeastSquares(), torch.tensor([0.75]), torch.tensor([0.25]))
+        (tensor([0.2500]), tensor([-0.2500]))
+    """
+    if isinstance(loss, PairedLoss):
+        return real - fake.mean(), fake - real.mean()
+    boundary = getattr(loss, "boundary", 0.0)
+    return real - boundary, fake - boundary
+
+
+def accuracy(scores: Scores, real: bool, loss: object = None) -> Scalar:
+    """Share of the images on the right side of 0, or of the ``boundary`` of the loss they are scored for."""
+    boundary = getattr(loss, "boundary", 0.0)
+    return ((scores > boundary) if real else (scores <= boundary)).float().mean()

@@ -138,7 +138,7 @@ class ACGAN(PairMethod[Any, Any]):
     def validation_metrics(self, networks: Pair, batch: Any, noise: Noise) -> Mapping[str, Tensor]:
         scores, classes = networks.discriminator(batch.images)
         told = right(classes, self.prompt(batch)[0])
-        return {"accuracy": accuracy(scores, real=True), "class accuracy": told}
+        return {"accuracy": accuracy(scores, real=True, loss=self.adversarial), "class accuracy": told}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,8 +86,8 @@ class ContextEncoder(Method[Pair, HoleBatch, HolePrompt]):
         real = networks.discriminator(self._within(batch.target))
         fake = networks.discriminator(self._shown(batch, self._predicted(networks, batch, noise)).detach())
         parts = {
-            "accuracy on real": accuracy(real, real=True),
-            "accuracy on fake": accuracy(fake, real=False),
+            "accuracy on real": accuracy(real, real=True, loss=self.adversarial),
+            "accuracy on fake": accuracy(fake, real=False, loss=self.adversarial),
         }
         return Loss(self.adversarial.discriminator(real, fake), parts)
 

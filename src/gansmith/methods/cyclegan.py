@@ -128,8 +128,8 @@ class CycleGAN(Method[CycleNetworks, DomainBatch, DomainPrompt]):
         return Loss(
             total,
             {
-                "accuracy on real": accuracy(real_b - 0.5, True),
-                "accuracy on fake": accuracy(fake_b - 0.5, False),
+                "accuracy on real": accuracy(real_b, True, self.adversarial),
+                "accuracy on fake": accuracy(fake_b, False, self.adversarial),
             },
             rows={"to_a": to_a, "to_b": to_b, "draws": draws},
         )

@@ -93,8 +93,8 @@ class DCGAN(PairMethod[ImageBatch, None]):
             {
                 "D(x)": real.sigmoid().mean(),
                 "D(G(z))": fake.sigmoid().mean(),
-                "accuracy on real": accuracy(real, real=True),
-                "accuracy on fake": accuracy(fake, real=False),
+                "accuracy on real": accuracy(real, real=True, loss=self.adversarial),
+                "accuracy on fake": accuracy(fake, real=False, loss=self.adversarial),
             },
         )
 
@@ -109,7 +109,10 @@ class DCGAN(PairMethod[ImageBatch, None]):
 
     def validation_metrics(self, networks: Pair, batch: ImageBatch, noise: Noise) -> Mapping[str, Tensor]:
         scores = networks.discriminator(batch.images)
-        return {"accuracy": accuracy(scores, real=True), "D(x)": scores.sigmoid().mean()}
+        return {
+            "accuracy": accuracy(scores, real=True, loss=self.adversarial),
+            "D(x)": scores.sigmoid().mean(),
+        }
 
     def latents(self, noise: Noise) -> Latents:
         return draw_latents(noise, self.latent, self.prior)

@@ -20,7 +20,7 @@ from gansmith.core.schedules import Constant, Schedule
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images
 from gansmith.errors import SettingError, at_least
-from gansmith.losses.adversarial import AdversarialLoss, Logistic, PairedLoss, Wasserstein, accuracy
+from gansmith.losses.adversarial import AdversarialLoss, Logistic, PairedLoss, Wasserstein, accuracy, judged
 from gansmith.losses.penalties import Critic, NoPenalty, Penalty, remembered
 from gansmith.methods.augmented import adapt, augmented, remembering, sign_of
 from gansmith.methods.base import Loss, Turn
@@ -123,9 +123,10 @@ class Game(PairMethod[Any, Any]):
         fakes: Images = self._fakes(networks, batch, noise, progress).detach()
         real, fake = map(critic, self._judged(networks, critic, batch.images, fakes, noise))
         penalty = self.penalty(critic, batch.images, fakes, noise) * self.penalty_schedule(progress)
+        above, below = judged(self.adversarial, real, fake)
         parts = {
-            "accuracy on real": accuracy(real, real=True),
-            "accuracy on fake": accuracy(fake, real=False),
+            "accuracy on real": accuracy(above, real=True),
+            "accuracy on fake": accuracy(below, real=False),
             "margin": real.mean() - fake.mean(),
         }
         if not isinstance(self.penalty, NoPenalty):
@@ -133,7 +134,7 @@ class Game(PairMethod[Any, Any]):
         total = self.adversarial.discriminator(real, fake) + penalty
         if self.drift:
             total = total + self.drift * real.square().mean()
-        return Loss(total, parts, signals=sign_of(real, self.augment))
+        return Loss(total, parts, signals=sign_of(above, self.augment))
 
     def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss."""
@@ -155,7 +156,8 @@ class Game(PairMethod[Any, Any]):
     def validation_metrics(self, networks: Pair, batch: Any, noise: Noise) -> Mapping[str, Tensor]:
         critic = self._critic(networks, batch)
         real, fake = critic(batch.images), critic(self._fakes(networks, batch, noise))
-        return {"accuracy": accuracy(real, real=True), "margin": real.mean() - fake.mean()}
+        above, _ = judged(self.adversarial, real, fake)
+        return {"accuracy": accuracy(above, real=True), "margin": real.mean() - fake.mean()}
 
     def _judged(
         self, networks: Pair, critic: Critic, real: Images, fakes: Images, noise: Noise

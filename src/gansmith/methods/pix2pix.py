@@ -86,8 +86,8 @@ class Pix2Pix(Method[Pair, PairBatch, SourcePrompt]):
         real = self.critic_scores(networks, batch.target, prompt)
         fake = self.critic_scores(networks, self.fakes(networks, batch, noise).detach(), prompt)
         parts = {
-            "accuracy on real": accuracy(real, real=True),
-            "accuracy on fake": accuracy(fake, real=False),
+            "accuracy on real": accuracy(real, real=True, loss=self.adversarial),
+            "accuracy on fake": accuracy(fake, real=False, loss=self.adversarial),
         }
         return Loss(0.5 * self.adversarial.discriminator(real, fake), parts)
 

@@ -142,7 +142,7 @@ class Projection(PairMethod[Any, Any]):
 
     def validation_metrics(self, networks: Pair, batch: Any, noise: Noise) -> Mapping[str, Tensor]:
         scores = self.critic_scores(networks, batch.images, self.prompt(batch))
-        return {"accuracy": accuracy(scores, real=True)}
+        return {"accuracy": accuracy(scores, real=True, loss=self.adversarial)}
 
 
 @dataclass(frozen=True, kw_only=True)

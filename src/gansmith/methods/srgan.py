@@ -103,8 +103,8 @@ class SRGAN(Method[Pair, PairBatch, SourcePrompt]):
         real = networks.discriminator(batch.target)
         fake = networks.discriminator(self.fakes(networks, batch, noise).detach())
         parts = {
-            "accuracy on real": accuracy(real, real=True),
-            "accuracy on fake": accuracy(fake, real=False),
+            "accuracy on real": accuracy(real, real=True, loss=self.adversarial),
+            "accuracy on fake": accuracy(fake, real=False, loss=self.adversarial),
         }
         return Loss(self.adversarial.discriminator(real, fake), parts)
 

@@ -13,7 +13,7 @@ from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores, full
 from gansmith.errors import SettingError, at_least
-from gansmith.losses.adversarial import AdversarialLoss, Logistic, accuracy
+from gansmith.losses.adversarial import AdversarialLoss, Logistic, accuracy, judged
 from gansmith.losses.penalties import R1, Critic
 from gansmith.methods.augmented import adapt, augmented, remembering, sign_of
 from gansmith.methods.base import Loss, Turn
@@ -126,13 +126,14 @@ class StyleGAN2(LatentMethod[StyleNetworks, ImageBatch, None]):
         w, fakes = self._fakes(networks, noise)
         critic = self._augmented(networks, noise, progress)
         real, fake = critic(batch.images), critic(fakes)
+        above, below = judged(self.adversarial, real, fake)
         parts = {
-            "accuracy on real": accuracy(real, real=True),
-            "accuracy on fake": accuracy(fake, real=False),
+            "accuracy on real": accuracy(above, real=True),
+            "accuracy on fake": accuracy(below, real=False),
             "margin": real.mean() - fake.mean(),
         }
         total = self.adversarial.discriminator(real, fake)
-        return Loss(total, parts, signals={"w": w.mean(dim=0), **sign_of(real, self.augment)})
+        return Loss(total, parts, signals={"w": w.mean(dim=0), **sign_of(above, self.augment)})
 
     def r1_loss(self, networks: StyleNetworks, batch: ImageBatch, noise: Noise, progress: Progress) -> Loss:
         """Gamma / 2 x E[|grad D(x)|^2]."""
@@ -160,7 +161,10 @@ class StyleGAN2(LatentMethod[StyleNetworks, ImageBatch, None]):
     ) -> Mapping[str, Tensor]:
         real = networks.discriminator(batch.images)
         fake = networks.discriminator(self._fakes(networks, noise)[1])
-        return {"accuracy": accuracy(real, real=True), "margin": real.mean() - fake.mean()}
+        return {
+            "accuracy": accuracy(real, real=True, loss=self.adversarial),
+            "margin": real.mean() - fake.mean(),
+        }
 
     def _fakes(self, networks: StyleNetworks, noise: Noise) -> tuple[Tensor, Images]:
         """W of each seed before mixing, and the images."""

@@ -220,7 +220,10 @@ class UNIT(Method[UnitNetworks, DomainBatch, DomainPrompt]):
         real_b, fake_b = networks.critic_b(batch.b), networks.critic_b(networks.to_b(z_a))
         total = self.adversarial.discriminator(real_a, fake_a)
         total = total + self.adversarial.discriminator(real_b, fake_b)
-        parts = {"accuracy on real": accuracy(real_b, True), "accuracy on fake": accuracy(fake_b, False)}
+        parts = {
+            "accuracy on real": accuracy(real_b, True, self.adversarial),
+            "accuracy on fake": accuracy(fake_b, False, self.adversarial),
+        }
         return Loss(total, parts)
 
     def generators_loss(
