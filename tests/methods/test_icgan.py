@@ -138,8 +138,8 @@ def test_the_lender_must_fit() -> None:
         "conditional run. Received: none": (None, None),
         "has 32x16": (wide, replace(SPEC, width=32)),
         "has 16x16, 3 channels, hat": (wide, replace(SPEC, attribute_names=("hat",))),
-        "by ConditionalDCGAN.*try icgan32": (ConditionalDCGAN(), SPEC),
-        "by GAN": (GAN(), SPEC),
+        "by ConditionalDCGAN. Use icgan32": (ConditionalDCGAN(), SPEC),
+        "by GAN. Borrow the generator": (GAN(), SPEC),
     }
     for message, (method, spec) in refused.items():
         lenders = {} if method is None else {"generator": Lender("runs/a", method, spec)}

@@ -122,8 +122,11 @@ def test_a_mistake_is_one_message_and_nothing_is_written(
     (tmp_path / "text.png").write_text("no picture")
     how, message = WRONG[wrong]
     how = {name: str(tmp_path / value) if name == "mask" else value for name, value in how.items()}
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as told:
         translate(anywhere, tmp_path / "a.png", tmp_path / "out.png", Translation(**how))
+    assert ".." not in str(told.value) and "open in a viewer" not in str(told.value)  # The picture is fine.
+    if wrong in ("no file", "no picture"):
+        assert "None of the pictures" not in str(told.value)
     assert not (tmp_path / "out.png").exists()
 
 

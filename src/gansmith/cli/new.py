@@ -10,7 +10,7 @@ from gansmith.errors import SettingError
 
 
 @click.command("new", cls=Verb)
-@click.argument("kind", type=click.Choice(["method"]))
+@click.argument("kind", type=click.Choice(["method"]), metavar="method")
 @click.argument("name", callback=given)
 def new(kind: str, name: str) -> None:
     r"""Write the files of a method of your own, with a game that trains: change its networks and losses.

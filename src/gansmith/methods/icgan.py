@@ -121,11 +121,15 @@ class IcGAN(EditMethod[Readers, Any, ImagePrompt]):
                     "Use the same data and data.size."
                 )
             return replace(self, gan=lender.method)
-        other = "icgan-attributes32" if self.column == "labels" else "icgan32"
+        columns = lender.method.columns if isinstance(lender.method, PairMethod) else ()
+        instead = "Borrow the generator of a run by cdcgan, acgan or projection."
+        if columns in (("labels",), ("attributes",)):
+            instead = (
+                "Use " + ("icgan-attributes32" if self.column == "labels" else "icgan32") + " for that one."
+            )
         raise SettingError(
             f"This recipe reads images for a generator of z and {self.column}. Received: {lender.name}, by "
-            f"{type(lender.method).__name__}. For labels there is icgan32, for attributes icgan-attributes32"
-            f"; try {other}, or borrow the generator of a run by cdcgan, acgan or projection."
+            f"{type(lender.method).__name__}. {instead}"
         )
 
     def players(self) -> Mapping[str, tuple[str, ...]]:

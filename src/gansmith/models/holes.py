@@ -27,6 +27,10 @@ _WHITE = 128  # A mask's levels from here on are the hole.
 class HoleAsked:
     """What a user says of where the hole is; with neither it is where an image is transparent.
 
+    Raises:
+        SettingError: both are given, or the box is none.
+        DataError: the mask is no picture.
+
     Example:
         >>> HoleAsked(box=(10, 20, 30, 30)).note
         'hole 10,20,30,30'
@@ -43,6 +47,8 @@ class HoleAsked:
                 "--hole is X,Y,WIDTH,HEIGHT in pixels from the top left, with a width and a height of 1 or "
                 f"more. Received: {','.join(map(str, self.box))}."
             )
+        if self.mask is not None:
+            self._mask  # noqa: B018  # A file that is none is told before any picture is looked at.
 
     @cached_property
     def _mask(self) -> tuple[Hole, str]:

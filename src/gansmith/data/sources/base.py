@@ -354,10 +354,12 @@ _REMEDIES = {
 
 def none_usable(name: str, refused: Sequence[Refused]) -> DataError:
     """What to tell somebody none of whose images can be used."""
-    shown = "; ".join(f"{entry.name}: {entry.reason}" for entry in refused[:_SHOWN])
+    shown = "; ".join(f"{entry.name}: {entry.reason.rstrip('.')}" for entry in refused[:_SHOWN])
     more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
     remedy = "Give pictures that open in a viewer."
     for part, advice in _REMEDIES.items():
         if refused and all(part in entry.reason for entry in refused):
             remedy = advice
-    return DataError(f"None of the pictures in {name} can be used. {shown}{more}. {remedy}")
+    if refused and all(entry.reason.endswith(".") for entry in refused):
+        remedy = ""  # Whole sentences, as of a mask, say themselves what is to be done.
+    return DataError(f"None of the pictures in {name} can be used. {shown}{more}. {remedy}".rstrip())
