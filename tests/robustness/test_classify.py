@@ -85,5 +85,7 @@ def test_mistakes_are_one_message(judge: Path, gan: Path, pictures: Path, tmp_pa
     assert "recipe of a classifier" in said
     said = run("generate", judge, "-o", tmp_path / "out", "--seeds", "0", code=2).output
     assert "needs a model that makes images" in said
+    said = run("evaluate", judge, pictures, "--features", "inception", code=2).output
+    assert "needs a model that makes images" in said, "before the weights of a network are asked for"
     with pytest.raises(Exception, match="needs a classifier"):
         open_classifier(str(gan), "cpu")

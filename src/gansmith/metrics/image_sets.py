@@ -34,7 +34,7 @@ from gansmith.errors import DataError, SettingError
 from gansmith.images.grid import to_bytes
 from gansmith.methods.base import Method
 from gansmith.models.generator import RUN, Generator
-from gansmith.models.load import open_generator
+from gansmith.models.load import check_makes_images, open_generator
 from gansmith.runs.run import Run
 
 _GENERATED = re.compile(r"(^|/)seed\d{6,}\.png$")
@@ -249,6 +249,8 @@ def check_readable(place: str) -> None:
             ) from error
     if is_model(place) and not path.exists():
         raise DataError(f"{SIDES}. Received: {place}, which does not exist.")
+    if Run.is_run(path):
+        check_makes_images(Run.open(path).recipe, place)
     if path.is_dir() and path.name == "checkpoints" and Run.is_run(path.absolute().parent):
         raise DataError(f"{SIDES}. Received: {place}, the checkpoints of a run. Give the run: {path.parent}.")
 

@@ -26,6 +26,15 @@ from gansmith.runs.checkpoint import Checkpoint
 from gansmith.runs.run import Run
 
 
+def check_makes_images(recipe: Recipe, model: str) -> None:
+    """Raise SettingError where the model of this recipe makes no images, such as a classifier."""
+    if not recipe.method.makes_images:
+        raise SettingError(
+            f"This needs a model that makes images. Received: {model}, by {recipe.name}, which tells what an "
+            "image shows. Name the run of a generator."
+        )
+
+
 def open_generator(model: str, device: str = "auto") -> Generator:
     """The generator of a MODEL, ready to make images: averaged weights where the run has them.
 
@@ -40,11 +49,7 @@ def open_generator(model: str, device: str = "auto") -> Generator:
         return foreign_generator(path, where)
     checkpoint = checkpoint_of(path)
     recipe: Recipe = from_json(checkpoint.facts["recipe"], Recipe)
-    if not recipe.method.makes_images:
-        raise SettingError(
-            f"This needs a model that makes images. Received: {model}, by {recipe.name}, which tells what an "
-            "image shows. Name the run of a generator."
-        )
+    check_makes_images(recipe, model)
     networks = build_networks(recipe, checkpoint.tensors)
     generator = from_method(
         recipe.method,
