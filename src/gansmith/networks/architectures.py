@@ -103,6 +103,7 @@ class Convolutional:
     max_channels: int = 512
     norm: AnyNorm = "batch"  # Of the discriminator.
     scale: float = 1.0  # What its scores are multiplied by: under spectral norm, how fast they may change.
+    smooth: bool = False  # Images leave the generator through [1, 2, 1] / 4 in both directions.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "width", "max_channels", prefix="method.networks.")
@@ -114,7 +115,7 @@ class Convolutional:
 
     def generator(self, spec: DataSpec, latent: int) -> nn.Module:
         """Transposed convolutions with batch norm."""
-        return DCGANGenerator(spec, latent, self.width, max_channels=self.max_channels)
+        return DCGANGenerator(spec, latent, self.width, max_channels=self.max_channels, smooth=self.smooth)
 
     def discriminator(self, spec: DataSpec) -> nn.Module:
         """Convolutions of stride 2."""
