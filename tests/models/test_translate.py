@@ -242,7 +242,8 @@ def test_the_command_translates_a_run(tmp_path: Path) -> None:
     (tmp_path / "in" / "bad.png").write_bytes(b"no")
     words = ["translate", str(tmp_path / "run"), str(tmp_path / "in"), "-o", str(tmp_path / "out")]
     said = CliRunner().invoke(cli, words)
-    assert said.exit_code == 0 and "1 pictures in" in said.output and "Left out: bad.png" in said.output
+    assert said.exit_code == 0 and "1 picture in" in said.output and "Left out: bad.png" in said.output
+    assert "made in tiles, each as if it were whole: 1 of them" in " ".join(said.output.split())
     assert shown(tmp_path / "out" / "a.png").shape == (40, 30, 3)
     again = CliRunner().invoke(cli, words)
     assert "1 of them there already" in again.output
@@ -252,6 +253,7 @@ def test_the_command_translates_a_run(tmp_path: Path) -> None:
     for listed in ("\n".join([*map(str, paths), "", missing]), "\0".join(map(str, paths))):
         said = CliRunner().invoke(cli, words, input=listed)
         assert said.exit_code == 0 and "2 pictures in" in said.output, said.output
+        assert "tiles" not in said.output
     assert "2 of them there already" in said.output
     for listed in ("", " \n\n"):
         error = CliRunner().invoke(cli, words, input=listed).exception

@@ -8,6 +8,7 @@ import click
 
 from gansmith.cli.options import Verb, given, import_code, on_device, to_wish, with_code, with_wish
 from gansmith.core.launch import speaks
+from gansmith.core.text import plural
 
 if TYPE_CHECKING:
     from gansmith.explore.directions import Steps
@@ -71,7 +72,7 @@ def generate(model: str, out: str, seeds: str, batch: int, prefer: int | None, *
                 generator, chosen, Path(out), batch=batch, progress=done, world=world, choice=choice
             )
         if world.is_main:
-            click.echo(f"{written.count} pictures in {written.path}")
+            click.echo(f"{plural(written.count, 'picture')} in {written.path}")
 
 
 def _preferred(

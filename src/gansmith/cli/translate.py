@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gansmith.cli.options import Verb, given, import_code, on_device, with_code
+from gansmith.core.text import plural
 from gansmith.errors import SettingError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def translate_(model: str, src: str, out: str, sheet: bool, **asked: Any) -> Non
     if sheet:
         from gansmith.models.attribute_sheet import attribute_sheet
 
-        click.echo(f"{attribute_sheet(generator, src, out)} pictures in {out}")
+        click.echo(f"{plural(attribute_sheet(generator, src, out), 'picture')} in {out}")
         return
     with process_group(generator.device) as world:
         listed = _listed(world) if src == "-" else src
@@ -133,6 +134,12 @@ def _say(done: "Translated") -> None:
         click.echo(f"Left out: {name}: {refused.reason}", err=True)
     if len(done.refused) > _NAMED:
         click.echo(f"Left out: {len(done.refused) - _NAMED} more.", err=True)
+    if done.tiled:
+        click.echo(
+            "Larger than the model's pictures and made in tiles, each as if it were whole: "
+            f"{done.tiled:,} of them. A model of faces wants whole ones: --fit crop.",
+            err=True,
+        )
     before = f", {done.kept} of them there already" if done.kept else ""
-    what = "frames" if done.path.suffix.lower() == ".mp4" else "pictures"
-    click.echo(f"{done.made + done.kept} {what} in {done.path}{before}")
+    what = "frame" if done.path.suffix.lower() == ".mp4" else "picture"
+    click.echo(f"{plural(done.made + done.kept, what)} in {done.path}{before}")

@@ -83,6 +83,7 @@ class Translated:
     made: int  # Images, or frames of a video.
     kept: int  # There and whole already.
     refused: tuple[Refused, ...] = ()
+    tiled: int = 0  # Of those made, larger than the model's images and of their own size afterwards.
 
 
 def translate(
@@ -386,12 +387,14 @@ class _Job:
     world: World
     made: int = 0
     kept: int = 0
+    tiled: int = 0
     refused: list[tuple[int, str]] = field(default_factory=list)  # Place in the source, and why.
 
     def run(self) -> Translated:
         waiting: list[_Picture] = []  # Of one tile each: they share a run of the networks.
         for picture in self._pictures():
             if self.maker.alone(picture):
+                self.tiled += picture.hole is None and self.maker.times == 1
                 self._write([picture])
                 continue
             waiting.append(picture)
@@ -403,20 +406,20 @@ class _Job:
 
     def _together(self) -> Translated:
         """What all processes have done, once they have."""
-        made, kept, refused = self.made, self.kept, self.refused
+        made, kept, tiled, refused = self.made, self.kept, self.tiled, self.refused
         if self.world.size > 1:
-            mine = json.dumps([made, kept, refused]).encode()
+            mine = json.dumps([made, kept, tiled, refused]).encode()
             every = collected(self.world, [mine])
             everyones = self.world.broadcast([json.loads(one) for one in every])
-            made, kept = (sum(one[part] for one in everyones) for part in (0, 1))
-            refused = [(place, why) for one in everyones for place, why in one[2]]
+            made, kept, tiled = (sum(one[part] for one in everyones) for part in range(3))
+            refused = [(place, why) for one in everyones for place, why in one[3]]
         named = tuple(Refused(self.source.names[place], why) for place, why in sorted(refused))
         if not made and not kept:
             raise none_usable(self.source.name, named)
         if self.world.is_main:
             self.place.close()
         self.world.barrier()
-        return Translated(self.out, made, kept, named)
+        return Translated(self.out, made, kept, named, tiled)
 
     def _tell(self) -> None:
         done, total = self.made + self.kept + len(self.refused), len(self.source.names)
