@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from gansmith.cli import plan
+from gansmith.cli.recipe_choice import default_name
 from gansmith.core.memory import Memory
 from gansmith.core.text import in_bytes
 from gansmith.data.builtin.demo_faces.draw import draw
@@ -98,6 +99,28 @@ def test_why_a_recipe_is_chosen(
     monkeypatch.setattr(recipe_choice, "pick_device", lambda name: kind)
     found, why = recipe_choice.default_name("x", "auto")
     assert found == name and told in why and f"{side}x{side + 1}" in why
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        ("data.pairs=edges", "pix2pix64-small"),
+        ("data.pairs=small:4", "srresnet-x4-small"),
+        ("data.pairs=hole:random", "context-encoder64-random-small"),
+        ("data.pairs=item:hat", "pixeldtgan64-small"),
+        ("data.pairs=pose", "pg2-64-small-coarse"),
+        ("data.between=a,b", "pix2pix64-small"),
+        ("data.mirror=true", "faces64"),
+    ],
+)
+def test_pairs_get_a_recipe_of_pairs(setting: str, name: str) -> None:
+    assert default_name("demo-faces", "cpu", [setting])[0] == name
+
+
+def test_prepared_pairs_get_a_recipe_of_pairs(run_cli: Any, tmp_path: Path) -> None:
+    words = ("demo-faces:8", tmp_path / "pairs", "--size", "16", "--pairs", "grey")
+    assert run_cli("prepare", *words)[0] == 0
+    assert default_name(str(tmp_path / "pairs"), "cpu")[0] == "pix2pix64-small"
 
 
 def test_built_ins_and_prepared_sets_can_be_planned(run_cli: Any, folder: Path, tmp_path: Path) -> None:

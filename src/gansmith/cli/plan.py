@@ -40,7 +40,7 @@ def plan(
     from gansmith.training.plan import plan as measure
 
     import_code(asked["code"])
-    name, why = (recipe, "as asked for") if recipe else default_name(data, device)
+    name, why = (recipe, "as asked for") if recipe else default_name(data, device, settings)
     made = make_recipe(name, settings)
     opened = open_pictures(data, made, "gansmith inspect DATA names them all")
     click.echo("Measuring a few steps; of a large recipe one alone may take minutes.", err=True)

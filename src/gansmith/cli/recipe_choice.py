@@ -17,14 +17,34 @@ from gansmith.recipes import default_for, named
 _NAMED = 5  # Refused files in a message.
 
 
-def default_name(data: str, device: str) -> tuple[str, str]:
+_PIX2PIX = "pix2pix64-small"
+_FOR_PAIRS = {
+    "small": "srresnet-x4-small",
+    "hole": "context-encoder64-random-small",
+    "item": "pixeldtgan64-small",
+    "pose": "pg2-64-small-coarse",
+}
+"""Kind of pairs -> the recipe they are for; the others are for pix2pix."""
+
+
+def default_name(data: str, device: str, settings: Sequence[str] = ()) -> tuple[str, str]:
     """The recipe for images about which nothing was asked, and why, in a sentence without its stop.
+
+    Args:
+        data: what will be trained on.
+        device: on what.
+        settings: what is asked of it; pairs get a recipe of pairs.
 
     Raises:
         DataError: there is nothing of that name, or no readable image in it.
         SettingError: the device is not on this machine.
     """
+    asked = [text.partition("=")[2] for text in settings if text.startswith(("data.pairs=", "data.between="))]
+    if asked:
+        return _FOR_PAIRS.get(asked[-1].partition(":")[0], _PIX2PIX), "these are pairs"
     facts = describe_source(data)
+    if facts.pairs:
+        return _PIX2PIX, "these are pairs"
     on_gpu = pick_device(my_device(device)).type != "cpu"
     side = min(facts.median_width, facts.median_height)
     name = default_for(side, on_gpu)

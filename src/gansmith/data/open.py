@@ -39,13 +39,14 @@ class SourceFacts:
 
     Example:
         >>> describe_source("my_photos")
-        SourceFacts(count=12, median_width=32, median_height=32, all_grey=False)
+        SourceFacts(count=12, median_width=32, median_height=32, all_grey=False, pairs=False)
     """
 
     count: int
     median_width: int
     median_height: int
     all_grey: bool
+    pairs: bool = False
 
 
 def open_data(
@@ -167,7 +168,8 @@ def describe_source(data: str) -> SourceFacts:
         return SourceFacts(count, size.width, size.height, channels == 1)
     source = open_source(data)
     if isinstance(source, PreparedFolder):
-        return SourceFacts(len(source), source.size.width, source.size.height, source.channels == 1)
+        size, grey, pairs = source.size, source.channels == 1, "source" in source.arrays
+        return SourceFacts(len(source), size.width, size.height, grey, pairs)
     headers = some_headers(source)
     if not source.names:
         raise nothing_found(source)
