@@ -162,6 +162,6 @@ def test_every_part_of_a_step_is_reported_once_and_finite() -> None:
 
 
 def test_only_what_has_transposed_convolutions_is_smoothed() -> None:
-    assert named("faces64").method.smooth and not named("rpgan32").method.smooth
+    assert named("rpgan64").method.smooth and not named("rpgan32").method.smooth
     with pytest.raises(SettingError, match="smooth=true of a generator without them"):
         BilinearGAN(smooth=True)

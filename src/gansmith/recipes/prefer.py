@@ -10,16 +10,18 @@ from gansmith.data.config import DataConfig
 from gansmith.methods.prefer import Prefer
 
 
-def prefer(size: int, name: str, weight: float, generator: Adam, discriminator: Adam) -> Recipe:
-    """Rates as the default of this size has them late in a run; four looks at variety and quality.
+def prefer(size: int, name: str) -> Recipe:
+    """Small steps from a run of the default; four looks at variety and quality.
 
-    A discriminator under spectral norm pulls less than one without, so the weight of what is liked is less.
+    A discriminator under spectral norm, such as the default's, pulls less than one without: of a run without,
+    such as ``rpgan64``, the weight of what is liked may be ten times as large (docs/methods/prefer.md).
     """
+    adam = Adam(lr=2e-4, betas=(0.5, 0.999))
     return Recipe(
         name=name,
         about=f"Fine-tunes a rated generator of {size} px towards what was liked; its own game is the guard.",
-        method=Prefer(weight=weight),
-        optimizers={"discriminator": discriminator, "generator": generator},
+        method=Prefer(weight=0.03),
+        optimizers={"discriminator": adam, "generator": adam},
         data=DataConfig(size=Size(size, size), mirror=True),
         train=TrainConfig(
             images=8_000,
@@ -38,11 +40,7 @@ def prefer(size: int, name: str, weight: float, generator: Adam, discriminator: 
     )
 
 
-_SMALL = Adam(lr=2e-4, betas=(0.5, 0.999))  # As faces32, which is under spectral norm.
-
 RECIPES: dict[str, Callable[[], Recipe]] = {
-    "prefer": lambda: prefer(
-        64, "prefer", 0.3, Adam(lr=5e-4, betas=(0.0, 0.99)), Adam(lr=2e-4, betas=(0.0, 0.99))
-    ),
-    "prefer32": lambda: prefer(32, "prefer32", 0.03, _SMALL, _SMALL),
+    "prefer": lambda: prefer(64, "prefer"),
+    "prefer32": lambda: prefer(32, "prefer32"),
 }
