@@ -45,7 +45,7 @@ CPU = torch.device("cpu")
 OF_IMAGES = [n for n, r in RECIPES.items() if n in CATALOGUE and r.method.batch_type is ImageBatch]
 """Each game of the catalogue that trains on images alone."""
 
-SPECTRAL = ("faces8", "faces28", "faces32", "lsgan", "robust", "sngan")
+SPECTRAL = ("faces", "lsgan", "robust", "sngan")
 WHOLE = [name for name in OF_IMAGES if not name.startswith(("dragan", "progan", "stylegan2", *SPECTRAL))]
 """Those whose losses see images one by one: DRAGAN, ProGAN and StyleGAN2 take a deviation over those
 worked on at a time, and spectral norm iterates once a pass."""
