@@ -190,11 +190,15 @@ def judged(loss: "AdversarialLoss | PairedLoss", real: Scores, fake: Scores) -> 
     """
     if isinstance(loss, PairedLoss):
         return real - fake.mean(), fake - real.mean()
-    boundary = getattr(loss, "boundary", 0.0)
-    return real - boundary, fake - boundary
+    return real - _boundary(loss), fake - _boundary(loss)
 
 
 def accuracy(scores: Scores, real: bool, loss: object = None) -> Scalar:
     """Share of the images on the right side of 0, or of the ``boundary`` of the loss they are scored for."""
-    boundary = getattr(loss, "boundary", 0.0)
+    boundary = _boundary(loss)
     return ((scores > boundary) if real else (scores <= boundary)).float().mean()
+
+
+def _boundary(loss: object) -> float:
+    """The score between real and generated."""
+    return getattr(loss, "boundary", 0.0)
