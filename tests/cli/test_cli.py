@@ -47,7 +47,8 @@ def hidden(run: Path) -> None:
 
 
 def trained(run_cli: Any, folder: Path, run: Path) -> None:
-    code, _, err = run_cli("train", folder, "--recipe", "rpgan32", "--run", run, *TINY, *NARROW)
+    seed = ("--set", f"train.seed={len(run.name)}")
+    code, _, err = run_cli("train", folder, "--recipe", "rpgan32", "--run", run, *TINY, *NARROW, *seed)
     assert code == 0, err
 
 
@@ -102,6 +103,13 @@ def test_from_a_folder_to_pictures(run_cli: Any, folder: Path, tmp_path: Path) -
     assert provenance is not None and provenance.seed == 3 and provenance.recipe == "rpgan32"
     with Image.open(out / "seed000003.png") as picture:
         assert picture.size == (16, 16)
+    code, _, err = run_cli("generate", run, "-o", out, "--seeds", "30")
+    assert code == 0 and "also holds" not in err
+    trained(run_cli, folder, tmp_path / "other")
+    (out / "seed000001.png").write_bytes(b"junk")
+    code, _, err = run_cli("generate", tmp_path / "other", "-o", out, "--seeds", "0,1")
+    assert code == 0 and "also holds 10 pictures made by other weights" in err
+    assert run_cli("generate", run, "-o", out, "--seeds", "0-9,20")[0] == 0
     code, _, _ = run_cli("generate", run, "-o", tmp_path / "one", "--seeds", "3", "--batch", "1")
     assert code == 0
     assert (tmp_path / "one" / "seed000003.png").read_bytes() == (out / "seed000003.png").read_bytes()

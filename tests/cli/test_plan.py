@@ -110,10 +110,12 @@ def test_why_a_recipe_is_chosen(
         ("data.pairs=item:hat", "pixeldtgan64-small"),
         ("data.pairs=pose", "pg2-64-small-coarse"),
         ("data.between=a,b", "pix2pix64-small"),
+        ("data.domains=a,b", "cyclegan64-small"),
+        ("data.second=portraits", "cyclegan64-small"),
         ("data.mirror=true", "faces64"),
     ],
 )
-def test_pairs_get_a_recipe_of_pairs(setting: str, name: str) -> None:
+def test_pairs_and_domains_get_a_recipe_for_these(setting: str, name: str) -> None:
     assert default_name("demo-faces", "cpu", [setting])[0] == name
 
 
@@ -224,3 +226,8 @@ def test_number(value: float, told: str) -> None:
 )
 def test_memory_in_words(memory: Memory, told: str) -> None:
     assert plan._memory(SimpleNamespace(memory=memory)) == told
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(3600, "1h"), (5400, "90m"), (90, "90s"), (0.5, "0.5s")])
+def test_a_time_is_said_as_it_would_be_asked_for(seconds: float, told: str) -> None:
+    assert plan._length(seconds) == told

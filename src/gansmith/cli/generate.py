@@ -73,6 +73,12 @@ def generate(model: str, out: str, seeds: str, batch: int, prefer: int | None, *
             )
         if world.is_main:
             click.echo(f"{plural(written.count, 'picture')} in {written.path}")
+        if world.is_main and written.strangers:
+            click.echo(
+                f"gansmith: {written.path} also holds {plural(written.strangers, 'picture')} made by other "
+                "weights, and what reads the folder sees both. A folder of its own keeps them apart.",
+                err=True,
+            )
 
 
 def _preferred(

@@ -57,7 +57,7 @@ def plan(
 
 def _command(data: str, recipe: str, settings: tuple[str, ...], device: str, duration: float | None) -> str:
     words = ["gansmith", "train", data, "--recipe", recipe]
-    words += [] if duration is None else ["--time", f"{duration:g}s"]
+    words += [] if duration is None else ["--time", _length(duration)]
     for setting in settings:
         words += ["--set", setting]
     words += [] if device == "auto" else ["--device", device]
@@ -117,6 +117,15 @@ def _speed(speed: "Speed") -> str:
         f"{_number(speed.images_per_second)} images/s ({spread}, {plural(speed.steps, 'step')}); "
         f"data wait {100 * speed.data_wait:.0f} %"
     )
+
+
+def _length(seconds: float) -> str:
+    """A length of time as ``--time`` reads it: ``1h``, ``10m``, ``90s``."""
+    count, unit = next(
+        ((seconds / per, unit) for per, unit in ((3600, "h"), (60, "m")) if seconds % per == 0),
+        (seconds, "s"),
+    )
+    return f"{count:g}{unit}"
 
 
 def _time(found: "Plan") -> str:

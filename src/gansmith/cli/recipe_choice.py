@@ -18,6 +18,7 @@ _NAMED = 5  # Refused files in a message.
 
 
 _PIX2PIX = "pix2pix64-small"
+_CYCLEGAN = "cyclegan64-small"
 _FOR_PAIRS = {
     "small": "srresnet-x4-small",
     "hole": "context-encoder64-random-small",
@@ -33,7 +34,7 @@ def default_name(data: str, device: str, settings: Sequence[str] = ()) -> tuple[
     Args:
         data: what will be trained on.
         device: on what.
-        settings: what is asked of it; pairs get a recipe of pairs.
+        settings: what is asked of it; pairs and two domains get a recipe for these.
 
     Raises:
         DataError: there is nothing of that name, or no readable image in it.
@@ -42,6 +43,8 @@ def default_name(data: str, device: str, settings: Sequence[str] = ()) -> tuple[
     asked = [text.partition("=")[2] for text in settings if text.startswith(("data.pairs=", "data.between="))]
     if asked:
         return _FOR_PAIRS.get(asked[-1].partition(":")[0], _PIX2PIX), "these are pairs"
+    if any(text.startswith(("data.second=", "data.domains=")) for text in settings):
+        return _CYCLEGAN, "these are two domains"
     facts = describe_source(data)
     if facts.pairs:
         return _PIX2PIX, "these are pairs"

@@ -17,9 +17,17 @@ from gansmith.core.files import whole_file
 from gansmith.core.noise import Noise
 from gansmith.core.seeds import check_no_repeats
 from gansmith.core.tensors import BytePictures
-from gansmith.errors import SettingError, StorageError
+from gansmith.errors import DataError, SettingError, StorageError
 from gansmith.images.grid import Canvas, Picture, to_bytes, with_caption
-from gansmith.images.provenance import KINDS, Provenance, check_kind, png_bytes, write_picture, write_png
+from gansmith.images.provenance import (
+    KINDS,
+    Provenance,
+    check_kind,
+    png_bytes,
+    read_provenance,
+    write_picture,
+    write_png,
+)
 from gansmith.models.generator import RUN, Generator, Move
 from gansmith.models.load import open_generator
 from gansmith.models.prompts import Wish
@@ -165,6 +173,7 @@ class Written:
 
     count: int
     path: Path
+    strangers: int = 0  # Pictures of other weights that lie in the same folder.
 
 
 @dataclass(frozen=True)
@@ -302,10 +311,20 @@ def write(
     """
     if not seeds:
         raise SettingError("There is nothing to make: no seeds were given. Write, for example, 0-63.")
-    _writer(out)(
-        _Job(generator, seeds, out, batch, progress or (lambda count: None), world, choice or Choice())
-    )
-    return Written(len(seeds), out)
+    job = _Job(generator, seeds, out, batch, progress or (lambda count: None), world, choice or Choice())
+    _writer(out)(job)
+    return Written(len(seeds), out, _strangers(job) if world.is_main and out.is_dir() else 0)
+
+
+def _strangers(job: _Job) -> int:
+    """Pictures of a generator in the folder that were not made now, where the first is of other weights."""
+    made = {job.name(seed) for seed in job.seeds}
+    others = sorted(path for path in job.out.glob("seed*.png") if path.name not in made)
+    try:
+        mark = read_provenance(others[0]) if others else None
+    except (DataError, StorageError):
+        return 0
+    return len(others) if mark is not None and mark.fingerprint != job.generator.fingerprint else 0
 
 
 def _writer(out: Path) -> Callable[[_Job], None]:
