@@ -18,6 +18,7 @@ The first row compares real images with other real ones, and is the best that an
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -50,6 +51,9 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--recipes", nargs="+", required=True, metavar="NAME[,A.B=V...]")
     parser.add_argument("--time", default="10m")
+    parser.add_argument(
+        "--images", type=int, help="As many for each instead of a time, on a machine that is shared."
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--samples", type=int, default=900)
     parser.add_argument("--out", type=Path, default=Path("quality"))
@@ -60,7 +64,8 @@ def main() -> None:
         from gansmith.models.user_code import import_code
 
         import_code(options.code)
-    print(f"\n{options.data}, {options.time} each, {machine()}\n")
+    length = f"{options.images:,} images" if options.images else options.time
+    print(f"\n{options.data}, {length} each, {machine()}\n")
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|", flush=True)
     floor_done = False
     for seed in options.seeds:
@@ -79,9 +84,12 @@ def measured(options: argparse.Namespace, asked: str, seed: int, place: Path) ->
     if kept.is_file():
         found: dict[str, Any] = json.loads(kept.read_text())
         return found
-    recipe, *settings = asked.split(",")
+    recipe, *settings = re.split(
+        r",(?![^()]*\))", asked
+    )  # Not at the commas within Linear(start=0.5,end=0.1).
     command = [sys.executable, "-m", "gansmith", "train", options.data, "--recipe", recipe]
-    command += ["--run", str(place), "--time", options.time, "--set", f"train.seed={seed}"]
+    command += ["--run", str(place), "--set", f"train.seed={seed}"]
+    command += ["--set", f"train.images={options.images}"] if options.images else ["--time", options.time]
     for setting in settings:
         command += ["--set", setting]
     command += ["--code", options.code] if options.code else []

@@ -20,6 +20,7 @@ from gansmith.engine.device import Choices, not_compiled, out_of_memory
 from gansmith.engine.ema import bundle_for_pictures
 from gansmith.engine.gradients import GradientAverage
 from gansmith.engine.layout import OLD_OPTIMIZERS, idle_of
+from gansmith.engine.memory_order import in_memory_order
 from gansmith.engine.micro_batch import in_parts, micro_batch
 from gansmith.engine.parameters import average, owned, set_modes
 from gansmith.engine.state import borrow, load_module, load_optimizer, under
@@ -337,7 +338,8 @@ class Trainer(Generic[N, B, P]):
         if config.clip is not None:
             nn.utils.clip_grad_norm_(weights, config.clip)
         set_rate(optimizer, config, progress, self.rate)
-        optimizer.step()
+        with in_memory_order(optimizer):
+            optimizer.step()
         with torch.no_grad():
             turn.post_step(self.networks)
 
