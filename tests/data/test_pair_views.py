@@ -1,5 +1,6 @@
 """Pairs made of any pictures when they are asked for: what sources look like, and that nothing is copied."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -203,13 +204,22 @@ def pictures(place: Path, count: int = 6) -> Path:
 @pytest.mark.parametrize("kind", made_pairs.PREPARED)
 def test_prepared_pairs_are_those_of_the_view(kind: str, tmp_path: Path) -> None:
     root = pictures(tmp_path / "pictures")
+    points = {f"{row}.png": [[4.0 + row, 9.0], [20.5, 30.0]] for row in range(5)}  # The last one has none.
+    (root / "landmarks.json").write_text(json.dumps(points))
     make(PairSource(FolderSource(root), kind), tmp_path / "set", Options(size=Size(32, 32), channels=3))  # type: ignore[arg-type]
     config = DataConfig(size=Size(32, 32), channels=3)
     stored = open_data(str(tmp_path / "set"), config, fields=PairBatch._fields)
     view = MadePairs(open_data(str(root), config), kind)
     rows = torch.arange(6)
-    for column in ("source", "target"):
-        assert torch.equal(stored.fetch(rows)[column], view.fetch(rows)[column])
+    columns = ("source", "target", "landmarks") if kind == "sketch" else ("source", "target")
+    for column in columns:
+        torch.testing.assert_close(
+            stored.fetch(rows)[column], view.fetch(rows)[column], rtol=0.0, atol=0.0, equal_nan=True
+        )
+    if kind == "sketch":
+        sources = stored.fetch(rows)["source"]
+        assert bool((sources[5] == 255).all()), "of unknown landmarks nothing is drawn"
+        assert bool((sources[0, :, 9, 4] < 128).all()) and not torch.equal(sources[0], sources[1])
     assert PreparedFolder(tmp_path / "set").description["columns"]
 
 
@@ -241,7 +251,7 @@ def test_every_kind_of_pairs_is_shown_side_by_side_and_prepared_or_refused_with_
         return
     make(pairs, tmp_path / "set", Options(size=size))
     stored = open_data(str(tmp_path / "set"), DataConfig(size=size), fields=PairBatch._fields)
-    assert ("landmarks" in stored.columns) == (kind == "pose")
+    assert ("landmarks" in stored.columns) == (kind in ("pose", "sketch"))
     for column in set(stored.columns) & {"source", "target", "landmarks"}:
         assert torch.equal(stored.fetch(torch.arange(4))[column], rows[column])
 

@@ -21,8 +21,8 @@ MadeKind = Literal[
 MADE: tuple[str, ...] = MadeKind.__args__  # type: ignore[attr-defined]
 """All kinds."""
 
-PREPARED = ("edges", "grey")
-"""Those whose sources are as large as the images and need nothing else: a prepared set can hold them."""
+PREPARED = ("edges", "grey", "sketch")
+"""Those whose sources are as large as the images and without a mask: a prepared set can hold them."""
 
 Pixels = UInt8[np.ndarray, "channels height width"]
 
