@@ -120,6 +120,23 @@ def test_domains_by_attributes_hold_no_image_of_both() -> None:
         Loader(data, DomainBatch, DataConfig(domains=("smilling", "glasses")), 0, device)
 
 
+def test_the_networks_keep_their_size() -> None:
+    """Regression values: no published counts of the paper's networks were found."""
+
+    def count(*parts: nn.Module) -> int:
+        return sum(parameter.numel() for part in parts for parameter in part.parameters())
+
+    with torch.device("meta"):
+        networks = UNIT().build(DataSpec(height=256, width=256))
+        apart = UNIT(share=0).build(DataSpec(height=256, width=256))
+    assert count(networks.encoder_a, networks.shared_encoder) == 5_099_136  # Of each domain, seen alone.
+    assert count(networks.shared_decoder, networks.decoder_a) == 5_385_603
+    assert count(networks.shared_encoder, networks.shared_decoder) == 2_360_320
+    assert count(networks.critic_a) == count(networks.critic_b) == 2_764_737  # CycleGAN's critic.
+    assert count(networks) == 24_138_632
+    assert count(apart) == count(networks) + 2_360_320  # What was shared is there twice.
+
+
 def test_the_recipe_is_the_papers() -> None:
     recipe = named("unit256")
     assert recipe.method == UNIT() and recipe.train.batch == 1
