@@ -499,7 +499,9 @@ def test_a_loaded_optimizers_memory_is_laid_out_as_its_weights_are(tmp_path: Pat
 def test_weights_of_other_networks_are_refused(tmp_path: Path) -> None:
     trainer = trainer_of(small_named("rpgan28"))
     other = trainer_of(override(small_named("rpgan28"), "method.generator_width=5"))
-    with pytest.raises(CheckpointError, match="of other networks than the recipe builds: size mismatch"):
+    with pytest.raises(
+        CheckpointError, match=r"of other networks than the recipe builds: .* there and .* here"
+    ):
         other.load(through_a_file(trainer, tmp_path / "a.safetensors"), 0)
 
 

@@ -110,6 +110,7 @@ def test_what_never_meets_is_counted_through_one_pass() -> None:
         ("smilling=1", "no attribute 'smilling' in this model. Did you mean 'smiling'"),
         ("hair=blond", "no attribute 'blond hair'.* Did you mean"),
         ("smiling=2", "0 or 1"),
+        ("smiling=", "nothing behind the ="),
         ("smiling=1,smiling=0", "smiling=1 and smiling=0"),
         (" , ", "Received: nothing"),
     ],

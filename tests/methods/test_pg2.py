@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ from gansmith.data.config import DataConfig
 from gansmith.data.open import open_data
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import CheckpointError, SettingError
+from gansmith.methods.base import Lender
 from gansmith.methods.batches import PoseBatch
+from gansmith.methods.gan import GAN
 from gansmith.methods.pg2 import (
     PoseNetworks,
     PoseStage,
@@ -142,8 +145,37 @@ def test_the_second_stage_needs_the_first_of_the_same_size(tmp_path: Path) -> No
     for name, value in second.networks.coarse.state_dict().items():
         assert torch.equal(value, first.networks.coarse.state_dict()[name]), "borrowed and frozen"
     wider = replace(fine.recipe, method=replace(fine.recipe.method, code=9))  # type: ignore[type-var]
-    with pytest.raises(CheckpointError, match=r"of the same size.*Train coarse again"):
+    rule = r"of the same size.*code\.weight is 6 x \d+ there and 9 x \d+ here\..*train coarse again"
+    with pytest.raises(CheckpointError, match=rule):
         Trainer(wider, fine._loader, torch.device("cpu"), weights)
+
+
+def test_stage_two_takes_over_the_width_of_its_stage_one() -> None:
+    one = PoseStage(width=6, code=3, radius=0.1)
+    fine = RefineStage(width=4, discriminator_width=4)
+    assert fine.with_lenders(SPEC, {}) == fine
+    found = fine.with_lenders(SPEC, {"coarse": Lender("runs/one", one, SPEC)})
+    assert (found.width, found.coarse_width, found.code, found.radius) == (4, 6, 3, 0.1)
+    networks = found.build(SPEC)
+    networks.coarse.load_state_dict(one.build(SPEC).coarse.state_dict())
+    assert networks.refiner.first.out_channels == 4
+    again = fine.with_lenders(SPEC, {"coarse": Lender("runs/two", found, SPEC)})
+    assert again == found, "stage one of another stage two"
+    same = fine.with_lenders(SPEC, {"coarse": Lender("runs/one", replace(one, width=4), SPEC)})
+    assert same.coarse_width == 0, "runs of earlier versions go on"
+
+
+@pytest.mark.parametrize(
+    ("method", "spec", "message"),
+    [
+        (GAN(), SPEC, "a run by PG2, such as pg2-64-small-coarse. Received: runs/one, by GAN"),
+        (PoseStage(), replace(SPEC, width=32, height=32), "size 16x16 here and 32x32 there.*data.size=32x32"),
+        (PoseStage(), replace(SPEC, landmarks=5), "key points 4 here and 5 there"),
+    ],
+)
+def test_stage_one_must_fit(method: Any, spec: DataSpec, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        RefineStage().with_lenders(SPEC, {"coarse": Lender("runs/one", method, spec)})
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from gansmith.methods.batches import CaptionBatch, CaptionPrompt
 from gansmith.methods.gan import GAN
 from gansmith.methods.stackgan import StackGAN, StackGANTwo, TextToImage, kl_divergence
 from gansmith.methods.text import JointEmbedding
+from gansmith.models.load import borrowed_weights
 from gansmith.networks.stackgan import StageOneGenerator, StageTwoGenerator, TextDiscriminator, augmented
 from gansmith.recipes import named
 from gansmith.training.session import train
@@ -227,6 +228,14 @@ def test_generate_by_caption(stages: Path, tmp_path: Path, name: str) -> None:
     for caption, message in wrong.items():
         code, output = said(caption)
         assert code == 2 and message in output
+
+
+def test_a_network_that_the_lender_calls_otherwise_is_named(stages: Path) -> None:
+    rule = r"no network 'first' to borrow for first\. It has discriminator, generator, text_encoder\."
+    with pytest.raises(SettingError, match=rf"{rule}.*--set borrow\.first=\S+stackgan32:generator\.$"):
+        borrowed_weights({"first": str(stages / "stackgan32")})
+    with pytest.raises(SettingError, match=r"borrow\.first=\S+stackgan32:generator\.$"):
+        borrowed_weights({"first": f"{stages / 'stackgan32'}:generatr"})
 
 
 def test_stage_two_has_the_networks_it_borrowed(stages: Path) -> None:

@@ -132,8 +132,10 @@ def model() -> Generator:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ("smilling=1", "knows no attribute 'smilling'. Did you mean 'smiling'"),
-        ("smiling=1,smiling=0", "set once. Received: 'smiling=1,smiling=0'"),
+        ("smilling=1", "no attribute 'smilling' in this model. Did you mean 'smiling'"),
+        ("smiling=1,smiling=0", "there or it is not. Received: smiling=1 and smiling=0"),
+        ("smiling=", "Received: 'smiling=', with nothing behind the ="),
+        ("hair=fair,fair_hair=0", "Received: fair hair=1 and fair hair=0"),
         ("dark hair=1,fair hair=1", "dark hair=1 and fair hair=1, which none of 200 of them has"),
         ("smiling=2", "An attribute is 0 or 1"),
         (",", "names one attribute or more of smiling, dark hair"),

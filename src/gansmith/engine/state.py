@@ -28,8 +28,9 @@ def borrow(networks: Networks, borrowed: Mapping[str, Tensor]) -> None:
             load_module(known[name], under(borrowed, f"{name}."))
         except CheckpointError as error:
             raise CheckpointError(
-                f"A borrowed network is built as this recipe builds it: of the same size. {error} "
-                f"Train {name} again at this size, or make this run at its."
+                f"A borrowed network is built as this recipe builds it: of the same size. {error} Give "
+                "this run the settings of its lender (data.size, and widths such as method.width), or train "
+                f"{name} again with these."
             ) from error
 
 
@@ -56,10 +57,25 @@ def load_module(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     try:
         module.load_state_dict(dict(tensors))
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+        reason = _difference(module, tensors) or str(error).strip().splitlines()[-1].strip()
         raise CheckpointError(
             f"The checkpoint is of other networks than the recipe builds: {reason}"
         ) from error
+
+
+def _difference(module: nn.Module, tensors: Mapping[str, Tensor]) -> str | None:
+    """The first weight in which a module and tensors differ, in words; None where shapes are all the same."""
+    for name, wanted in module.state_dict().items():
+        if name not in tensors:
+            return f"it has no {name}."
+        if tensors[name].shape != wanted.shape:
+            theirs, ours = (_shape(value) for value in (tensors[name], wanted))
+            return f"{name} is {theirs} there and {ours} here."
+    return None
+
+
+def _shape(value: Tensor) -> str:
+    return " x ".join(map(str, value.shape)) or "one number"
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

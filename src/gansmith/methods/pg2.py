@@ -17,7 +17,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Landmarks, Scalar, Scores, full
 from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import accuracy
-from gansmith.methods.base import Loss, Method, Turn
+from gansmith.methods.base import Lender, Loss, Method, Turn
 from gansmith.methods.batches import PoseBatch, PosePrompt
 from gansmith.networks.bundle import Networks
 from gansmith.networks.dcgan import DCGANDiscriminator, initialize
@@ -217,6 +217,11 @@ class PoseStage(Method[Any, PoseBatch, PosePrompt]):
         at_least(self, 1, "width")
         at_least(self, 0, "code", "radius", "margin", "mask")
 
+    @property
+    def width_of_coarse(self) -> int:
+        """Channels at full size of G1."""
+        return self.width
+
     def build(self, spec: DataSpec) -> Any:
         return PoseNetworks(self._coarse(spec))
 
@@ -226,7 +231,8 @@ class PoseStage(Method[Any, PoseBatch, PosePrompt]):
                 "PG2 makes images as large as their sources. Received: sources "
                 f"{spec.source_shrink} times smaller. Use other pairs, such as data.pairs=pose."
             )
-        return ResidualUNet(spec, spec.source[0] + max(spec.landmarks, 1), self.width, self.code)
+        channels = spec.source[0] + max(spec.landmarks, 1)
+        return ResidualUNet(spec, channels, self.width_of_coarse, self.code)
 
     def tiny(self) -> "PoseStage":
         return replace(self, width=4, code=min(self.code, 6))
@@ -281,11 +287,46 @@ class RefineStage(PoseStage):
 
     discriminator_width: int = 64
     l1: float = 10.0  # lambda: 10 at 128x64, 50 at 256 px.
+    coarse_width: int = 0  # Of the borrowed G1; 0: as ``width``. Found by the run, as are code and radius.
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, 1, "discriminator_width")
-        at_least(self, 0, "l1")
+        at_least(self, 0, "l1", "coarse_width")
+
+    @property
+    def width_of_coarse(self) -> int:
+        return self.coarse_width or self.width
+
+    def with_lenders(self, spec: DataSpec, lenders: Mapping[str, Lender]) -> "RefineStage":
+        """With the width, the middle and the discs of the stage one that is borrowed.
+
+        Raises:
+            SettingError: it is no stage one of PG2, or makes other images of other points.
+        """
+        if "coarse" not in lenders:
+            return self
+        lender = lenders["coarse"]
+        if not isinstance(lender.method, PoseStage):
+            raise SettingError(
+                "Stage one is a run by PG2, such as pg2-64-small-coarse. Received: "
+                f"{lender.name}, by {type(lender.method).__name__}."
+            )
+        theirs, ours = _form(lender.spec), _form(spec)
+        differ = [
+            f"{name} {ours[name]} here and {theirs[name]} there"
+            for name in ours
+            if ours[name] != theirs[name]
+        ]
+        if differ:
+            raise SettingError(
+                "Both stages of PG2 have pictures of one size, with as many channels and key points. "
+                f"Received: for {lender.name}, {'; '.join(differ)}. Use the same data and settings, such as "
+                f"data.size={theirs['size']}, or train stage one again."
+            )
+        method, wide = lender.method, lender.method.width_of_coarse
+        wide = 0 if wide == self.width else wide
+        return replace(self, coarse_width=wide, code=method.code, radius=method.radius)
 
     def build(self, spec: DataSpec) -> Any:
         if spec.source[0] != spec.channels:
@@ -298,7 +339,7 @@ class RefineStage(PoseStage):
         return RefineNetworks(self._coarse(spec), refiner, DCGANDiscriminator(spec, self.discriminator_width))
 
     def tiny(self) -> "RefineStage":
-        return replace(self, width=4, code=min(self.code, 6), discriminator_width=4)
+        return replace(self, width=4, code=min(self.code, 6), discriminator_width=4, coarse_width=0)
 
     def players(self) -> Mapping[str, tuple[str, ...]]:
         return {"discriminator": ("discriminator",), "refiner": ("refiner",)}
@@ -342,3 +383,13 @@ class RefineStage(PoseStage):
     def critic_scores(self, networks: Any, images: Images, prompt: PosePrompt) -> Scores:
         scores: Scores = networks.discriminator(images)
         return scores
+
+
+def _form(spec: DataSpec) -> dict[str, object]:
+    """What both stages must have in common."""
+    return {
+        "size": f"{spec.width}x{spec.height}",
+        "channels": spec.channels,
+        "channels of sources": spec.source[0],
+        "key points": spec.landmarks,
+    }

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from gansmith.core.tensors import Attributes, Images
-from gansmith.errors import SettingError, nearest
+from gansmith.errors import SettingError
 from gansmith.models.generator import Generator
-from gansmith.models.prompts import parse_attributes
+from gansmith.models.prompts import attribute_numbers, parse_attributes
 
 _SURE = 8.0  # So many training images a combination must be expected in, before its absence says anything.
 
@@ -189,20 +189,9 @@ def companions_of(generator: Generator) -> Companions:
 
 def _attributes(generator: Generator, settings: str) -> dict[int, int]:
     names = generator.spec.attribute_names
-    parts = [part.partition("=")[0].strip() for part in settings.split(",") if part.strip()]
-    twice = {part for part in parts if parts.count(part) > 1}
-    if twice:
-        raise SettingError(
-            f"An attribute is set once. Received: {settings!r}, with {min(twice)} {parts.count(min(twice))} "
-            "times. Leave the others out."
-        )
-    found = parse_attributes(settings)
-    if not found:
+    asked = attribute_numbers(parse_attributes(settings), names)
+    if not asked:
         raise SettingError(f"--set names one attribute or more of {', '.join(names)}. Received: none.")
-    for name in found:
-        if name not in names:
-            raise SettingError(f"{generator.name} knows no attribute '{name}'.{nearest(name, names)}")
-    asked = {names.index(name): value for name, value in found.items()}
     return companions_of(generator).follow(asked)
 
 

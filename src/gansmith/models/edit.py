@@ -14,20 +14,19 @@ from gansmith.core.files import check_outside_data
 from gansmith.core.image_size import Form, Size
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import BytePictures, Images, Latents
-from gansmith.core.text import find_name
 from gansmith.data.decode.reading import in_mode, read, suffixes
 from gansmith.data.decode.resize import fit as fit_photo
 from gansmith.data.loading.loader import to_float
 from gansmith.data.sources.base import nothing_found
 from gansmith.data.sources.open import open_source
-from gansmith.errors import DataError, SettingError, nearest
+from gansmith.errors import DataError, SettingError
 from gansmith.faces.align import align as align_face
 from gansmith.faces.align import named_template
 from gansmith.images import grid
 from gansmith.images.provenance import write_png
 from gansmith.methods.editing import EditMethod
 from gansmith.models.generator import Generator, steadily
-from gansmith.models.prompts import label_number
+from gansmith.models.prompts import attribute_numbers, label_number, parse_attributes
 
 MOST = 64
 """Photos of one sheet."""
@@ -60,7 +59,7 @@ class Change:
 
         Raises:
             SettingError: an unknown attribute or class (the nearest is named), a value that is neither 0 nor
-                1, or an attribute that is to be both.
+                1 or missing, or an attribute that is to be both.
         """
         parts = [part.strip() for part in text.split(",") if part.strip()]
         if not parts:
@@ -71,14 +70,7 @@ class Change:
                 rule = "A photo can be of one class at a time."
                 raise SettingError(f"{rule} Received: {text!r}. Say --set once for each.")
             return cls(text, label=label_number(parts[0].rpartition("=")[2].strip(), spec.class_names))
-        wanted: dict[int, int] = {}
-        for part in parts:
-            number, value = _attribute(part, spec.attribute_names)
-            if wanted.get(number, value) != value:
-                name = spec.attribute_names[number]
-                raise SettingError(f"An attribute is there or it is not. Received: {name}=1 and {name}=0.")
-            wanted[number] = value
-        return cls(text, attributes=wanted)
+        return cls(text, attributes=attribute_numbers(parse_attributes(text), spec.attribute_names))
 
     def apply(self, condition: Tensor, excluded: Tensor) -> Tensor:
         """Conditions [n] or [n, a] with this change; what cannot be beside it gives way."""
@@ -108,22 +100,6 @@ class Change:
                         f"{names[number]}={value} and {names[other]}={there}, which no training picture "
                         "shows together. Say --set once for each."
                     )
-
-
-def _attribute(part: str, names: Sequence[str]) -> tuple[int, int]:
-    """``smiling``, ``smiling=0`` or ``hair=fair`` -> the number of the attribute and its value."""
-    name, _, value = (word.strip() for word in part.partition("="))
-    known = {each.replace("_", " "): each for each in names}
-    if value in ("", "0", "1"):
-        found = find_name(name.replace("_", " "), known)
-        if found is not None:
-            return names.index(known[found]), int(value or "1")
-    elif (found := find_name(f"{value} {name}".replace("_", " "), known)) is not None:
-        return names.index(known[found]), 1
-    elif find_name(name.replace("_", " "), known) is not None:
-        raise SettingError(f"An attribute is 0 or 1, as in --set smiling=1,glasses=0. Received: {part!r}.")
-    wanted = name if value in ("", "0", "1") else f"{value} {name}"
-    raise SettingError(f"There is no attribute '{wanted}' in this model.{nearest(wanted, names)}")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """MODEL on the command line: a run directory, a checkpoint file, or weights of a DCGAN made elsewhere."""
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,10 +140,19 @@ def borrowed_weights(borrow: Mapping[str, str]) -> dict[str, Tensor]:
                 if key.startswith(prefix)
             }
         if not found:
-            known = {key.split(".")[1] for key in tensors if key.startswith("networks.")}
-            raise SettingError(f"{model} has no network '{theirs}' to borrow.{nearest(theirs, known)}")
+            known = sorted({key.split(".")[1] for key in tensors if key.startswith("networks.")})
+            raise SettingError(
+                f"{model} has no network '{theirs}' to borrow for {name}. It has {', '.join(known)}. Name "
+                f"the one you mean behind a colon: --set borrow.{name}={model}:{_meant(theirs, known)}."
+            )
         weights |= found
     return weights
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """The network of a run that is nearest to a name that it lacks; its generator where none is near."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return near[0] if near else "generator" if "generator" in known else known[0]
 
 
 def lenders(borrow: Mapping[str, str]) -> dict[str, Lender]:

@@ -28,7 +28,7 @@ class Wish:
     """
 
     label: str | None = None  # The name of a class, or its number.
-    attributes: Mapping[str, int] = field(default_factory=dict)  # Name -> 0 or 1.
+    attributes: Mapping[str, int] = field(default_factory=dict)  # Name, in any spelling -> 0 or 1.
     caption: str | None = None
 
     def __bool__(self) -> bool:
@@ -99,8 +99,7 @@ class Prompts:
                 )
         if wish.label is not None:
             label_number(wish.label, self.spec.class_names)
-        for name, value in wish.attributes.items():
-            _attribute_number(name, value, self.spec.attribute_names)
+        attribute_numbers(wish.attributes, self.spec.attribute_names)
         if wish.caption is not None:
             self._check_caption(wish.caption)
 
@@ -197,24 +196,73 @@ def label_number(label: str, names: Sequence[str]) -> int:
 
 
 def parse_attributes(text: str) -> dict[str, int]:
-    """``smiling=1,glasses=0`` -> values by name; a name alone is 1.
+    """``smiling=1,hair=fair`` -> what is named, as it is spelled, and 0 or 1; a name alone is 1.
 
     Raises:
-        SettingError: a value that is neither 0 nor 1.
+        SettingError: a name or a value is missing, or one is to be both.
+
+    Example:
+        >>> parse_attributes("smiling=0, hair=fair, hat")
+        {'smiling': 0, 'hair=fair': 1, 'hat': 1}
     """
-    found = {}
+    found: dict[str, int] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, value = part.partition("=")
-        if value.strip() not in ("", "0", "1"):
-            raise SettingError(f"An attribute is 0 or 1, as in smiling=1,glasses=0. Received: {part!r}.")
-        found[name.strip()] = int(value.strip() or "1")
+        name, equals, value = (word.strip() for word in part.rpartition("="))
+        if equals and not (name and value):
+            lacks = "nothing behind" if name else "no name before"
+            raise SettingError(f"{_RULE} Received: {part!r}, with {lacks} the =.")
+        spelled, wanted = (name, int(value)) if equals and value in ("0", "1") else (part, 1)
+        if found.get(spelled, wanted) != wanted:
+            raise _both(spelled)
+        found[spelled] = wanted
     return found
 
 
-def _attribute_number(name: str, value: int, names: Sequence[str]) -> int:
-    if name not in names:
-        raise SettingError(f"There is no attribute '{name}'.{nearest(name, names)}")
-    return names.index(name)
+def attribute_numbers(asked: Mapping[str, int], names: Sequence[str]) -> dict[int, int]:
+    """What `parse_attributes` found -> the numbers of these attributes in a model, and 0 or 1.
+
+    Raises:
+        SettingError: an unknown name (the nearest is named), or one that is to be both.
+    """
+    found: dict[int, int] = {}
+    for spelled, value in asked.items():
+        if (whole := f"{spelled}={value}") in names:  # Of a column of numbers, one attribute for each.
+            spelled, value = whole, 1
+        number = attribute_number(spelled, names)
+        if found.get(number, value) != value:
+            raise _both(names[number])
+        found[number] = value
+    return found
+
+
+def attribute_number(spelled: str, names: Sequence[str]) -> int:
+    """Which attribute is meant by ``fair hair``, ``Fair_Hair`` or ``hair=fair``.
+
+    Raises:
+        SettingError: there is none; the nearest is named.
+
+    Example:
+        >>> attribute_number("hair=fair", ("smiling", "fair hair"))
+        1
+    """
+    if spelled in names:
+        return names.index(spelled)
+    known = {name.replace("_", " "): place for place, name in enumerate(names)}
+    group, equals, value = (word.strip() for word in spelled.rpartition("="))
+    turned = f"{value} {group}" if equals else spelled
+    for way in (spelled, turned):
+        if (name := find_name(way.replace("_", " "), known)) is not None:
+            return known[name]
+    if equals and find_name(group.replace("_", " "), known) is not None:
+        raise SettingError(f"{_RULE} Received: {spelled!r}.")
+    raise SettingError(f"There is no attribute '{turned}' in this model.{nearest(turned, names)}")
+
+
+_RULE = "An attribute is 0 or 1, as in smiling=1,glasses=0."
+
+
+def _both(name: str) -> SettingError:
+    return SettingError(f"An attribute is there or it is not. Received: {name}=1 and {name}=0.")
 
 
 def _fill_labels(column: Tensor, spec: DataSpec, wish: Wish) -> None:
@@ -223,8 +271,8 @@ def _fill_labels(column: Tensor, spec: DataSpec, wish: Wish) -> None:
 
 
 def _fill_attributes(column: Tensor, spec: DataSpec, wish: Wish) -> None:
-    for name, value in wish.attributes.items():
-        column[:, _attribute_number(name, value, spec.attribute_names)] = value
+    for number, value in attribute_numbers(wish.attributes, spec.attribute_names).items():
+        column[:, number] = value
 
 
 def _fill_captions(column: Tensor, spec: DataSpec, wish: Wish) -> None:
