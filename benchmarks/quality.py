@@ -16,6 +16,7 @@ The first row compares real images with other real ones, and is the best that an
 """
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -64,8 +65,7 @@ def main() -> None:
         from gansmith.models.user_code import import_code
 
         import_code(options.code)
-    length = f"{options.images:,} images" if options.images else options.time
-    print(f"\n{options.data}, {length} each, {machine()}\n")
+    print(f"\n{options.data}, {length_of(options)} each, {machine()}\n")
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|", flush=True)
     floor_done = False
     for seed in options.seeds:
@@ -79,10 +79,17 @@ def main() -> None:
 
 
 def measured(options: argparse.Namespace, asked: str, seed: int, place: Path) -> dict[str, Any]:
-    """What one run came to; kept beside it."""
+    """What one run came to; kept beside it, with what it was asked for."""
     kept = place / "quality.json"
+    question = {
+        "data": str(Path(options.data).expanduser()),
+        "length": length_of(options),
+        "samples": options.samples,
+    }
     if kept.is_file():
         found: dict[str, Any] = json.loads(kept.read_text())
+        if found.pop("asked", question) != question:
+            sys.exit(f"{kept} is of other data or another length than {question}. Choose another --out.")
         return found
     recipe, *settings = re.split(
         r",(?![^()]*\))", asked
@@ -101,8 +108,13 @@ def measured(options: argparse.Namespace, asked: str, seed: int, place: Path) ->
     rows = [row["images_per_second"] for row in run.rows() if "images_per_second" in row]
     found = scores(run, options)
     found |= {"speed": float(np.median(rows)), "images": run.recipe.train.images, "seconds": seconds}
-    kept.write_text(json.dumps(found))
+    kept.write_text(json.dumps({"asked": question, **found}))
     return found
+
+
+def length_of(options: argparse.Namespace) -> str:
+    """How long each is trained, in words."""
+    return f"{options.images:,} images" if options.images else str(options.time)
 
 
 def scores(run: Run, options: argparse.Namespace) -> dict[str, Any]:
@@ -117,9 +129,10 @@ def scores(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     fake = torch.cat([part for _, part in pictures(open_generator(str(run.path)), range(count))])
     with_faces = options.faces and real.shape[1] == 3
     found = one(real, fake)
-    floor = known(options.out / f"real-{recipe.data.size}.json", lambda: one(real, others))
+    which = f"{hashlib.sha256(data.fingerprint.encode()).hexdigest()[:8]}-{recipe.data.size}-{count}"
+    floor = known(options.out / f"real-{which}.json", lambda: one(real, others))
     if with_faces:
-        places = [options.out / f"{name}-{recipe.data.size}-{count}.npy" for name in ("real", "others")]
+        places = [options.out / f"{name}-{which}.npy" for name in ("real", "others")]
         for place, images in zip(places, (real, others), strict=True):
             if not place.is_file():
                 np.save(place, descriptors(images))

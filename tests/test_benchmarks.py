@@ -1,6 +1,8 @@
 """``make bench`` runs every benchmark that needs nothing given to it."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent.parent / "benchmarks"
@@ -33,3 +35,22 @@ def test_every_benchmark_that_runs_alone_is_run_or_left_out_with_a_reason() -> N
     listed, elsewhere = constants(HERE / "all.py", "SCRIPTS"), constants(HERE / "all.py", "ELSEWHERE")
     assert {"start.py", "app.py"} <= alone and "prepare.py" not in alone and "measuring.py" not in alone
     assert listed | elsewhere == alone and not listed & elsewhere
+
+
+def quality(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(HERE / "quality.py"), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_quality_measures_once_and_takes_no_figures_of_other_data(tmp_path: Path) -> None:
+    schedule = "optimizers.generator.schedule=Linear(start=0.5,end=0.1)"
+    words = ("--recipes", f"faces8,method.networks.width=4,{schedule}", "--images", 64, "--seeds", 0)
+    words = (*words, "--samples", 32, "--no-faces", "--out", tmp_path)
+    first = quality("demo-faces:400", *words)
+    assert first.returncode == 0, first.stderr
+    rows = [line.split(" | ") for line in first.stdout.splitlines() if line.startswith("| ")]
+    assert [row[0] for row in rows] == ["| recipe", "| real", f"| {words[1]}"] and rows[2][7] == "64"
+    again = quality("demo-faces:400", *words)
+    assert again.stdout == first.stdout
+    other = quality("demo-faces:300", *words)
+    assert other.returncode != 0 and "Choose another --out" in other.stderr and words[1] not in other.stdout

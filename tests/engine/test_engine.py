@@ -23,7 +23,8 @@ from gansmith.config.recipe import Recipe
 from gansmith.config.training import EngineConfig, TrainConfig
 from gansmith.core import stopping
 from gansmith.core.distributed import World
-from gansmith.engine.device import Choices, out_of_memory
+from gansmith.engine import device
+from gansmith.engine.device import Choices, out_of_memory, pick_precision
 from gansmith.engine.sync_batch_norm import SharedBatchNorm, has_batch_norm, share_batch_norms
 from gansmith.engine.trainer import Trainer
 from gansmith.errors import SettingError, StorageError, TrainingError
@@ -203,6 +204,39 @@ def test_choices_are_automatic_and_can_be_set() -> None:
     assert str(set_) == "on cpu in bfloat16, compiled"  # Graphs and TF32 are CUDA's.
     apple = Choices.of(TrainConfig(precision="auto"), torch.device("mps"))
     assert str(apple) == "on mps in float32"
+
+
+@pytest.mark.parametrize(
+    ("said", "gain", "chosen"),
+    [
+        (True, 2.5, True),
+        (True, 0.9, True),  # Near each other: what the processor says.
+        (True, 0.1, False),  # Hardware that torch does not use.
+        (False, 0.07, False),
+        (False, 1.1, False),
+        (False, 2.0, True),  # Hardware that no flag tells of.
+    ],
+)
+def test_bfloat16_is_taken_where_it_is_timed_to_be_faster(
+    said: bool, gain: float, chosen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: said)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    seconds = {torch.float32: 1.0, torch.bfloat16: 1.0 / gain}
+    monkeypatch.setattr(device, "_convolution_seconds", lambda dtype: seconds[dtype])
+    device._faster_in_bfloat16.cache_clear()
+    try:
+        assert (pick_precision("auto", CPU) == torch.bfloat16) == chosen
+    finally:
+        device._faster_in_bfloat16.cache_clear()
+
+
+def test_emulated_bfloat16_is_told_by_its_time() -> None:
+    held_back = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    words = "import torch; from gansmith.engine.device import pick_precision; "
+    words += "print(pick_precision('auto', torch.device('cpu')))"
+    done = subprocess.run([sys.executable, "-c", words], env=held_back, capture_output=True, text=True)
+    assert done.stdout.strip() == "torch.float32", done.stderr
 
 
 _PAGES = """

@@ -232,7 +232,11 @@ def _lasting(
 
     begin = time.perf_counter()
     recipe, speed, examining = lasting(recipe, opened, seconds, device, world)
+    why = ""
+    if larger is not None:
+        why = f" {named(larger).data.size} px is for machines that see more than {PLENTY:,} in that time."
     if larger is not None and recipe.train.images > PLENTY:
+        why = f" At {recipe.data.size} px they would be {recipe.train.images:,}, more than it takes."
         recipe = named(larger)
         opened = opened_for(recipe)
         left = seconds - (time.perf_counter() - begin)
@@ -240,7 +244,8 @@ def _lasting(
     if world.is_main and speaks():
         images, size = recipe.train.images, recipe.data.size
         click.echo(
-            f"{speed:.0f} images/s at {size} px here: {in_time(seconds)} are {images:,} images.", err=True
+            f"{speed:.0f} images/s at {size} px here: {in_time(seconds)} are {images:,} images.{why}",
+            err=True,
         )
     return recipe, opened, examining
 
