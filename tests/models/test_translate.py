@@ -14,11 +14,15 @@ from translating import SPEC, negative, pixels, save, shown
 
 from gansmith.cli.main import cli
 from gansmith.core.noise import Noise
+from gansmith.core.spec import DataSpec
 from gansmith.errors import DataError, SettingError
+from gansmith.faces.detect import FoundFace
 from gansmith.images.provenance import read_provenance
 from gansmith.methods.batches import SourcePrompt
 from gansmith.methods.cyclegan import CycleGAN
 from gansmith.methods.pix2pix import Pix2Pix
+from gansmith.methods.stargan import StarGAN
+from gansmith.models.attribute_sheet import attribute_sheet
 from gansmith.models.generator import from_method
 from gansmith.models.tiles import blend, ramp, starts
 from gansmith.models.translate import Translation, translate
@@ -209,6 +213,64 @@ def test_bad_pictures_are_left_out_and_listed_and_none_at_all_is_said(tmp_path: 
     with pytest.raises(DataError, match="does not exist"):
         translate(negative(), tmp_path / "nowhere", tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+class OneFace:
+    """Finds a face in what is not black, its eyes 16 px apart."""
+
+    points = ("left_eye", "right_eye", "nose_base")
+
+    def find(self, rgb: np.ndarray) -> list[FoundFace]:
+        landmarks = np.array([(24.0, 30.0), (40.0, 30.0), (32.0, 40.0)], np.float32)
+        return [FoundFace((16.0, 16.0, 48.0, 48.0), 1.0, landmarks)] if rgb.any() else []
+
+
+def test_a_face_is_aligned_and_a_picture_without_one_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gansmith.faces.detect.open_detector", lambda **how: OneFace())
+    face, asked = np.full((64, 64, 3), 200, np.uint8), Translation(align="ffhq")
+    save(tmp_path / "in" / "face.png", face)
+    wall = save(tmp_path / "in" / "wall.png", np.zeros((64, 64, 3), np.uint8))
+    done = translate(negative(), tmp_path / "in", tmp_path / "out", asked)
+    assert done.made == 1 and done.tiled == 0, "a face is one picture of the model's size"
+    assert [(refused.name, refused.reason[:17]) for refused in done.refused] == [
+        ("wall.png", "no face was found")
+    ]
+    assert shown(tmp_path / "out" / "face.png").shape == (16, 16, 3)
+    assert np.abs(shown(tmp_path / "out" / "face.png").astype(int) - 55).max() <= 1
+    mark = read_provenance(tmp_path / "out" / "face.png")
+    assert mark is not None and "face aligned to ffhq" in str(mark.note)
+    assert translate(negative(), tmp_path / "in", tmp_path / "out", asked).kept == 1
+    with pytest.raises(DataError, match="no face was found, and --align needs one"):
+        translate(negative(), wall, tmp_path / "no.png", asked)
+    for wrong, message in (({"align": "ffqh"}, "ffhq"), ({"align": "ffhq", "fit": "crop"}, "Leave one of")):
+        with pytest.raises(SettingError, match=message):
+            translate(negative(), wall, tmp_path / "no.png", Translation(**wrong))  # type: ignore[arg-type]
+    assert not (tmp_path / "no.png").exists()
+
+
+def test_align_at_the_command_line(tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
+    wall = save(tmp_path / "wall.png", np.full((120, 120, 3), 90, np.uint8))
+    method = StarGAN().tiny()
+    spec = DataSpec(height=16, width=16, attribute_names=("smiling",))
+    made = from_method(method, method.build(spec), spec, name="star", recipe_name="stargan")
+    with pytest.raises(DataError, match="no face was found"):
+        attribute_sheet(made, wall, tmp_path / "sheet.png", "ffhq")
+    words = [
+        "translate",
+        "none",
+        str(wall),
+        "-o",
+        str(tmp_path / "a.png"),
+        "--align",
+        "ffhq",
+        "--fit",
+        "crop",
+    ]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code != 0 and "Leave one of them out" in f"{result.output}{result.exception}"
 
 
 def test_models_that_do_not_translate_and_directions_they_do_not_know(tmp_path: Path) -> None:

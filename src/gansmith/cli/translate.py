@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gansmith.models.translate import Translated
 
 _MOST_LISTED = 2**28  # Bytes of a list of paths.
-_HOW = ("direction", "fit", "compare", "scale", "seed", "mask", "hole", "settings", "points")
+_HOW = ("direction", "fit", "align", "compare", "scale", "seed", "mask", "hole", "settings", "points")
 _NAMED = 5  # Images left out that are named one by one.
 
 
@@ -60,6 +60,9 @@ def to_box(
     type=click.Choice(["crop", "pad", "stretch"]),
     help="Bring pictures to the model's size. [larger ones are made in tiles]",
 )
+@click.option(
+    "--align", metavar="TEMPLATE", help="Find the face instead and bring it to ffhq, celeba or close."
+)
 @click.option("--compare", is_flag=True, help="Write strips: source and result side by side.")
 @click.option("--scale", type=float, metavar="N", help="Of models that enlarge: how many times, 1 to 16.")
 @click.option("--mask", callback=given, metavar="FILE", help="Of models that fill holes: white is the hole.")
@@ -103,7 +106,7 @@ def translate_(model: str, src: str, out: str, sheet: bool, **asked: Any) -> Non
     if sheet:
         from gansmith.models.attribute_sheet import attribute_sheet
 
-        click.echo(f"{plural(attribute_sheet(generator, src, out), 'picture')} in {out}")
+        click.echo(f"{plural(attribute_sheet(generator, src, out, how.align), 'picture')} in {out}")
         return
     with process_group(generator.device) as world:
         listed = _listed(world) if src == "-" else src

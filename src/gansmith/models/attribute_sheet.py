@@ -18,6 +18,7 @@ from gansmith.data.sources.base import none_usable
 from gansmith.errors import DataError, SettingError
 from gansmith.images.grid import grid, to_bytes, to_pil, with_caption
 from gansmith.images.provenance import marked
+from gansmith.models.aligned import aligner
 from gansmith.models.asked import Conditions
 from gansmith.models.generator import Generator
 from gansmith.models.translate_places import source_of
@@ -25,7 +26,7 @@ from gansmith.models.translate_places import source_of
 _ROWS = 12  # Images shown, at most.
 
 
-def attribute_sheet(generator: Generator, src: Path | str, out: Path | str) -> int:
+def attribute_sheet(generator: Generator, src: Path | str, out: Path | str, align: str | None = None) -> int:
     """Write a sheet: each image, and beside it with one attribute after the other turned into its opposite.
 
     Two that come to the same, because each image shows one of them and never both, share a column.
@@ -34,12 +35,15 @@ def attribute_sheet(generator: Generator, src: Path | str, out: Path | str) -> i
         generator: a model of images and attributes that reads attributes, such as StarGAN.
         src: an image, a folder, an archive or a prepared set; the first twelve images that can be read.
         out: a ``.png``, which may not be there yet.
+        align: a face template (ffhq, celeba, close) that the largest face is brought to; None: the middle is
+            cut out.
 
     Returns: how many images it shows.
 
     Raises:
-        SettingError: the model is of another kind, or OUT is no new .png.
-        DataError: no image can be read.
+        SettingError: the model is of another kind, OUT is no new .png, or there is no such template.
+        DataError: no image can be read, or none has a face where one is needed.
+        MissingPackageError: faces are to be found without the package that finds them.
 
     Example:
         >>> attribute_sheet(open_generator("runs/star"), "photos", "sheet.png")
@@ -53,7 +57,7 @@ def attribute_sheet(generator: Generator, src: Path | str, out: Path | str) -> i
     if place.suffix.lower() != ".png" or place.exists():
         raise SettingError(f"A sheet goes into a new .png. Received: {place}. Choose another OUT.")
     check_outside_data(place, str(src))
-    pictures = _pictures(generator, src)
+    pictures = _pictures(generator, src, align)
     shown, asked = generator.spec.to_network(to_float(pictures)), Conditions(generator, {})
     noise = Noise(torch.zeros(len(pictures), dtype=torch.int64))
     columns, prompts, headings = [pictures], list[torch.Tensor](), list[str]()
@@ -81,17 +85,18 @@ def _enlarged(pictures: BytePictures) -> int:
     return max(1, 64 // max(pictures.shape[2:]))
 
 
-def _pictures(generator: Generator, src: Path | str) -> BytePictures:
+def _pictures(generator: Generator, src: Path | str, align: str | None) -> BytePictures:
     spec, found, refused = generator.spec, list[torch.Tensor](), list[Refused]()
     form = Form(size=Size(spec.width, spec.height), channels=spec.channels, fit="crop")
+    cut = aligner(align, (spec.width, spec.height), spec.channels) if align else None
     source = source_of(str(src))
     for index, name in enumerate(source.names):
         if len(found) == _ROWS:
             break
         try:
-            found.append(
-                torch.from_numpy(np.ascontiguousarray(fit(read(source.read(index), form), form).pixels))
-            )
+            raw = source.read(index)
+            pixels = fit(read(raw, form), form).pixels if cut is None else cut(raw)
+            found.append(torch.from_numpy(np.ascontiguousarray(pixels)))
         except (DataError, OSError) as error:
             refused.append(Refused(name, str(error)))
     if not found:

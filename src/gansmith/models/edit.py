@@ -7,24 +7,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gansmith.core.files import check_outside_data
 from gansmith.core.image_size import Form, Size
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import BytePictures, Images, Latents
-from gansmith.data.decode.reading import in_mode, read, suffixes
+from gansmith.data.decode.reading import read, suffixes
 from gansmith.data.decode.resize import fit as fit_photo
 from gansmith.data.loading.loader import to_float
 from gansmith.data.sources.base import nothing_found
 from gansmith.data.sources.open import open_source
 from gansmith.errors import DataError, SettingError
-from gansmith.faces.align import align as align_face
-from gansmith.faces.align import named_template
 from gansmith.images import grid
 from gansmith.images.provenance import write_png
 from gansmith.methods.editing import EditMethod
+from gansmith.models.aligned import aligner
 from gansmith.models.generator import Generator, steadily
 from gansmith.models.prompts import attribute_numbers, label_number, parse_attributes
 
@@ -226,7 +224,7 @@ def open_photos(place: str, generator: Generator, align: str | None = None) -> t
         if not len(source.names):
             raise nothing_found(source)
         raws = [(name, source.read(at)) for at, name in enumerate(source.names[:MOST])]
-    fit = _aligner(spec, align) if align else _fitter(spec)
+    fit = aligner(align, (spec.width, spec.height), spec.channels) if align else _fitter(spec)
     pictures = []
     for name, raw in raws:
         try:
@@ -239,29 +237,6 @@ def open_photos(place: str, generator: Generator, align: str | None = None) -> t
 def _fitter(spec: DataSpec) -> Any:
     form = Form(size=Size(spec.width, spec.height), channels=spec.channels)
     return lambda raw: fit_photo(read(raw, form), form).pixels
-
-
-def _aligner(spec: DataSpec, name: str) -> Any:
-    template = named_template(name)
-    from gansmith.faces.detect import open_detector  # Its package is an extra.
-
-    detector = open_detector(every_face=False)
-
-    def fit(raw: bytes) -> NDArray[np.uint8]:
-        photo = read(raw)
-        rgb = np.asarray(in_mode(photo.in_srgb(photo.image), "RGB"))
-        found = detector.find(rgb)
-        if not found:
-            raise DataError(
-                "no face was found, and --align needs one. Take a photo in which a face is 40 pixels wide or "
-                "more, or leave --align out."
-            )
-        size = (spec.width, spec.height)
-        pixels = align_face(rgb, found[0].landmarks, detector.points, size, template).pixels
-        shown = pixels if spec.channels == 3 else pixels.mean(axis=2, keepdims=True).round().astype(np.uint8)
-        return np.ascontiguousarray(shown.transpose(2, 0, 1))
-
-    return fit
 
 
 def write_edits(edits: Edits, changes: Sequence[Change], out: Path, generator: Generator, place: str) -> Path:

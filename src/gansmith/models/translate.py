@@ -26,6 +26,7 @@ from gansmith.data.sources.made_pairs import with_hole
 from gansmith.errors import DataError, SettingError, nearest
 from gansmith.images.provenance import Provenance, marked
 from gansmith.methods.batches import IMAGE_COLUMNS
+from gansmith.models.aligned import aligner
 from gansmith.models.asked import Conditions
 from gansmith.models.generator import RUN, Generator
 from gansmith.models.holes import HoleAsked, fill
@@ -59,6 +60,7 @@ class Translation:
     scale: float | None = (
         None  # Of a model that enlarges: how many times, 1 to 16; None: as often as it does.
     )
+    align: str | None = None  # Likewise the largest face, by a template: ffhq, celeba or close.
     seed: int = 0  # Of the noise, the same for all images.
     settings: str | None = None  # Attributes to set, smiling=1,glasses=0, of a model that changes them.
     points: str | None = None  # Key points of the result, x,y,x,y,... in pixels, of a model that takes them.
@@ -68,6 +70,11 @@ class Translation:
     def __post_init__(self) -> None:
         if self.scale is not None and not 1.0 <= self.scale <= _MOST_SCALE:
             raise SettingError(f"scale is a number from 1 to {_MOST_SCALE}. Received: scale={self.scale:g}.")
+        if self.align is not None and self.fit is not None:
+            raise SettingError(
+                "--align brings a face to the model's size by itself. Received: --align "
+                f"{self.align} and --fit {self.fit}. Leave one of them out."
+            )
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def translate(
     model's is translated in overlapping tiles and keeps its size; a smaller one is continued at its edges and
     cut back. Transparency is kept, unless the model fills holes and it is the hole; outside a hole an image
     is not touched. What is there and whole is not made again, unless the model, the source or
-    the way has changed. Images that cannot be read are left out and listed.
+    the way has changed. Images that cannot be read, or have no face to be aligned, are left out and listed.
 
     Args:
         model: a run, a checkpoint, or an open generator.
@@ -129,6 +136,11 @@ def translate(
     _check_hole(generator, asked)
     maker, tell, to = _Maker(generator, asked), progress or (lambda done, total: None), Path(out)
     if isinstance(src, Path | str) and is_film(src, to):
+        if asked.align is not None:
+            raise SettingError(
+                "--align is for pictures: in a video the face would jump from frame to frame. Received: "
+                f"--align {asked.align} for {src}. Leave it out, or translate into a folder."
+            )
         made, kept, refused = translate_film(Path(src).expanduser(), to, maker, world, tell)
         return Translated(to, made, kept, refused)
     source = source_of(src)
@@ -216,10 +228,9 @@ def _check_hole(generator: Generator, asked: Translation) -> None:
                     f"{name} is for models that fill holes, such as a context encoder. Received: it for "
                     f"{generator.name} ({generator.recipe_name}). Leave it out."
                 )
-    elif asked.fit is not None:
-        raise SettingError(
-            f"A hole is filled in the picture as it is. Received: --fit {asked.fit}. Leave it out."
-        )
+    elif asked.fit is not None or asked.align is not None:
+        given = f"--fit {asked.fit}" if asked.align is None else f"--align {asked.align}"
+        raise SettingError(f"A hole is filled in the picture as it is. Received: {given}. Leave it out.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +250,8 @@ class _Maker:
     def __init__(self, generator: Generator, asked: Translation) -> None:
         self.conditions = Conditions.of(generator, asked.settings, asked.points)
         kind: Any = generator.method.prompt_type
-        if asked.fit is None and len(kind._fields) > 1 and kind._fields != _FILLED:
+        whole = asked.fit is not None or asked.align is not None
+        if not whole and len(kind._fields) > 1 and kind._fields != _FILLED:
             asked = replace(asked, fit="crop")  # What is asked is of a whole picture, not of tiles.
         self.generator, self.asked, spec = generator, asked, generator.spec
         column = kind._fields[0]
@@ -247,10 +259,12 @@ class _Maker:
         plain = spec.channels, spec.height, spec.width
         self.channels, self.high, self.wide = spec.source if column == "source" else plain
         self.times = spec.source_shrink if column == "source" else 1
+        self.face = asked.align and aligner(asked.align, (self.wide, self.high), self.channels)
 
     def mark(self, name: str, digest: str) -> Provenance:
         """What the result of a source of that name and content is marked with."""
         asked, way = self.asked, "in tiles" if self.asked.fit is None else f"fit {self.asked.fit}"
+        way = way if asked.align is None else f"face aligned to {asked.align}"
         way = way if self.holes is None else self.holes.note
         parts = (
             f"translated from {PurePosixPath(name).name} ({digest[:16]})",
@@ -265,6 +279,8 @@ class _Maker:
 
     def read(self, raw: bytes, to: str, mark: Provenance) -> _Picture:
         """The image of a file as the model takes it. Raises DataError where there is none."""
+        if self.face:
+            return _Picture(to, mark, self.face(raw), None)
         if self.asked.fit is not None:
             form = Form(size=Size(self.wide, self.high), channels=self.channels, fit=self.asked.fit)
             return _Picture(to, mark, fit_photo(read(raw, form), form).pixels, None)
