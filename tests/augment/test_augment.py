@@ -5,7 +5,17 @@ import torch
 from helpers import random_images
 from torch.autograd import gradcheck, gradgradcheck
 
-from gansmith.augment.operations import brighten, contrast, cut_out, recolor, saturate, shift, warp
+from gansmith.augment.operations import (
+    add_noise,
+    amplify,
+    brighten,
+    contrast,
+    cut_out,
+    recolor,
+    saturate,
+    shift,
+    warp,
+)
 from gansmith.augment.policies import ADA, DiffAugment, NoAugmentation, Pipeline
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
@@ -13,6 +23,8 @@ from gansmith.core.schedules import Cosine
 from gansmith.errors import SettingError
 
 IMAGES = random_images(4, size=8)
+EVERYTHING = Pipeline(p=0.8, filter=1.0, noise=1.0, cutout=1.0)
+"""All that the paper has tried."""
 
 
 def matrices(*rows: list[list[float]]) -> torch.Tensor:
@@ -66,6 +78,40 @@ def test_cutout_hides_a_share() -> None:
     assert not made[0, 0, 2:6, 2:6].any()
 
 
+@pytest.mark.parametrize("size", [3, 9, 64])
+def test_each_band_passes_the_frequencies_it_should(size: int) -> None:
+    """A cosine that mirrors fit comes back times the filter's response, here L(w) L(2w) L(4w) and so on."""
+    omega = torch.pi * torch.arange(size, dtype=torch.float64) / (size - 1)
+    waves = torch.cos(omega[:, None] * torch.arange(size))
+
+    def low(w: torch.Tensor) -> torch.Tensor:
+        return 0.5 + 9 / 16 * w.cos() - 1 / 16 * (3 * w).cos()
+
+    one, two, four = low(omega), low(2 * omega), low(4 * omega)
+    responses = [one * two * four, one * two * (1 - four), one * (1 - two), 1 - one]
+    for band, response in enumerate(responses):
+        gains = torch.zeros(size, 4, dtype=torch.float64)
+        gains[:, band] = 1.0
+        gains[:, 0] += 1.0  # Down the columns the images are flat, so this is what they meet there.
+        images = waves[:, None, None].expand(-1, -1, size, -1)
+        of_flat = 2.0 if band == 0 else 1.0
+        expected = images * (of_flat * (response + responses[0]))[:, None, None, None]
+        torch.testing.assert_close(amplify(images, gains), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (5, 8), (64, 32)])
+def test_bands_add_up_to_the_image(shape: tuple[int, int]) -> None:
+    images = torch.randn(3, 2, *shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(amplify(images, torch.ones(3, 4)), images, rtol=0, atol=1e-5)
+
+
+def test_noise_has_the_deviation_of_each_image() -> None:
+    noise = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    made = add_noise(IMAGES, noise, torch.tensor([0.0, 1.0, 0.5, 0.1]))
+    assert torch.equal(made[0], IMAGES[0])
+    torch.testing.assert_close(made[2] - IMAGES[2], 0.5 * noise[2])
+
+
 OPERATIONS = {
     "warp": lambda x: warp(x, torch.tensor([[[0.8, 0.3, 0.2], [-0.3, 0.9, 1.1]]] * 2)),
     "shift": lambda x: shift(x, torch.tensor([1, -1]), torch.tensor([0, 2])),
@@ -76,8 +122,10 @@ OPERATIONS = {
     "cut out": lambda x: cut_out(
         x, torch.tensor([0.3, 0.8]), torch.tensor([0.5, 0.1]), torch.full((2,), 0.5)
     ),
+    "amplify": lambda x: amplify(x, torch.tensor([[1.0, 0.5, 2.0, 0.1], [0.3, 1.0, 1.0, 3.0]])),
+    "add noise": lambda x: add_noise(x, random_images(2, size=4, seed=1), torch.tensor([0.1, 0.5])),
     "DiffAugment": lambda x: DiffAugment()(x, Noise.of(0, 1), torch.ones(())),
-    "Pipeline": lambda x: Pipeline(cutout=1.0)(x, Noise.of(0, 1), torch.ones(())),
+    "Pipeline": lambda x: EVERYTHING(x, Noise.of(0, 1), torch.ones(())),
 }
 
 
@@ -89,7 +137,7 @@ def test_every_operation_can_be_differentiated_twice(operation) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("policy", [Pipeline(cutout=1.0), ADA(cutout=1.0)])
+@pytest.mark.parametrize("policy", [EVERYTHING, ADA(filter=1.0, noise=1.0, cutout=1.0)])
 def test_nothing_happens_at_p_0_and_almost_everything_changes_at_1(policy, channels: int) -> None:
     images, noise = random_images(32, size=8, channels=channels), Noise(torch.arange(32))
     torch.testing.assert_close(policy(images, noise, torch.zeros(())), images, rtol=0, atol=1e-5)
@@ -97,7 +145,7 @@ def test_nothing_happens_at_p_0_and_almost_everything_changes_at_1(policy, chann
     assert bool(((made - images).abs().amax(dim=(1, 2, 3)) > 0.01).all())
 
 
-@pytest.mark.parametrize("policy", [DiffAugment(), Pipeline(p=0.8, cutout=1.0)])
+@pytest.mark.parametrize("policy", [DiffAugment(), EVERYTHING])
 def test_what_is_done_belongs_to_the_seed_and_can_be_replayed(policy) -> None:
     images, p = random_images(3, size=8), torch.tensor(0.8)
     made = policy(images, Noise.of(5, 6, 7), p)
@@ -115,6 +163,44 @@ def test_the_colours_of_the_pipeline_keep_what_they_should() -> None:
     # A grey pixel stays grey: rows act alike on (1, 1, 1) and in what they add.
     grey = matrix[:, :, :3].sum(dim=2)
     torch.testing.assert_close(grey, grey[:, :1].expand(-1, 3), rtol=0, atol=1e-4)
+
+
+def test_gains_of_bands_keep_the_power_of_a_natural_image() -> None:
+    from gansmith.augment.policies import _gains
+
+    gains = _gains(Noise(torch.arange(4000)), torch.tensor(0.3))
+    changed = (gains / gains[:, :1] - 1.0).abs() > 1e-5
+    untouched = ((gains - 1.0).abs() < 1e-6).all(dim=1)
+    assert untouched.double().mean().item() == pytest.approx(0.7**4, abs=0.03)
+    single = changed.sum(dim=1) == 1  # One of the upper three was drawn; the lowest was not.
+    power = gains[single].square() @ torch.tensor([10.0, 1.0, 1.0, 1.0]) / 13.0
+    torch.testing.assert_close(power, torch.ones_like(power), rtol=1e-5, atol=0)
+    octaves = (gains / gains[:, :1]).log2()[single][changed[single]]
+    assert octaves.mean().item() == pytest.approx(0.0, abs=0.1)
+    assert octaves.std().item() == pytest.approx(1.0, abs=0.1)
+
+
+def test_added_noise_is_half_normal_and_as_rare_as_asked() -> None:
+    images, noise = torch.zeros(2000, 1, 8, 8), Noise(torch.arange(2000))
+    only = Pipeline(pixels=0.0, geometry=0.0, color=0.0, noise=1.0)
+    deviations = only(images, noise, torch.tensor(0.4)).flatten(1).std(dim=1)
+    touched = deviations > 0
+    assert touched.double().mean().item() == pytest.approx(0.4, abs=0.04)
+    assert deviations[touched].mean().item() == pytest.approx(0.1 * (2 / torch.pi) ** 0.5, rel=0.1)
+
+
+def test_the_papers_default_filters_nothing_and_adds_no_noise() -> None:
+    for policy in (ADA(), Pipeline()):
+        assert (policy.pixels, policy.geometry, policy.color) == (1.0, 1.0, 1.0)
+        assert (policy.filter, policy.noise, policy.cutout) == (0.0, 0.0, 0.0)
+
+
+def test_a_run_through_the_filter_under_inference_leaves_gradients_for_later() -> None:
+    with torch.inference_mode():
+        amplify(torch.ones(1, 1, 11, 11, dtype=torch.float64), torch.ones(1, 4, dtype=torch.float64))
+    images = torch.ones(1, 1, 11, 11, dtype=torch.float64, requires_grad=True)
+    amplify(images, torch.ones(1, 4, dtype=torch.float64)).sum().backward()
+    torch.testing.assert_close(images.grad, torch.ones_like(images), rtol=0, atol=1e-12)
 
 
 def test_p_rises_by_1_in_exactly_as_many_images_as_asked() -> None:
@@ -145,7 +231,18 @@ def test_the_strength_is_the_schedules_or_the_memorys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "rule"), [(lambda: Pipeline(p=2.0), "probability"), (lambda: ADA(every=0), "at least 1")]
+    ("make", "rule"),
+    [
+        (lambda: Pipeline(p=2.0), "probability"),
+        (lambda: Pipeline(filter=-1.0), "at least 0"),
+        (lambda: ADA(every=0), "at least 1"),
+        (lambda: ADA(target=3.0), "between -1 and 1"),
+        (lambda: ADA(target=1.0), "between -1 and 1"),
+        (lambda: ADA(noise=-0.5), "at least 0"),
+        (lambda: DiffAugment(translation=2.0), r"from 0 to 1; the paper's is 1/8"),
+        (lambda: DiffAugment(cutout=5.0), r"from 0 to 1; the paper's is 1/2"),
+        (lambda: DiffAugment(cutout=-0.1), r"from 0 to 1"),
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(make, rule: str) -> None:
     with pytest.raises(SettingError, match=rf"method\.augment.*{rule}.*Received"):

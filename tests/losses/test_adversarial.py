@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from gansmith.errors import SettingError
 from gansmith.losses.adversarial import (
     AdversarialLoss,
     Hinge,
@@ -53,6 +54,15 @@ def test_label_smoothing_is_cross_entropy_with_soft_targets(real: float, fake: f
     assert float(Logistic(real, fake).generator(on_fake)) == pytest.approx(
         float(soft(on_fake, torch.ones_like(on_fake))), abs=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("real", "fake"), [(1.9, 0.0), (0.2, 0.8), (0.5, 0.5), (1.0, -0.1), (float("nan"), 0.0)]
+)
+def test_labels_are_probabilities_and_the_right_way_round(real: float, fake: float) -> None:
+    """A label of 1.9 has a loss that falls for ever: -0.9 s for a score s that grows."""
+    with pytest.raises(SettingError, match=r"in \[0, 1\], and real above fake\. Received: .*Try Logistic"):
+        Logistic(real, fake)
 
 
 def test_the_best_score_under_smoothing_is_the_logit_of_the_label() -> None:

@@ -280,8 +280,9 @@ def test_values_are_float32_where_the_rest_is_bfloat16(penalty: Penalty) -> None
         (lambda: GradientPenalty(weight=-1.0), "method.penalty.weight must be at least 0"),
         (lambda: R1(gamma=-1.0), "method.penalty.gamma must be at least 0"),
         (lambda: R1R2(distance=0.0), "method.penalty.distance must be at least 0.0001"),
+        (lambda: R2(distance=3.0), "at most 1: farther off, a difference says nothing"),
     ],
 )
-def test_weights_must_not_be_negative(make, message: str) -> None:
+def test_settings_that_make_no_sense_are_refused(make, message: str) -> None:
     with pytest.raises(SettingError, match=message.replace(".", r"\.")):
         make()

@@ -67,6 +67,7 @@ def test_the_names_are_those_the_pages_speak_of() -> None:
         "R3MP",
         "ResNet",
         "SNResNet",
+        "StyleBased",
         "Transformer",
     ]
 
@@ -78,6 +79,8 @@ ARCHITECTURES = [
     "Progressive",
     "Attentive",
     "R3MP",
+    "StyleBased",
+    "StyleBased(normalization=adain)",
     "Transformer",
 ]
 

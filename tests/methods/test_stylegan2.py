@@ -8,6 +8,9 @@ import torch
 from helpers import SPEC16, Linear, one_hot, random_images, small_named, trainer_of
 from torch import nn
 
+from gansmith.config.overrides import override
+from gansmith.config.recipe import Recipe
+from gansmith.config.serialization import from_json, to_json
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.errors import SettingError
@@ -70,6 +73,24 @@ def test_a_judge_that_says_nothing_costs_the_closed_form() -> None:
     )
     loss = METHOD.discriminator_loss(networks, BATCH, noise(), Progress())
     assert loss.total.item() == pytest.approx(2.0 * math.log(2))
+
+
+def test_adain_is_a_setting_and_runs_of_before_have_none() -> None:
+    """A recipe written without the field is today's default, and its weights have the same names."""
+    recipe = override(small_named("stylegan2-32-small"), "method.normalization=adain")
+    trainer = trainer_of(recipe)
+    assert all(layer.norm is not None for layer in trainer.networks.synthesis.convolutions)
+    for _ in range(2):
+        trainer.step()
+    assert from_json(to_json(recipe), Recipe) == recipe
+    plain = small_named("stylegan2-32-small")
+    tree = to_json(plain)
+    del tree["method"]["normalization"]
+    assert from_json(tree, Recipe) == plain
+    layer = plain.method.build(SPEC16).synthesis.convolutions[0]
+    assert list(layer.state_dict()) == ["weight", "strength", "bias", "affine.weight", "affine.bias"]
+    with pytest.raises(SettingError, match="adain"):
+        override(plain, "method.normalization=instance")
 
 
 def silence_head_of_critic(networks: nn.Module) -> None:

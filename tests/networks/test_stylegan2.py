@@ -11,6 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from gansmith.core.spec import DataSpec
 from gansmith.methods.stylegan2 import StyleGAN2
 from gansmith.networks.stylegan2 import (
+    StyleBased,
     StyledConvolution,
     StyleDiscriminator,
     StyleMapping,
@@ -106,6 +107,75 @@ def test_a_layer_adds_noise_and_bias_and_keeps_the_scale() -> None:
     own = modulated_convolution(features, layer.weight, layer.affine(w))
     expected = math.sqrt(2.0) * F.leaky_relu(own + 0.5 * noise + 100.0, 0.2)
     torch.testing.assert_close(layer(features, w, noise), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_adain_is_its_equation(up: bool) -> None:
+    """Each channel of each image: s (y - mean) / deviation + t of what leaves the leaky ReLU."""
+    torch.manual_seed(0)
+    layer = StyledConvolution(5, 4, 6, up=up, normalization="adain")
+    with torch.no_grad():
+        layer.strength.fill_(0.5)
+        layer.bias.copy_(torch.randn(4))
+    features, w = torch.randn(3, 5, 8, 8), torch.randn(3, 6)
+    noise = torch.randn(3, 1, 16, 16) if up else torch.randn(3, 1, 8, 8)
+    if up:
+        made = F.conv_transpose2d(features, layer.weight.transpose(0, 1), stride=2)
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8.0
+        made = F.conv2d(made, 4.0 * torch.outer(taps, taps).expand(4, 1, 4, 4), padding=1, groups=4)
+    else:
+        made = F.conv2d(features, layer.weight, padding=1)
+    y = F.leaky_relu(made / math.sqrt(5 * 9) + 0.5 * noise + layer.bias[:, None, None], 0.2)
+    mean, deviation = y.mean(dim=(2, 3), keepdim=True), y.std(dim=(2, 3), keepdim=True, correction=0)
+    s, t = layer.affine(w)[:, :, None, None].chunk(2, dim=1)
+    torch.testing.assert_close(
+        layer(features, w, noise), s * (y - mean) / deviation + t, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_under_adain_mean_and_deviation_are_the_styles() -> None:
+    torch.manual_seed(0)
+    layer = StyledConvolution(8, 4, 6, up=False, normalization="adain")
+    w, noise = torch.randn(3, 6), torch.zeros(3, 1, 16, 16)
+    made = layer(100.0 * torch.randn(3, 8, 16, 16) + 7.0, w, noise)
+    s, t = layer.affine(w).chunk(2, dim=1)
+    torch.testing.assert_close(made.mean(dim=(2, 3)), t, rtol=0, atol=1e-4)
+    torch.testing.assert_close(made.std(dim=(2, 3), correction=0), s.abs(), rtol=1e-4, atol=1e-4)
+    start = layer.affine.bias.detach()
+    assert start[:4].eq(1).all() and start[4:].eq(0).all(), "s begins around 1, t around 0"
+
+
+def test_adain_can_be_differentiated_twice() -> None:
+    torch.manual_seed(0)
+    layer = StyledConvolution(2, 2, 2, up=False, normalization="adain").double()
+    inputs = tuple(
+        torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((2, 2, 3, 3), (2, 2))
+    )
+    noise = torch.zeros(2, 1, 3, 3, dtype=torch.float64)
+
+    def function(features: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return layer(features, w, noise)
+
+    assert gradcheck(function, inputs) and gradgradcheck(function, inputs)
+
+
+def test_the_common_game_has_these_very_networks() -> None:
+    """One w for all layers; the noise is drawn once and goes with the weights."""
+    torch.manual_seed(0)
+    networks = StyleBased(style=6, mapping_layers=2, width=4, max_channels=8)
+    generator = networks.generator(SPEC, 5)
+    with torch.no_grad():
+        for layer in generator.synthesis.convolutions:
+            layer.strength.fill_(1.0)
+    z = torch.randn(3, 5)
+    w = generator.mapping(z)[:, None].expand(-1, generator.synthesis.layers, -1)
+    made = generator.synthesis(w, generator.noise.expand(3, -1))
+    torch.testing.assert_close(generator(z), made)
+    other = networks.generator(SPEC, 5)
+    assert not torch.equal(other.noise, generator.noise)
+    other.load_state_dict(generator.state_dict())
+    torch.testing.assert_close(other(z), made)
+    assert isinstance(networks.discriminator(SPEC), StyleDiscriminator)
 
 
 def test_rgb_is_not_demodulated() -> None:

@@ -3,6 +3,8 @@
 torch's own ``grid_sample`` has no second derivative; here the four neighbours of a place are gathered.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -79,6 +81,65 @@ def contrast(images: Images, factor: Tensor) -> Images:
     """The distance from the image's mean, times a factor for each image."""
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     return mean + (images - mean) * factor.to(images.dtype)[:, None, None, None]
+
+
+BANDS = 4
+"""Of frequencies, from the lowest: up to 1/8, 1/4, 1/2 of the highest a grid can hold, and up to that one."""
+
+# The half-band filter of Daubechies' wavelet with two vanishing moments (sym2): its own correlation, halved.
+_HALF_BAND = (-1 / 32, 0.0, 9 / 32, 1 / 2, 9 / 32, 0.0, -1 / 32)
+
+
+def amplify(images: Images, gains: Tensor) -> Images:
+    """Four bands of frequencies, each times a gain of the image's, along rows and along columns.
+
+    The bands add up to the image, so gains of 1 leave it as it is; beyond its border it is mirrored (Karras
+    2020, "Training GANs with limited data", appendix B).
+
+    Args:
+        images: [batch, channels, height, width].
+        gains: [batch, 4], of the lowest band first.
+    """
+    down, across = (
+        torch.einsum("bk,kij->bij", gains.to(images), _bands(size).to(images)) for size in images.shape[2:]
+    )
+    return down[:, None] @ images @ across[:, None].transpose(2, 3)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)  # What is kept may be needed by a gradient later.
+def _bands(size: int) -> Tensor:
+    """[4, size, size], float64: what each band makes of a row of pixels, from the lowest band on.
+
+    L(z) parts the lower half of frequencies from the upper, 1 - L(z); L(z^2) parts that again, and so on.
+    """
+    upper, rest = [], torch.ones(1, dtype=torch.float64)
+    for step in (1, 2, 4):
+        low = torch.zeros(6 * step + 1, dtype=torch.float64)
+        low[::step] = torch.tensor(_HALF_BAND, dtype=torch.float64)
+        high = -low
+        high[3 * step] += 1.0
+        upper.append(_product(rest, high))
+        rest = _product(rest, low)
+    rows = torch.arange(size)[:, None]
+    matrices = torch.zeros(BANDS, size, size, dtype=torch.float64)
+    for matrix, taps in zip(matrices, [rest, *upper[::-1]], strict=True):
+        places = _mirrored(rows + torch.arange(len(taps)) - len(taps) // 2, size)
+        matrix.scatter_add_(1, places, taps.expand(size, -1))
+    return matrices
+
+
+def _product(one: Tensor, other: Tensor) -> Tensor:
+    """The coefficients of a product of two polynomials."""
+    made = one.new_zeros(len(one) + len(other) - 1)
+    for i, coefficient in enumerate(one):
+        made[i : i + len(other)] += coefficient * other
+    return made
+
+
+def add_noise(images: Images, noise: Tensor, deviation: Tensor) -> Images:
+    """Images plus noise, [batch, channels, height, width] from N(0, 1), times a deviation for each image."""
+    return images + (noise * deviation[:, None, None, None]).to(images.dtype)
 
 
 def cut_out(images: Images, x: Tensor, y: Tensor, size: Tensor) -> Images:

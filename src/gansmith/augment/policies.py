@@ -10,12 +10,26 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from gansmith.augment.operations import brighten, contrast, cut_out, recolor, saturate, shift, warp
+from gansmith.augment.operations import (
+    BANDS,
+    add_noise,
+    amplify,
+    brighten,
+    contrast,
+    cut_out,
+    recolor,
+    saturate,
+    shift,
+    warp,
+)
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.schedules import Constant, Schedule
 from gansmith.core.tensors import Images, Scalar, full
 from gansmith.errors import SettingError, at_least
+
+_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)  # Shares of a natural image's power in the bands, about 1/f.
+_NOISE = 0.1  # The scale of added noise, for images in [-1, 1].
 
 
 @runtime_checkable
@@ -66,7 +80,13 @@ class DiffAugment:
     cutout: float = 0.5  # The sides of what is cut out, as a share of the image's.
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "translation", "cutout", prefix="method.augment.")
+        for name, usual in (("translation", "1/8"), ("cutout", "1/2")):
+            given = getattr(self, name)
+            if not 0.0 <= given <= 1.0:
+                raise SettingError(
+                    f"method.augment.{name} is a share of the image's sides, from 0 to 1; the paper's is "
+                    f"{usual}. Received: {name}={given}."
+                )
 
     def __call__(self, images: Images, noise: Noise, strength: Scalar) -> Images:
         """All three, in this order."""
@@ -91,6 +111,9 @@ class DiffAugment:
 class Pipeline:
     """ADA's operations, each with a probability of its weight times p; p follows a schedule.
 
+    With the three last weights at 1, too, it is all that Karras 2020 has tried ("bgcfnc"); its default is
+    the first three ("bgc").
+
     Example:
         >>> Pipeline(p=0.3, schedule=Cosine(start=0.0, end=1.0))  # R3GAN on FFHQ
     """
@@ -100,7 +123,9 @@ class Pipeline:
     pixels: float = 1.0  # Mirroring, quarter turns, shifts by whole pixels.
     geometry: float = 1.0  # Scale, rotation, anisotropic scale, shifts.
     color: float = 1.0  # Brightness, contrast, inversion of brightness, hue, saturation.
-    cutout: float = 0.0
+    filter: float = 0.0  # Each of four bands of frequencies made stronger or weaker.
+    noise: float = 0.0  # Noise on every pixel.
+    cutout: float = 0.0  # A square of half the image's sides.
 
     def __post_init__(self) -> None:
         _check_weights(self)
@@ -108,7 +133,7 @@ class Pipeline:
             raise SettingError(f"method.augment.p is a probability. Received: p={self.p}.")
 
     def __call__(self, images: Images, noise: Noise, strength: Scalar) -> Images:
-        """Geometry in one look-up, colour in one product, cutout."""
+        """Geometry in one look-up, colour in one product, filter, noise, cutout."""
         return _pipeline(self, images, noise, strength)
 
     def strength(self, progress: Progress, memory: Tensor | None) -> Scalar:
@@ -133,11 +158,18 @@ class ADA:
     pixels: float = 1.0
     geometry: float = 1.0
     color: float = 1.0
+    filter: float = 0.0
+    noise: float = 0.0
     cutout: float = 0.0
 
     def __post_init__(self) -> None:
         _check_weights(self)
         at_least(self, 1, "images", "every", prefix="method.augment.")
+        if not -1.0 < self.target < 1.0:
+            raise SettingError(
+                "method.augment.target is a mean of signs, between -1 and 1: beyond, p goes one way "
+                f"for ever. Received: target={self.target}. The paper's is 0.6."
+            )
 
     def __call__(self, images: Images, noise: Noise, strength: Scalar) -> Images:
         """As ``Pipeline``."""
@@ -163,7 +195,8 @@ class ADA:
 
 
 def _check_weights(policy: Pipeline | ADA) -> None:
-    at_least(policy, 0, "pixels", "geometry", "color", "cutout", prefix="method.augment.")
+    weights = ("pixels", "geometry", "color", "filter", "noise", "cutout")
+    at_least(policy, 0, *weights, prefix="method.augment.")
 
 
 def _pipeline(policy: Pipeline | ADA, images: Images, noise: Noise, p: Tensor) -> Images:
@@ -175,6 +208,12 @@ def _pipeline(policy: Pipeline | ADA, images: Images, noise: Noise, p: Tensor) -
             images = warp(images, matrix)
         if policy.color and images.shape[1] in (1, 3):
             images = recolor(images, _colors(noise.fork("color"), images.shape[1], p * policy.color))
+        if policy.filter:
+            images = amplify(images, _gains(noise.fork("filter"), p * policy.filter))
+        if policy.noise:
+            draws = noise.fork("noise")
+            deviation = _NOISE * draws.normal(1)[:, 0].abs() * (draws.uniform(1)[:, 0] < p * policy.noise)
+            images = add_noise(images, draws.bulk_normal(*images.shape[1:]), deviation)
         if policy.cutout:
             u = noise.fork("cutout").uniform(3)
             images = cut_out(images, u[:, 1], u[:, 2], 0.5 * (u[:, 0] < p * policy.cutout))
@@ -213,6 +252,21 @@ def _geometry(noise: Noise, images: Images, pixels: Tensor, rest: Tensor) -> Ten
     matrix = matrix @ rows(1.0 / scale, zero, zero, zero, 1.0 / scale, zero) @ turned(angles[0])
     matrix = matrix @ rows(1.0 / stretch, zero, zero, zero, stretch, zero) @ turned(angles[1])
     return (matrix @ rows(one, zero, -parts[0], zero, one, -parts[1]))[:, :2]
+
+
+def _gains(noise: Noise, p: Tensor) -> Tensor:
+    """[batch, 4]: a gain for each band of frequencies.
+
+    Each band in turn gets 2^N(0, 1), and all four are then divided so that a natural image keeps its power.
+    """
+    drawn = torch.exp2(noise.normal(BANDS))
+    active = noise.uniform(BANDS) < p
+    gains, power = torch.ones_like(drawn), drawn.new_tensor(_POWER)
+    for band in range(BANDS):
+        one = torch.ones_like(drawn)
+        one[:, band] = torch.where(active[:, band], drawn[:, band], 1.0)
+        gains = gains * one / (one.square() @ power).sqrt()[:, None]
+    return gains
 
 
 def _colors(noise: Noise, channels: int, p: Tensor) -> Tensor:

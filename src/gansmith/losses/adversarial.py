@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import torch.nn.functional as F
 
 from gansmith.core.tensors import Scalar, Scores
+from gansmith.errors import SettingError
 
 
 @runtime_checkable
@@ -39,6 +40,13 @@ class Logistic:
     Label smoothing: ``real=0.9`` is one-sided (Salimans 2016), ``real=0.9, fake=0.1`` two-sided.
     The generator always aims at the label 1.
 
+    Args:
+        real: r, the label of real images, a probability above ``fake``.
+        fake: f, the label of generated ones.
+
+    Raises:
+        SettingError: a label is outside [0, 1], where the loss has no minimum, or real is not above fake.
+
     Example:
         >>> Logistic(real=0.9).discriminator(real=torch.tensor([0.0]), fake=torch.tensor([0.0]))
         tensor(1.3863)
@@ -46,6 +54,14 @@ class Logistic:
 
     real: float = 1.0
     fake: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.fake < self.real <= 1.0:
+            raise SettingError(
+                "Labels are probabilities of being real: in [0, 1], and real above fake. "
+                f"Received: method.adversarial=Logistic(real={self.real},fake={self.fake}). "
+                "Try Logistic(real=0.9), or Logistic(real=0.9,fake=0.1)."
+            )
 
     def discriminator(self, real: Scores, fake: Scores) -> Scalar:
         """-E[r log D(x) + (1-r) log(1-D(x))] - E[f log D(G(z)) + (1-f) log(1-D(G(z)))]."""

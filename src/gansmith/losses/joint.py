@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gansmith.core.tensors import Scalar
+from gansmith.errors import at_least
 
 Similarity = Float[Tensor, "images captions"]
 """How similar each image is to each caption of a batch; on the diagonal are those that belong together."""
@@ -62,7 +63,10 @@ class Structured:
         tensor(2.)
     """
 
-    margin: float = 1.0
+    margin: float = 1.0  # m, in units of similarity.
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "margin", prefix="method.objective.")
 
     def __call__(self, similarity: Similarity, same: Bool[Tensor, "images captions"]) -> Scalar:
         """E max(0, m + s(wrong caption) - s(right)) + E max(0, m + s(wrong image) - s(right))."""

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from gansmith.core.noise import Noise
 from gansmith.core.tensors import Images, Scalar, Scores, full
-from gansmith.errors import at_least
+from gansmith.errors import SettingError, at_least
+
+_FARTHEST = 1.0  # Half of what lies between black and white.
 
 Critic = Callable[[Tensor], Tensor]
 """Images [batch, channels, height, width] -> scores [batch]."""
@@ -216,8 +218,14 @@ class R1R2:
 
 def _check(penalty: R1 | R2 | R1R2) -> None:
     at_least(penalty, 0, "gamma", prefix="method.penalty.")
-    if penalty.distance is not None:
-        at_least(penalty, 1e-4, "distance", prefix="method.penalty.")  # Below, scores differ by rounding.
+    if penalty.distance is None:
+        return
+    at_least(penalty, 1e-4, "distance", prefix="method.penalty.")  # Below, scores differ by rounding.
+    if penalty.distance > _FARTHEST:
+        raise SettingError(
+            f"method.penalty.distance is a small step of images in [-1, 1], at most {_FARTHEST:g}: farther "
+            f"off, a difference says nothing of the slope. Received: distance={penalty.distance}. Try 0.05."
+        )
 
 
 def _slope_zero(critic: Critic, images: Images, distance: float | None, noise: Noise) -> Scalar:

@@ -20,7 +20,13 @@ from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import ImageBatch
 from gansmith.methods.latent import LatentMethod
 from gansmith.networks.bundle import Networks
-from gansmith.networks.stylegan2 import Scaled, StyleDiscriminator, StyleMapping, StyleSynthesis
+from gansmith.networks.stylegan2 import (
+    Normalization,
+    Scaled,
+    StyleDiscriminator,
+    StyleMapping,
+    StyleSynthesis,
+)
 
 _AVERAGE_W = 0.005  # Share of the newest batch in the average w.
 _AVERAGE_LENGTH = 0.01  # Share of the newest batch in the average path length.
@@ -64,6 +70,7 @@ class StyleGAN2(LatentMethod[StyleNetworks, ImageBatch, None]):
     width: int = 64  # Channels at full size, doubled towards the smallest grid ...
     max_channels: int = 512  # ... up to so many.
     group: int = 4  # Images among which the discriminator sees the deviation.
+    normalization: Normalization = "demodulation"  # Or adain, StyleGAN's own (Karras 2018).
     scaled: Scaled = "activations"  # Or weights: see networks/stylegan2.py.
     adversarial: AdversarialLoss = Logistic()
     augment: Augmentation = NoAugmentation()  # What the discriminator sees instead of images as they are.
@@ -88,7 +95,7 @@ class StyleGAN2(LatentMethod[StyleNetworks, ImageBatch, None]):
     def build(self, spec: DataSpec) -> StyleNetworks:
         networks = StyleNetworks(
             StyleMapping(self.latent, self.style, self.mapping_layers, self.mapping_rate),
-            StyleSynthesis(spec, self.style, self.width, self.max_channels, self.scaled),
+            StyleSynthesis(spec, self.style, self.width, self.max_channels, self.scaled, self.normalization),
             StyleDiscriminator(spec, self.width, self.max_channels, self.group),
             self.style,
         )

@@ -22,6 +22,7 @@ from gansmith.networks.resnet import (
     initialize_residual,
 )
 from gansmith.networks.spectral import spectral_norm
+from gansmith.networks.stylegan2 import StyleBased
 from gansmith.networks.transformer import Transformer
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Progressive",
     "ResNet",
     "SNResNet",
+    "StyleBased",
     "Transformer",
 ]
 

@@ -6,22 +6,30 @@ sqrt(2) lrelu(a) = lrelu(sqrt(2) a).
 """
 
 import math
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores, full
+from gansmith.errors import at_least
 from gansmith.networks.equalized import EqualizedConv2d, EqualizedLinear, pixel_norm, with_deviation
+from gansmith.networks.norm import InstanceNorm
 from gansmith.networks.resample import smooth, smooth_double, smooth_halve
 from gansmith.networks.resnet import residual_widths
 from gansmith.networks.resolution import resolution_steps
 
 Scaled = Literal["activations", "weights"]
 """What a style scales: the features before and after a common convolution, or each image's own weights."""
+
+Normalization = Literal["demodulation", "adain"]
+"""How a style sets the scale of features: StyleGAN2's way, or StyleGAN's adaptive instance normalization."""
 
 _SLOPE, _GAIN, _EPS = 0.2, math.sqrt(2.0), 1e-8
 
@@ -78,25 +86,59 @@ def _convolve(features: Tensor, weight: Tensor, up: bool, groups: int) -> Tensor
 
 
 class StyledConvolution(nn.Module):
-    """A modulated 3x3 convolution, noise of a learned strength, a bias, a leaky ReLU (figure 2).
+    """A 3x3 convolution, noise of a learned strength, a bias, a leaky ReLU, all under a style.
+
+    With demodulation the style is of the input's channels (Karras 2020, figure 2c). With AdaIN it is of the
+    result's: each channel of each image y, after the leaky ReLU, becomes s (y - mean) / deviation + t
+    (Huang 2017, equation 8; Karras 2018, equation 1).
+
+    Args:
+        channels: in.
+        wanted: out.
+        style: numbers in w.
+        up: whether the size is doubled.
+        scaled: see ``modulated_convolution``; of no effect with AdaIN.
+        normalization: how the style works.
 
     Example:
-        >>> layer = StyledConvolution(16, 8, style=32, up=True, scaled="activations")
+        >>> layer = StyledConvolution(16, 8, style=32, up=True)
         >>> layer(torch.randn(2, 16, 4, 4), torch.randn(2, 32), noise=torch.randn(2, 1, 8, 8)).shape
         torch.Size([2, 8, 8, 8])
     """
 
-    def __init__(self, channels: int, wanted: int, style: int, *, up: bool, scaled: Scaled) -> None:
+    def __init__(
+        self,
+        channels: int,
+        wanted: int,
+        style: int,
+        *,
+        up: bool,
+        scaled: Scaled = "activations",
+        normalization: Normalization = "demodulation",
+    ) -> None:
         super().__init__()
         self.up, self.scaled = up, scaled
-        self.affine = EqualizedLinear(style, channels, bias=1.0)
+        self.norm = InstanceNorm(wanted, affine=False) if normalization == "adain" else None
+        self.affine = EqualizedLinear(style, channels if self.norm is None else 2 * wanted, bias=1.0)
+        if self.norm is not None and self.affine.bias is not None:
+            nn.init.zeros_(self.affine.bias[wanted:])  # t is 0 at the start.
         self.weight = nn.Parameter(torch.randn(wanted, channels, 3, 3))
         self.strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(wanted))
 
     def forward(self, features: Tensor, w: Tensor, noise: Tensor) -> Tensor:
         style = full(self.affine(w))
-        made = modulated_convolution(features, self.weight, style, up=self.up, scaled=self.scaled, gain=_GAIN)
+        if self.norm is None:
+            made = modulated_convolution(
+                features, self.weight, style, up=self.up, scaled=self.scaled, gain=_GAIN
+            )
+            return self._finished(made, noise)
+        made = _convolve(features, self.weight * (_GAIN * self.weight[0].numel() ** -0.5), self.up, 1)
+        normed: Tensor = self.norm(self._finished(made, noise))
+        scale, shift = style.to(normed.dtype)[:, :, None, None].chunk(2, dim=1)
+        return normed * scale + shift
+
+    def _finished(self, made: Tensor, noise: Tensor) -> Tensor:
         made = made + (_GAIN * self.strength * noise).to(made.dtype)
         return _act(made + (_GAIN * self.bias).to(made.dtype)[:, None, None])
 
@@ -143,7 +185,7 @@ class StyleMapping(nn.Module):
             EqualizedLinear(old, new, gain=_GAIN, bias_gain=_GAIN, rate=rate) for old, new in pairwise(sizes)
         )
 
-    def forward(self, latents: Latents) -> Latents:
+    def forward(self, latents: Latents) -> Float[Tensor, "batch style"]:
         w = pixel_norm(latents)
         for layer in self.layers:
             w = _act(layer(w))
@@ -161,6 +203,7 @@ class StyleSynthesis(nn.Module):
         width: channels at full size, doubled towards the smallest grid.
         max_channels: no layer has more.
         scaled: see ``modulated_convolution``.
+        normalization: see ``StyledConvolution``.
 
     Attributes:
         layers: vectors of w+ that an image takes.
@@ -174,17 +217,23 @@ class StyleSynthesis(nn.Module):
     """
 
     def __init__(
-        self, spec: DataSpec, style: int, width: int, max_channels: int, scaled: Scaled = "activations"
+        self,
+        spec: DataSpec,
+        style: int,
+        width: int,
+        max_channels: int,
+        scaled: Scaled = "activations",
+        normalization: Normalization = "demodulation",
     ) -> None:
         super().__init__()
         height, base_width, steps = resolution_steps(spec.height, spec.width)
         widths = residual_widths(width, max_channels, steps)[::-1]
         self._spec = spec
         self.grid = nn.Parameter(torch.randn(widths[0], height, base_width))
-        convolutions = [StyledConvolution(widths[0], widths[0], style, up=False, scaled=scaled)]
+        layer = partial(StyledConvolution, style=style, scaled=scaled, normalization=normalization)
+        convolutions = [layer(widths[0], widths[0], up=False)]
         for old, new in pairwise(widths):
-            convolutions.append(StyledConvolution(old, new, style, up=True, scaled=scaled))
-            convolutions.append(StyledConvolution(new, new, style, up=False, scaled=scaled))
+            convolutions += [layer(old, new, up=True), layer(new, new, up=False)]
         self.convolutions = nn.ModuleList(convolutions)
         self.to_images = nn.ModuleList(ToImage(channels, spec.channels, style) for channels in widths)
         self.layers = len(convolutions) + 1
@@ -251,3 +300,72 @@ class StyleDiscriminator(nn.Module):
         features = _act(self.mix(with_deviation(features, self.group)))
         scores: Tensor = full(self.head(_act(self.hidden(features.flatten(1)))))
         return scores[:, 0]
+
+
+class StyleGenerator(nn.Module):
+    """Z [batch, latent] -> images: a mapping and a synthesis, one w for all layers, the same noise for all.
+
+    The noise maps are drawn once, so that an image follows from z alone.
+
+    Args:
+        mapping: z -> w.
+        synthesis: (w+, noise) -> images.
+
+    Example:
+        >>> mapping, synthesis = StyleMapping(8, 32, layers=2), StyleSynthesis(spec, 32, 4, 16)
+        >>> StyleGenerator(mapping, synthesis)(torch.randn(2, 8)).shape
+        torch.Size([2, 3, 32, 32])
+    """
+
+    def __init__(self, mapping: StyleMapping, synthesis: StyleSynthesis) -> None:
+        super().__init__()
+        self.mapping, self.synthesis = mapping, synthesis
+        self.noise: Tensor
+        self.register_buffer("noise", torch.randn(1, synthesis.cells))
+
+    def forward(self, latents: Latents) -> Images:
+        w = self.mapping(latents)[:, None].expand(-1, self.synthesis.layers, -1)
+        images: Images = self.synthesis(w, self.noise.to(w.dtype).expand(len(w), -1))
+        return images
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleBased:
+    """StyleGAN2's generator and residual discriminator (Karras 2020), for any game.
+
+    Path lengths, style mixing, noise anew for each image, the space w and truncation are the method
+    ``StyleGAN2``'s.
+
+    Example:
+        >>> StyleBased(width=32, max_channels=128).generator(DataSpec(height=64, width=64), latent=128)
+    """
+
+    style: int = 512  # Numbers in w.
+    mapping_layers: int = 8
+    width: int = 64  # Channels at full size, doubled towards the smallest grid ...
+    max_channels: int = 512  # ... up to so many.
+    group: int = 4  # Images among which the discriminator sees the deviation.
+    normalization: Normalization = "demodulation"
+
+    def __post_init__(self) -> None:
+        counts = ("style", "mapping_layers", "width", "max_channels", "group")
+        at_least(self, 1, *counts, prefix="method.networks.")
+
+    def generator(self, spec: DataSpec, latent: int) -> nn.Module:
+        """Z to w to images, with skips to RGB."""
+        return StyleGenerator(
+            StyleMapping(latent, self.style, self.mapping_layers),
+            StyleSynthesis(spec, self.style, self.width, self.max_channels, normalization=self.normalization),
+        )
+
+    def discriminator(self, spec: DataSpec) -> nn.Module:
+        """Residual blocks that halve, and the deviation of a group of images."""
+        return StyleDiscriminator(spec, self.width, self.max_channels, self.group)
+
+    def tiny(self) -> "StyleBased":
+        """Four channels at full size."""
+        return replace(self, style=6, mapping_layers=2, width=4, max_channels=8)
+
+    def per_image(self) -> bool:
+        """No norm mixes images; that the deviation does, the paper's own R1 ignores."""
+        return True
