@@ -1,8 +1,8 @@
 """RpGAN: DCGAN's generator against a plain critic in a relativistic, gently regularised game.
 
-This is gansmith's default for beginners and small machines. It takes the game of R3GAN (Huang 2024:
-relativistic pairs, zero-centred penalties on both sides, no first-moment momentum, cosine schedules)
-and gives it the cheapest networks that make good faces on a processor.
+It takes the game of R3GAN (Huang 2024: relativistic pairs, zero-centred penalties on both sides, no
+first-moment momentum, cosine schedules) and gives it the cheapest networks that make good faces on a
+processor. It was the default before `recipes/faces.py`.
 """
 
 from collections.abc import Mapping, Sequence

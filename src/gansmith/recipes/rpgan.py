@@ -1,4 +1,4 @@
-"""RpGAN: R3GAN's game on DCGAN's generator, the default of version 0.1."""
+"""RpGAN: R3GAN's game on DCGAN's generator, for minutes on a processor."""
 
 from collections.abc import Callable
 
