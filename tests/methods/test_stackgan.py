@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from helpers import random_bytes, random_images, small
+from PIL import Image
 from torch import nn
 
 from gansmith.cli.main import cli
@@ -23,6 +24,7 @@ from gansmith.data.config import DataConfig
 from gansmith.data.dataset import MemoryDataSet
 from gansmith.data.metadata.captions import to_column
 from gansmith.errors import GansmithError, SettingError
+from gansmith.images.provenance import read_provenance
 from gansmith.methods.base import Lender
 from gansmith.methods.batches import CaptionBatch, CaptionPrompt
 from gansmith.methods.gan import GAN
@@ -228,6 +230,33 @@ def test_generate_by_caption(stages: Path, tmp_path: Path, name: str) -> None:
     for caption, message in wrong.items():
         code, output = said(caption)
         assert code == 2 and message in output
+
+
+def test_several_captions_make_a_sheet(stages: Path, tmp_path: Path) -> None:
+    words = [
+        "generate",
+        str(stages / "stackgan32"),
+        "--caption",
+        "a red cap",
+        "--caption",
+        "a blue zebra hat",
+    ]
+    result = CliRunner().invoke(cli, [*words, "-o", str(tmp_path / "sheet.png"), "--device", "cpu"])
+    assert result.exit_code == 0, f"{result.output}{result.exception}"
+    assert "16 pictures of 2 wishes" in result.output and "passed over: 'zebra'" in result.output
+    mark = read_provenance(tmp_path / "sheet.png")
+    assert mark is not None and mark.note == "a row each: a red cap | a blue zebra hat"
+    result = CliRunner().invoke(cli, [*words, "-o", str(tmp_path / "folder"), "--device", "cpu"])
+    assert result.exit_code != 0 and "a folder of its own" in f"{result.output}{result.exception}"
+
+
+def test_grids_of_training_name_captions(stages: Path) -> None:
+    grids = sorted((stages / "stackgan32" / "pictures").glob("*.png"))
+    with Image.open(grids[-1]) as image:
+        pixels = image.convert("L")
+    assert pixels.height > pixels.width, "words below a square grid"
+    below = pixels.crop((0, pixels.width, pixels.width, pixels.height))
+    assert below.getextrema()[0] < 128
 
 
 def test_a_network_that_the_lender_calls_otherwise_is_named(stages: Path) -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gansmith.cli.options import Verb, given, import_code, on_device, to_wish, with_code, with_wish
+from gansmith.cli.options import Verb, given, import_code, on_device, to_wishes, with_code, with_wish
 from gansmith.core.launch import speaks
 from gansmith.core.text import plural
+from gansmith.errors import SettingError
 
 if TYPE_CHECKING:
     from gansmith.explore.directions import Steps
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     metavar="OUT",
     help="A folder, a .zip, or one .png, .jpg or .webp for a grid.",
 )
-@click.option("--seeds", default="0-63", show_default=True, help="Seeds and ranges: 0-63,100,200-299.")
+@click.option("--seeds", help="Seeds and ranges: 0-63,100,200-299. [0-63; in a sheet of several wishes 0-7]")
 @click.option(
     "--batch", type=click.IntRange(1), default=64, show_default=True, help="Pictures made at a time."
 )
@@ -47,22 +48,43 @@ if TYPE_CHECKING:
 @with_wish
 @with_code
 @on_device
-def generate(model: str, out: str, seeds: str, batch: int, prefer: int | None, **asked: Any) -> None:
-    """Make images from seeds: one seed is one image, whatever the batch or the number asked for.
+def generate(model: str, out: str, seeds: str | None, batch: int, prefer: int | None, **asked: Any) -> None:
+    r"""Make images from seeds: one seed is one image, whatever the batch or the number asked for.
 
     MODEL is a run directory, a checkpoint file, or weights of a DCGAN made elsewhere (.pt, .pth). What a
     conditional model is not asked for is drawn by the seed, as often as in the training data. With --prefer
     the seeds that follow are looked at, too, and MODEL is a run whose ratings were learnt from.
+
+    --caption, --label or --attribute said several times make one picture, a sheet: a row for each wish, what
+    was asked beside it, and a column for each seed.
+
+    \b
+    gansmith generate runs/one -o sheet.png --caption "a red cap" --caption "long fair hair"
     """
     from gansmith.core.console import bar
     from gansmith.core.distributed import my_device, process_group
     from gansmith.core.seeds import parse_seeds
     from gansmith.models.write import Choice, write
 
-    chosen: Sequence[int] = parse_seeds(seeds)
+    wishes = to_wishes(asked)
+    sheet = len(wishes) > 1
+    if sheet and prefer is not None:
+        raise SettingError(
+            f"--prefer chooses the seeds of one wish. Received: {len(wishes)} wishes. Leave it out, or ask "
+            "for one of them."
+        )
+    chosen: Sequence[int] = parse_seeds(seeds or ("0-7" if sheet else "0-63"))
     generator = open_model(model, asked["code"], my_device(asked["device"]))
-    choice = Choice(to_wish(asked), asked["truncation"], steps_of(generator, model, asked["directions"]))
-    say_unknown(generator, choice.wish)
+    choice = Choice(
+        wishes[0] if wishes else None,
+        asked["truncation"],
+        steps_of(generator, model, asked["directions"]),
+    )
+    for wish in wishes:
+        say_unknown(generator, wish)
+    if sheet:
+        _write_sheet(generator, chosen, wishes, Path(out), choice)
+        return
     if prefer is not None:
         chosen = _preferred(generator, model, chosen, prefer, choice)
     with process_group(generator.device) as world:
@@ -79,6 +101,22 @@ def generate(model: str, out: str, seeds: str, batch: int, prefer: int | None, *
                 "weights, and what reads the folder sees both. A folder of its own keeps them apart.",
                 err=True,
             )
+
+
+def _write_sheet(
+    generator: "Generator", seeds: Sequence[int], wishes: Sequence["Wish"], out: Path, choice: "Choice"
+) -> None:
+    """A row for each wish; of several processes the first does it all, as there is little to do."""
+    from gansmith.core.console import bar
+    from gansmith.core.distributed import process_group
+    from gansmith.models.wish_sheet import wish_sheet
+
+    with process_group(generator.device) as world:
+        if world.is_main:
+            with bar("Generating", len(seeds) * len(wishes)) as progress:
+                written = wish_sheet(generator, seeds, wishes, out, choice, progress.update)
+            click.echo(f"{plural(written.count, 'picture')} of {len(wishes)} wishes in {written.path}")
+        world.barrier()
 
 
 def _preferred(

@@ -146,12 +146,17 @@ def with_wish(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_prompt(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say what a conditional model is asked for."""
+    """The options that say what a conditional model is asked for; each may be said several times."""
     for option in (
-        click.option("--caption", metavar="TEXT", help="A sentence, for models trained on captions."),
-        click.option("--attribute", "attributes", metavar="A=1,B=0", help=_ATTRIBUTE),
         click.option(
-            "--label", metavar="NAME|N", help="A class by name or number, for models trained on labels."
+            "--caption", multiple=True, metavar="TEXT", help="A sentence, for models trained on captions."
+        ),
+        click.option("--attribute", "attributes", multiple=True, metavar="A=1,B=0", help=_ATTRIBUTE),
+        click.option(
+            "--label",
+            multiple=True,
+            metavar="NAME|N",
+            help="A class by name or number, for models trained on labels.",
         ),
     ):
         verb = option(verb)
@@ -166,13 +171,41 @@ _ATTRIBUTE = "Attributes that shall hold (1) or not (0); the others follow the t
 
 
 def to_wish(asked: Mapping[str, Any]) -> "Wish | None":
-    """What ``with_wish`` gave; None where nothing was asked for.
+    """What ``with_prompt`` gave, for verbs of one wish; None where nothing was asked for.
 
     Raises:
-        SettingError: an attribute is neither 0 nor 1.
+        SettingError: an attribute is neither 0 nor 1, or an option is said more than once.
+    """
+    wishes = to_wishes(asked)
+    if len(wishes) > 1:
+        raise SettingError(
+            f"This verb takes one wish. Received: {len(wishes)} of them. Say --caption, --label and "
+            "--attribute once each; attributes are parted by commas, as in smiling=1,glasses=0."
+        )
+    return wishes[0] if wishes else None
+
+
+def to_wishes(asked: Mapping[str, Any]) -> "tuple[Wish, ...]":
+    """What ``with_prompt`` gave: a wish for each time that an option was said; none for nothing.
+
+    Raises:
+        SettingError: an attribute is neither 0 nor 1, or two options are said more than once.
     """
     from gansmith.models.prompts import Wish, parse_attributes
 
-    attributes = {} if asked["attributes"] is None else parse_attributes(asked["attributes"])
-    wish = Wish(asked["label"], attributes, asked["caption"])
-    return wish if wish else None
+    said = {"--label": asked["label"], "--attribute": asked["attributes"], "--caption": asked["caption"]}
+    several = [option for option, values in said.items() if len(values) > 1]
+    if len(several) > 1:
+        raise SettingError(
+            "One option is said several times, for several wishes, and the others once for all of them. "
+            f"Received: several of {' and '.join(several)}. Say one of them once."
+        )
+    count = max(map(len, said.values()))
+    labels, texts, captions = (
+        values * count if len(values) == 1 < count else values or (None,) * count for values in said.values()
+    )
+    wishes = tuple(
+        Wish(label, {} if text is None else parse_attributes(text), caption)
+        for label, text, caption in zip(labels, texts, captions, strict=True)
+    )
+    return wishes if len(wishes) > 1 or any(wishes) else ()

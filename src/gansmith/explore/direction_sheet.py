@@ -8,13 +8,12 @@ import torch
 from gansmith.core.noise import Noise
 from gansmith.errors import SettingError
 from gansmith.explore.directions import Direction, check_amount
-from gansmith.images.grid import grid, to_bytes, with_caption
+from gansmith.images.grid import enlarged, grid, to_bytes, with_caption
 from gansmith.images.provenance import KINDS, write_picture
 from gansmith.models.generator import Generator
 
 AMOUNTS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 _MOST_ROWS = 64
-_SEEN = 64  # Pixels that small images are enlarged to, so that a person sees them.
 
 
 def direction_sheet(
@@ -59,9 +58,7 @@ def direction_sheet(
         to_bytes(generator.synthesize(direction.move(latents, amount), noise, prompts, space))
         for amount in amounts
     ]
-    rows = torch.stack(columns, dim=1).flatten(0, 1)
-    times = max(1, _SEEN // max(rows.shape[2:]))
-    rows = rows.repeat_interleave(times, 2).repeat_interleave(times, 3)
+    rows = enlarged(torch.stack(columns, dim=1).flatten(0, 1))
     note = f"{direction.name}: {', '.join(f'{amount:g}' for amount in amounts)}"
     page = with_caption(grid(rows, columns=len(columns)), note)
     write_picture(page, out, generator.provenance(seeds[0] if len(seeds) == 1 else None, note))

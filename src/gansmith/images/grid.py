@@ -2,7 +2,8 @@
 
 import math
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +14,13 @@ from torch import Tensor
 from gansmith.core.tensors import BytePictures, Images
 from gansmith.errors import SettingError
 
-if TYPE_CHECKING:
-    pass
-
-
 Picture = UInt8[Tensor, "channels height width"]
 """One image as a file holds it, 0..255; channels is 1 (grey) or 3 (red, green, blue)."""
 
 _WHITE = 255
+_SEEN = 64  # Pixels that small images are enlarged to.
+_TEXT, _LINE = 12, 15  # Size of texts beside rows, and from line to line, in pixels.
+_LEAST_TEXT, _MOST_TEXT, _MOST_LINES = 120, 240, 12  # Width of these texts in pixels, and how many lines.
 
 
 def to_bytes(images: Images) -> BytePictures:
@@ -109,6 +109,49 @@ def with_caption(picture: Picture, text: str | None) -> UInt8[Tensor, "channels 
         pen.text((1, image.height + place * height + 1), line, fill="black", font=font)
     pixels = torch.from_numpy(np.asarray(page).copy())
     return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1).contiguous()
+
+
+def enlarged(pictures: BytePictures) -> UInt8[Tensor, "batch channels seen_height seen_width"]:
+    """Small images with each pixel as a square of them, so large that a person sees them: 64 px or nearly."""
+    times = max(1, _SEEN // max(pictures.shape[2:]))
+    return pictures.repeat_interleave(times, 2).repeat_interleave(times, 3)
+
+
+def with_texts(
+    rows: Sequence[Picture], texts: Sequence[str], gap: int = 2
+) -> UInt8[Tensor, "channels page_height page_width"]:
+    """Rows of images one under the other, on white, each with its text to the left of it.
+
+    Args:
+        rows: [channels, height, width] each, with as many channels and as wide.
+        texts: one for each row; lines are wrapped, and what would be longer than 12 of them is cut.
+        gap: white pixels between rows.
+
+    Example:
+        >>> with_texts([torch.zeros(3, 64, 640, dtype=torch.uint8)], ["a red cap"]).shape[1]
+        64
+    """
+    font = ImageFont.load_default(size=_TEXT)
+    wide = max(rows[0].shape[2] // 3, _LEAST_TEXT)
+    pages = [_in_lines(text, font, min(wide, _MOST_TEXT)) for text in texts]
+    left = math.ceil(max(font.getlength(line) for lines in pages for line in lines)) + 2 * _TEXT // 2
+    high = [max(row.shape[1], _LINE * len(lines)) for row, lines in zip(rows, pages, strict=True)]
+    size = (left + rows[0].shape[2], sum(high) + gap * (len(rows) - 1))
+    page = Image.new("L" if len(rows[0]) == 1 else "RGB", size, "white")
+    pen, top = ImageDraw.Draw(page), 0
+    for row, lines, height in zip(rows, pages, high, strict=True):
+        page.paste(to_pil(row), (left, top))
+        for place, line in enumerate(lines):
+            pen.text((2, top + place * _LINE), line, fill="black", font=font)
+        top += height + gap
+    pixels = torch.from_numpy(np.asarray(page).copy())
+    return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1).contiguous()
+
+
+def _in_lines(text: str, font: Any, width: int) -> list[str]:
+    """A text in lines of a width in pixels, the last of too many with dots at its end."""
+    letters = max(1, int(width / max(font.getlength(text) / max(len(text), 1), 1.0)))
+    return textwrap.wrap(text, letters, max_lines=_MOST_LINES, placeholder=" ...") or [""]
 
 
 def sheet(

@@ -16,7 +16,7 @@ from gansmith.data.loading.loader import to_float
 from gansmith.data.metadata.facts import Refused
 from gansmith.data.sources.base import none_usable
 from gansmith.errors import DataError, SettingError
-from gansmith.images.grid import grid, to_bytes, to_pil, with_caption
+from gansmith.images.grid import enlarged, grid, to_bytes, to_pil, with_caption
 from gansmith.images.provenance import marked
 from gansmith.models.aligned import aligner
 from gansmith.models.asked import Conditions
@@ -70,19 +70,13 @@ def attribute_sheet(generator: Generator, src: Path | str, out: Path | str, alig
         prompts.append(prompt.attributes)
         headings.append(name)
         columns.append(to_bytes(generator.make(noise, prompt)).cpu())
-    rows = torch.stack(columns, dim=1).flatten(0, 1)
-    rows = rows.repeat_interleave(_enlarged(rows), 2).repeat_interleave(_enlarged(rows), 3)
+    rows = enlarged(torch.stack(columns, dim=1).flatten(0, 1))
     note = f"the image; then, turned one by one: {', '.join(headings)}"
     page = to_pil(with_caption(grid(rows, columns=len(columns)), note))
     mark = replace(generator.provenance(None, note), composite=True)
     with whole_file(place) as part:
         part.write_bytes(marked(page, mark, ".png"))
     return len(pictures)
-
-
-def _enlarged(pictures: BytePictures) -> int:
-    """How many times small images are enlarged, so that a person sees them."""
-    return max(1, 64 // max(pictures.shape[2:]))
 
 
 def _pictures(generator: Generator, src: Path | str, align: str | None) -> BytePictures:

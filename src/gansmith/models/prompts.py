@@ -162,6 +162,22 @@ class Prompts:
         asked = [] if captions is None else list(dict.fromkeys(to_texts(captions)))
         return list(range(len(prompt[0]))), f"of: {asked[0]}" if len(asked) == 1 else None
 
+    def captions(self, prompt: Any, count: int) -> list[str]:
+        """The captions of the first rows of a prompt; none of a model that takes none."""
+        column = dict(zip(self.kind._fields, prompt, strict=True)).get("captions")
+        return [] if column is None else to_texts(column[:count])
+
+    def in_words(self, wish: Wish) -> str:
+        """A wish as a person would write it beside a row: ``dog``, ``smiling=1``, or a caption as it is."""
+        classes, names = self.spec.class_names, self.spec.attribute_names
+        wanted = attribute_numbers(wish.attributes, names)
+        parts = (
+            None if wish.label is None else classes[label_number(wish.label, classes)],
+            ", ".join(f"{names[number]}={value}" for number, value in wanted.items()),
+            wish.caption,
+        )
+        return "; ".join(filter(None, parts)) or "as the seeds draw"
+
     def describe(self, prompt: Any, row: int) -> str:
         """One prompt of a batch in words, for the marks of an image: ``label: 3``."""
         parts = []

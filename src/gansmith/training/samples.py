@@ -57,12 +57,13 @@ class Samples:
     note: str | None = None
     panels: Mapping[str, _Bytes] = field(default_factory=dict)
     held_out: bool = False
+    captions: str | None = None  # Of the first row of the grid, where images are of captions.
 
     @property
     def grid(self) -> Picture:
-        """All fakes in one image, with what they are sorted by; or panels side by side, a row for each."""
+        """All fakes in one image, with what they are sorted by or of; or rows of panels side by side."""
         if not self.panels:
-            return grid.with_caption(grid.grid(self.fake), self.note)
+            return grid.with_caption(grid.grid(self.fake), self.note or self.captions)
         strips = torch.cat(list(self.panels.values()), dim=3)
         across = max(1, round(math.sqrt(len(strips) / len(self.panels))))
         where = ", held out" if self.held_out else ""
@@ -82,7 +83,15 @@ def samples(trainer: Trainer[Any, Any, Any], loader: Loader[Any], count: int = G
         panels, held_out = _panels(trainer, networks, (batch, made), loader)
     fake = trainer.spec.to_pictures(made)
     real = trainer.spec.to_pictures(method.real_images(batch))
-    return Samples(grid.to_bytes(fake), grid.to_bytes(real), batch, note, panels, held_out)
+    captions = _captions(trainer, prompt, math.ceil(math.sqrt(len(fake))))
+    return Samples(grid.to_bytes(fake), grid.to_bytes(real), batch, note, panels, held_out, captions)
+
+
+def _captions(trainer: Trainer[Any, Any, Any], prompt: Any, across: int) -> str | None:
+    """What the first row of a grid was asked for, where images are of captions."""
+    kind = trainer.method.prompt_type
+    asked = [] if kind is None else Prompts(kind, trainer.spec, {}).captions(prompt, across)
+    return f"first row: {' | '.join(asked)}" if asked else None
 
 
 def _panels(
@@ -189,11 +198,16 @@ def _headings(made: Samples) -> tuple[str, str]:
 
 def _frames(run: Run) -> Iterator[Image.Image]:
     files = sorted(run.pictures.glob("*.png"))
-    thin = max(1, math.ceil(len(files) / MOST_FRAMES))
+    thin, size = max(1, math.ceil(len(files) / MOST_FRAMES)), None
     for file in [*files[:-1:thin], *files[-1:]]:
         try:
             with Image.open(file) as picture:
                 frame = picture.convert("RGB")
         except (OSError, SyntaxError):  # Somebody's own file, or one a power cut has hurt.
             continue
+        size = size or frame.size
+        if frame.width == size[0] and frame.height != size[1]:  # Other words below, by another version.
+            page = Image.new("RGB", size, "white")
+            page.paste(frame)
+            frame = page
         yield frame
