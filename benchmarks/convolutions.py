@@ -1,11 +1,12 @@
 """What our own ways through convolutions bring on a processor: single layers, and whole steps of DCGAN-64.
 
-    python benchmarks/convolutions.py [--batch 64 128] [--rounds 6]
+    python benchmarks/convolutions.py [--batch 64 128] [--rounds 6] [--parts layers steps styles]
 
 Layers, in bfloat16: torch's own weight gradient of a 4x4 convolution of stride 2 beside the matrix product
 of ``nets/convolution.py``; its transposed convolution to three channels beside the woven one; and layers
 over a whole grid, forwards and backwards, beside the products. Steps: the same trainer with and without
-weight gradients as products, in turn.
+weight gradients as products, in turn. Styles: the synthesis of StyleGAN2, forwards and backwards, with scaled
+activations beside scaled weights.
 """
 
 import argparse
@@ -14,10 +15,13 @@ import torch
 from measuring import Row, noise_pictures, our_trainer, print_table, ratios, stretch, with_settings
 from torch import Tensor, nn
 
+from gansmith.core.spec import DataSpec
 from gansmith.networks import conv
+from gansmith.networks.stylegan2 import StyleSynthesis
 from gansmith.recipes import named
 
 CPU = torch.device("cpu")
+PARTS = ("layers", "steps", "styles")
 LAYERS = ((128, 256, 16), (256, 512, 8), (512, 1024, 4))  # Channels in and out, pixels of a side.
 
 
@@ -115,15 +119,49 @@ def step(batch: int, rounds: int) -> Row:
     )
 
 
+def styles(batch: int, kind: torch.dtype, rounds: int) -> Row:
+    """The synthesis of stylegan2-64-small."""
+    method, spec = named("stylegan2-64-small").method, DataSpec(height=64, width=64)
+    ours, other = (
+        StyleSynthesis(spec, method.style, method.width, method.max_channels, scaled)
+        for scaled in ("activations", "weights")
+    )
+    w, noise = torch.randn(batch, ours.layers, method.style), torch.randn(batch, ours.cells)
+
+    def work(synthesis: nn.Module) -> None:
+        with torch.autocast("cpu", kind, enabled=kind != torch.float32):
+            images = synthesis(w, noise)
+        images.square().mean().backward()
+
+    times: list[list[float]] = [[], []]
+    for turn in range(rounds + 1):
+        for synthesis, found in zip((ours, other), times, strict=True):
+            took = stretch(lambda one=synthesis: work(one), 0, CPU)
+            found += [took] if turn else []
+    return Row(
+        f"synthesis of stylegan2-64-small, {str(kind).removeprefix('torch.')}, batch {batch}",
+        f"{min(times[0]):.2f} s",
+        f"scaled weights: {min(times[1]):.2f} s",
+        ratios(times[1], times[0]),
+    )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--batch", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--rounds", type=int, default=6)
-    asked = parser.parse_args()
-    rows = [layer(128, *shape, asked.rounds) for shape in LAYERS]
-    rows += others(64, asked.rounds)
-    print_table([*rows, *(step(batch, asked.rounds) for batch in asked.batch)])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    asked, rows = parser.parse_args(), []
+    if "layers" in asked.parts:
+        rows += [layer(128, *shape, asked.rounds) for shape in LAYERS]
+        rows += others(64, asked.rounds)
+    if "steps" in asked.parts:
+        rows += [step(batch, asked.rounds) for batch in asked.batch]
+    if "styles" in asked.parts:
+        kinds = (torch.float32, torch.bfloat16)
+        rows += [styles(batch, kind, asked.rounds) for kind in kinds for batch in asked.batch]
+    print_table(rows)
 
 
 if __name__ == "__main__":
