@@ -375,3 +375,68 @@ def test_metrics_of_pictures_need_pictures(tmp_path: Path, metric: str) -> None:
 
 def test_metrics_of_version_0_1_are_still_known() -> None:
     assert parse_metrics("memorisation,fid,separation,critic_auc") == ("memorization", "fid", "critic_auc")
+
+
+@pytest.mark.parametrize("method", ["cyclegan256", "unit256"])
+def test_a_run_of_two_domains_by_names_is_measured_on_built_in_data_and_on_a_folder(
+    method: str, tmp_path: Path
+) -> None:
+    from promises import RECIPES
+
+    recipe = override(override(RECIPES[method], "train.images=8"), "data.domains=smiling,glasses")
+    data = open_data("demo-faces:200", recipe.data, fields=("a", "b"))
+    train(recipe, data, tmp_path / "run", device="cpu")
+    config = replace(CONFIG, size=recipe.data.size)
+    images = open_data("demo-faces:24", config).fetch(torch.arange(24))["images"]
+    for number, picture in enumerate(images):
+        folder = tmp_path / "two" / ("smiling", "glasses")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / f"{number}.png")
+    for place in ("demo-faces:200", tmp_path / "two"):
+        words = ("--metrics", "swd", "--json", "-o", tmp_path / "out")
+        found = json.loads(run("evaluate", tmp_path / "run", place, *words).stdout)
+        assert found["values"]["swd"]["value"] > 0 and found["about"]["a_pictures"] > 1
+    with pytest.raises(DataError, match=r"labels or attributes named by data\.domains\. Received: digits"):
+        run("evaluate", tmp_path / "run", "digits", "--metrics", "swd")
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("metrics", ["swd", "fid"])
+def test_a_path_that_is_not_there_is_told_and_not_the_hubs_error(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool, metrics: str
+) -> None:
+    asked: list[str] = []
+
+    def nothing(name: str) -> Path:
+        asked.append(name)
+        raise DataError("ConnectError: Name or service not known")
+
+    monkeypatch.setattr("gansmith.metrics.image_sets.fetch", nothing)
+    monkeypatch.chdir(tmp_path)
+    sides = ("missing/run", "faces") if first else ("faces", "missing/run")
+    with pytest.raises(
+        DataError, match=r"^A and B are a run.*missing/run, which does not exist: no run"
+    ) as told:
+        run("evaluate", *sides, "--metrics", metrics)
+    assert "ConnectError" not in str(told.value) and asked == ["missing/run"]
+
+
+def test_a_published_name_still_works(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = pytest.importorskip("pyarrow.parquet")
+    arrow = pytest.importorskip("pyarrow")
+    rows = [{"bytes": file.read_bytes(), "path": file.name} for file in sorted(faces.iterdir())]
+    snapshot = tmp_path / "home" / "hub" / "datasets--owner--faces" / "snapshots" / "1"
+    snapshot.mkdir(parents=True)
+    tables.write_table(arrow.table({"image": rows}), snapshot / "faces.parquet")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    unreachable = lambda hub, name, revision: (None, "no network")  # noqa: E731
+    monkeypatch.setattr("gansmith.data.sources.huggingface._snapshot", unreachable)
+    monkeypatch.chdir(tmp_path)
+    for name in ("owner/faces", "hf:owner/faces"):
+        found = json.loads(run("evaluate", name, "faces", "--metrics", "psnr", "--json").stdout)
+        assert found["about"]["a_pictures"] == 60 and "equal" in found["values"]["psnr"]["note"]
+    with pytest.raises(
+        DataError, match=r"owner/others does not exist here and could not be fetched.*no network"
+    ):
+        run("evaluate", "hf:owner/others", "faces", "--metrics", "psnr")

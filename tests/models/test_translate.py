@@ -21,11 +21,12 @@ from gansmith.images.provenance import read_provenance
 from gansmith.methods.batches import SourcePrompt
 from gansmith.methods.cyclegan import CycleGAN
 from gansmith.methods.pix2pix import Pix2Pix
+from gansmith.methods.srresnet import SuperResolution
 from gansmith.methods.stargan import StarGAN
 from gansmith.models.attribute_sheet import attribute_sheet
 from gansmith.models.generator import from_method
 from gansmith.models.tiles import blend, ramp, starts
-from gansmith.models.translate import Translation, translate
+from gansmith.models.translate import Translation, translate, translate_pixels
 
 # ---- sizes ----------------------------------------------------------------------------------------------
 
@@ -95,6 +96,31 @@ def test_a_real_network_on_tiles_is_what_it_is_alone(tmp_path: Path) -> None:
     alone = (generator.make(Noise.of(0), prompt)[0] + 1.0) * 127.5
     wanted = alone.round().permute(1, 2, 0).numpy()
     assert np.abs(shown(tmp_path / "b.png") - wanted).max() <= 1
+
+
+def test_tiles_of_a_network_that_sees_around_a_pixel_show_no_seam() -> None:
+    """A small SRResNet sees about nine pixels each way, fewer than the sixteen that tiles of 64 px share."""
+    torch.manual_seed(0)
+    spec = DataSpec(height=256, width=256, source_shrink=4)
+    method = SuperResolution(width=4, blocks=1)
+    generator = from_method(method, method.build(spec), spec, name="tiny", recipe_name="toy")
+    network: Any = generator.networks.get_submodule("generator")
+    with torch.no_grad():
+        network.last.weight.mul_(6)  # Results of more than a few levels.
+    coarse = Image.fromarray(pixels(14, 13)).resize((101, 110), Image.Resampling.BICUBIC)
+    source = np.ascontiguousarray(np.asarray(coarse).transpose(2, 0, 1))
+    with torch.inference_mode():
+        whole = network(torch.from_numpy(source)[None] / 127.5 - 1.0)[0]
+    wanted = ((whole + 1.0) * 127.5).numpy()
+    assert wanted.std() > 30
+    tiled = next(translate_pixels(generator, [source]))
+    assert np.abs(tiled - wanted).max() < 8
+    touching = np.zeros_like(wanted)  # What a seam would be: tiles side by side.
+    for top, left in ((0, 0), (0, 37), (46, 0), (46, 37)):
+        tile = next(translate_pixels(generator, [source[:, top : top + 64, left : left + 64].copy()]))
+        touching[:, 4 * top : 4 * top + 256, 4 * left : 4 * left + 256] = tile
+    assert np.abs(touching - wanted).max() > 50
+    assert next(translate_pixels(generator, [source[:, :20, :30].copy()])).shape == (3, 80, 120)
 
 
 # ---- kinds of pictures ----------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def evaluate(fake: str, real: str, as_json: bool, **asked: Any) -> None:
         return
     # The numbers first: a disk that refuses must not cost them.
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.as_text())
-    if asked["save"] is not None:
+    if asked["save"] is not None and found.real is not None:
         save(found.real, Path(asked["save"]))
     written = [] if folder is None else write_outputs(found, folder)
     for path in written if not as_json else ():

@@ -22,6 +22,7 @@ from gansmith.metrics.scores.memorization import Memorization
 from gansmith.metrics.scores.mnist_classifier import ModeCounter, mode_counter
 from gansmith.metrics.scores.swd import PatchCollector
 from gansmith.metrics.statistics import EvaluationOptions, Statistics, Watcher, contribute_statistics, gather
+from gansmith.metrics.whole_pictures import Measured
 
 _DIVERSITY = 2000  # Made images that ms_ssim looks at.
 
@@ -38,10 +39,11 @@ class Evaluation:
     values: Result
     about: Mapping[str, Any]
     curves: Mapping[str, list[tuple[float, float]]]
-    fake: Statistics
-    real: Statistics
+    fake: Statistics | None  # None where whole pictures alone were measured.
+    real: Statistics | None
     pairs: Sequence[tuple[NDArray[np.uint8], ...]] = ()  # Made images and the nearest training images.
     mark: Provenance | None = None  # Of what shows images of the model; None where no model made them here.
+    whole: Measured | None = None  # What was measured of whole pictures, of a model that enlarges.
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -70,11 +72,34 @@ class Evaluation:
             lines.append(f"{name:14} {value.value:10.4g}   {between:22} {sentence(name)}")
             if value.note and value.note not in notes:
                 notes.append(value.note)
-        kind = "grey" if self.about.get("picture_channels") == 1 else "colour"
-        size = f"{self.about.get('picture_width')}x{self.about.get('picture_height')} in {kind}"
-        counts = f"{self.fake.count:,} and {self.real.count:,} pictures, {size}"
-        lines += ["", f"{counts}, features {self.about['features']}; intervals hold with 95 %."]
+        lines += ["", *(f"{line}." for line in self._counts())]
+        lines[-1] = f"{lines[-1][:-1]}; intervals hold with 95 %."
+        if self.whole is not None and self.whole.refused:
+            lines += [f"Left out: {bad.name}: {bad.reason}" for bad in self.whole.refused]
         return "\n".join([*lines, *(f"Note: {note}" for note in notes)])
+
+    def _counts(self) -> list[str]:
+        """How many pictures of which size the numbers are of."""
+        counts = []
+        if self.whole is not None:
+            of = "" if self.fake is None else f"{', '.join(self.whole.metrics)}: "
+            counts.append(f"{of}{self.whole.as_text()}")
+        if self.fake is not None and self.real is not None:
+            kind = "grey" if self.about.get("picture_channels") == 1 else "colour"
+            size = f"{self.about.get('picture_width')}x{self.about.get('picture_height')} in {kind}"
+            of = "" if self.whole is None else "All else at the model's size: "
+            counts.append(
+                f"{of}{self.fake.count:,} and {self.real.count:,} pictures, {size}, "
+                f"features {self.about['features']}"
+            )
+        return counts
+
+    def with_whole(self, whole: Measured, order: Sequence[str]) -> "Evaluation":
+        """With the numbers of whole pictures, those of the metrics named in ``order`` in that order."""
+        values = {**whole.values, **self.values}
+        first = [name for metric in order for name in (metric, f"{metric}_bicubic") if name in values]
+        values = {name: values[name] for name in dict.fromkeys((*first, *values))}
+        return replace(self, values=values, about={**self.about, "whole": whole.as_json()}, whole=whole)
 
 
 def _finite(number: float | None) -> float | None:
@@ -142,7 +167,7 @@ def compute(
         "features": network.name,
         "network": network.fingerprint,
         "network_facts": dict(getattr(network, "facts", {})),
-        "versions": {"gansmith": __version__, "torch": torch.__version__},
+        "versions": _versions(),
         **{f"picture_{key}": value for key, value in inputs.fake.about.items()},
     }
     if counter is not None:
@@ -152,6 +177,34 @@ def compute(
         about["images"] = images
     pairs = [] if extra.parts is None else _pairs(fake, extra.parts[0], inputs.found)
     return Evaluation(values, about, inputs.curves, inputs.fake, inputs.real, pairs, _mark(extra))
+
+
+def of_whole(fake: PictureSet, real: PictureSet, whole: Measured, order: Sequence[str]) -> Evaluation:
+    """An evaluation of whole pictures alone: nothing is looked at for features.
+
+    Args:
+        fake: what the model makes.
+        real: the pictures.
+        whole: what was measured.
+        order: of the metrics.
+    """
+    about = {
+        "a": fake.name,
+        "b": real.name,
+        "a_fingerprint": fake.fingerprint,
+        "b_fingerprint": real.fingerprint,
+        "a_pictures": whole.count,
+        "b_pictures": whole.count,
+        "versions": _versions(),
+    }
+    images = getattr(fake, "images_seen", None)
+    if images is not None:
+        about["images"] = images
+    return Evaluation({}, about, {}, None, None).with_whole(whole, order)
+
+
+def _versions() -> dict[str, str]:
+    return {"gansmith": __version__, "torch": torch.__version__}
 
 
 def _mark(extra: ExtraInputs) -> Provenance | None:

@@ -110,6 +110,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
 def describe(name: str) -> Description:
     """What is known of a number; of an unknown one its own name."""
     base, _, part = name.rpartition("_")
+    if part == "bicubic" and base in DESCRIPTIONS:  # Measured of whole pictures, beside a model's.
+        return Description(f"{DESCRIPTIONS[base].title}, bicubic", "", f"the {base} of bicubic enlargement")
     if part.isdigit() and base in DESCRIPTIONS:  # Such as swd_16: the distance at 16 pixels a side.
         return replace(DESCRIPTIONS[base], title=f"{DESCRIPTIONS[base].title} at {part} px")
     return DESCRIPTIONS.get(name, Description(name[:1].upper() + name[1:].replace("_", " "), "", ""))

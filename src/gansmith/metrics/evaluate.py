@@ -12,6 +12,7 @@ from torch import Tensor
 from gansmith.config.recipe import Recipe
 from gansmith.core.distributed import SINGLE_PROCESS, World
 from gansmith.core.image_size import Size
+from gansmith.data.builtin.names import is_builtin
 from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet
 from gansmith.data.loading.loader import Loader
@@ -19,7 +20,7 @@ from gansmith.data.open import open_data
 from gansmith.data.sources.identity import is_same
 from gansmith.engine.device import pick_device
 from gansmith.methods.batches import IMAGE_COLUMNS
-from gansmith.metrics.compute import Evaluation, compute, contribute
+from gansmith.metrics.compute import Evaluation, compute, contribute, of_whole
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import (
     DataPictures,
@@ -37,12 +38,16 @@ from gansmith.metrics.image_sets import (
 from gansmith.metrics.registry import ExtraInputs, needs_network, parse_metrics
 from gansmith.metrics.scores.obedience import ASKED
 from gansmith.metrics.statistics import EvaluationOptions, Statistics, cache_folder, is_statistics, load
+from gansmith.metrics.whole_pictures import WHOLE, Measured, WholePictures
 from gansmith.models.load import open_judge
 from gansmith.runs.run import Run
 
 _WITH_PARTS = frozenset(("memorization", "critic_auc", "obedience"))
 _WITH_COLUMNS = frozenset(("class_fid", "obedience"))
 _AT_A_TIME = 64
+
+Progress = Callable[[str], Callable[[int, int], None]]
+"""What is looked at -> a function of (done, all)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +76,14 @@ def evaluate(
     real: str,
     question: Question | None = None,
     *,
-    progress: Callable[[str], Callable[[int, int], None]] | None = None,
+    progress: Progress | None = None,
     world: World = SINGLE_PROCESS,
 ) -> Evaluation | None:
     """Numbers about ``fake`` against ``real``, each with its interval.
 
     A conditional model is given the prompts of held-out rows of ``real``, in order; a model that makes
-    images out of images is compared with the images that belong to them.
+    images out of images is compared with the images that belong to them. A model that enlarges is measured
+    by metrics of pairs on whole pictures of any size, made small and enlarged again, beside bicubic.
 
     Args:
         fake: a run, a checkpoint, saved statistics, or images (a folder, zip, tar, prepared set or
@@ -98,9 +104,9 @@ def evaluate(
     """
     asked = question or Question()
     metrics = parse_metrics(asked.metrics)
-    for place in (fake, real):
-        check_readable(place)
     with _main_first(world):
+        for place in (fake, real):
+            check_readable(place)
         network = open_features(
             _features(fake, real, metrics, asked),
             weights=asked.weights,
@@ -108,13 +114,22 @@ def evaluate(
             device=pick_device(asked.device),
         )
         sides = _Sides.of(fake, real, asked)
+    whole = sides.whole(metrics)
+    rest = tuple(name for name in metrics if whole is None or name not in WHOLE)
+    measured = None if whole is None else sides.measure(whole, metrics, progress, world)
+    alone = whole is not None and not rest and asked.features is None
     if not world.is_main:
-        parts = sides.parts() if "memorization" in metrics else None
-        contribute([sides.fake, sides.real, *(parts or ())], network, EvaluationOptions(world=world))
+        if not alone:
+            parts = sides.parts() if "memorization" in metrics else None
+            contribute([sides.fake, sides.real, *(parts or ())], network, EvaluationOptions(world=world))
         return None
+    if measured is not None and alone:
+        assert not isinstance(sides.fake, Statistics) and not isinstance(sides.real, Statistics)
+        return of_whole(sides.fake, sides.real, measured, metrics)
     options = EvaluationOptions(progress=progress, cache=cache_folder() if asked.cache else None, world=world)
     extra = sides.extra(metrics, asked.device)
-    return compute(sides.fake, sides.real, network, metrics, extra=extra, options=options)
+    found = compute(sides.fake, sides.real, network, rest, extra=extra, options=options)
+    return found if measured is None else found.with_whole(measured, metrics)
 
 
 @contextmanager
@@ -144,13 +159,14 @@ class _Sides:
     real: PictureSet | Statistics
     names: tuple[str, str]
     config: DataConfig | None  # The form both are compared in; None where both are saved statistics.
+    rows: DataPictures | None = None  # Of data: those whose images results belong to.
 
     @classmethod
     def of(cls, fake: str, real: str, asked: Question) -> "_Sides":
         places = [place for place in (fake, real) if not is_statistics(Path(place))]
         config = common_config(places, asked.size) if places else None
         sides = [_side(place, config, asked) for place in (fake, real)]
-        found = cls(sides[0], sides[1], (fake, real), config)
+        found = cls(sides[0], sides[1], (fake, real), config, _rows(sides[1]))
         return found._with_prompts(asked.samples)
 
     def _with_prompts(self, samples: int) -> "_Sides":
@@ -187,7 +203,28 @@ class _Sides:
         real = HeldOutPictures(
             loader, recipe.method, self.fake.generator.spec, self.names[1], f"real images of {made}", count
         )
-        return replace(self, fake=fake, real=real)
+        chosen = (loader.held_out if len(loader.held_out) else loader.training)[:count]
+        rows = DataPictures(data, self.names[1], real.fingerprint, chosen, "target")
+        return replace(self, fake=fake, real=real, rows=rows)
+
+    def whole(self, metrics: Sequence[str]) -> WholePictures | None:
+        """The pictures that a model which enlarges is measured on at their own sizes; None for all else."""
+        if not isinstance(self.fake, ModelPictures) or self.rows is None or not set(WHOLE) & set(metrics):
+            return None
+        spec = self.fake.generator.spec
+        if spec.source_shrink == 1:
+            return None
+        box = None if self.config is None else self.config.box
+        return WholePictures(self.rows, spec.channels, spec.source_shrink, box)
+
+    def measure(
+        self, whole: WholePictures, metrics: Sequence[str], progress: Progress | None, world: World
+    ) -> Measured | None:
+        """What is measured of whole pictures; None at processes other than the main one."""
+        assert isinstance(self.fake, ModelPictures)
+        tell = progress(f"Enlarging {self.names[1]}") if progress is not None and world.is_main else None
+        chosen = [name for name in metrics if name in WHOLE]
+        return whole.measure(self.fake.generator, chosen, tell, world)
 
     def parts(self) -> tuple[DataPictures, DataPictures] | None:
         """The images a run was trained on, and those it held out."""
@@ -210,6 +247,10 @@ class _Sides:
             known = dict(self.real.columns(tuple(asked))) if isinstance(self.real, DataPictures) else {}
         generator = None if model is None else model.generator
         return ExtraInputs(parts, generator, scores, asked, known, names_of(model))
+
+
+def _rows(side: PictureSet | Statistics) -> DataPictures | None:
+    return side if isinstance(side, DataPictures) else None
 
 
 def asked_of(model: ModelPictures) -> dict[str, Tensor]:
@@ -249,6 +290,8 @@ def _recipe_of(place: str) -> Recipe | None:
 def _trained_on(run: Path, data: DataSet) -> bool:
     """Whether a run was trained on these images; True where it does not know."""
     before = Run.open(run).facts_of_data().get("fingerprint")
+    if isinstance(before, str) and is_builtin(before):  # Drawn or a set of the library's: no files.
+        return before == data.fingerprint
     return before is None or is_same(before, data.fingerprint)
 
 

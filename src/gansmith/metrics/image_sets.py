@@ -27,6 +27,7 @@ from gansmith.data.mapped import open_prepared
 from gansmith.data.open import describe_source, open_data
 from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.sources.base import nothing_found
+from gansmith.data.sources.huggingface import fetch, hub_name
 from gansmith.data.sources.made_pairs import MADE
 from gansmith.data.sources.open import RULE, open_source
 from gansmith.data.sources.pairs import DRAWN, PAIR
@@ -37,6 +38,7 @@ from gansmith.models.generator import RUN, Generator
 from gansmith.models.load import check_makes_images, open_generator
 from gansmith.runs.run import Run
 
+_HUB = "hf:"  # Before the name of a published data set, so that it is no path.
 _GENERATED = re.compile(r"(^|/)seed\d{6,}\.png$")
 
 
@@ -249,10 +251,28 @@ def check_readable(place: str) -> None:
             ) from error
     if is_model(place) and not path.exists():
         raise DataError(f"{SIDES}. Received: {place}, which does not exist.")
+    if not path.exists() and not is_builtin(place):
+        _check_there(place)
     if Run.is_run(path):
         check_makes_images(Run.open(path).recipe, place)
     if path.is_dir() and path.name == "checkpoints" and Run.is_run(path.absolute().parent):
         raise DataError(f"{SIDES}. Received: {place}, the checkpoints of a run. Give the run: {path.parent}.")
+
+
+def _check_there(place: str) -> None:
+    """Raise DataError where nothing has that name: no path, and no published data set that can be had."""
+    name = hub_name(place)
+    if name is None:
+        with _as_side():
+            open_source(place)
+    elif not place.startswith(_HUB):  # Such as runs/one: most likely a mistyped path.
+        try:
+            fetch(name)
+        except DataError as error:
+            raise DataError(
+                f"{SIDES}. Received: {place}, which does not exist: no run, file or folder has that name, "
+                f"and no published data set of that name could be had ({_HUB}{place} tells why)."
+            ) from error
 
 
 @contextmanager
@@ -307,14 +327,18 @@ def training_and_held_out(place: str, config: DataConfig, seed: int) -> tuple[Da
 
 
 def _opened(place: str, config: DataConfig) -> DataSet:
+    with _as_side():
+        return _opened_as_data(place, config)
+
+
+def _opened_as_data(place: str, config: DataConfig) -> DataSet:
     if config.pairs in (*MADE, *DRAWN):
         return open_data(place, config, fields=PAIR)
-    if config.second is not None:
+    if config.second is not None or (config.domains is not None and is_builtin(place)):
         return open_data(place, config, fields=DOMAINS)
     if is_builtin(place):
         return open_data(place, config)
-    with _as_side():
-        source = open_source(place, label=config.label)
+    source = open_source(place, label=config.label)
     if config.pairs is not None:
         return open_data(place, config, fields=PAIR)
     if isinstance(source, PreparedFolder):

@@ -226,6 +226,21 @@ def _paired(name: str) -> Callable[[Inputs], Result]:
 
 def _pair_scores(name: str, fake: PictureSet, real: PictureSet) -> Value:
     """The mean over pairs, a batch at a time."""
+    score = pair_score(name)
+    scores = torch.cat([score(a, b) for a, b in zip(fake.batches(_PAIRS), real.batches(_PAIRS), strict=True)])
+    return pair_value(name, scores)
+
+
+def pair_score(name: str) -> Callable[[BytePictures, BytePictures], Tensor]:
+    """The function of a metric of pairs: two batches of one shape -> a number for each pair.
+
+    Raises:
+        DataError, MissingPackageError: for ``lpips``, its weights or its package are not there.
+
+    Example:
+        >>> pair_score("psnr_y")(made, large).shape
+        torch.Size([16])
+    """
     if name == "lpips":
         distance = open_lpips()
     of_pair: dict[str, Callable[[BytePictures, BytePictures], Tensor]] = {
@@ -236,8 +251,16 @@ def _pair_scores(name: str, fake: PictureSet, real: PictureSet) -> Value:
         "ssim": each_ssim,
         "lpips": lambda a, b: each_lpips(a, b, distance),
     }
-    score = of_pair[name]
-    scores = torch.cat([score(a, b) for a, b in zip(fake.batches(_PAIRS), real.batches(_PAIRS), strict=True)])
+    return of_pair[name]
+
+
+def pair_value(name: str, scores: Tensor) -> Value:
+    """The mean of a metric of pairs, with its interval; of PSNR equal pairs, being infinite, are left out.
+
+    Example:
+        >>> pair_value("l1", torch.tensor([0.1, 0.3])).value
+        0.2
+    """
     return psnr_value(scores) if name.startswith("psnr") else mean_value(scores)
 
 

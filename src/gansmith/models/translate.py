@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from gansmith.core.distributed import SINGLE_PROCESS, World
-from gansmith.core.image_size import Fit, Form, Size
+from gansmith.core.image_size import Box, Fit, Form, Size
 from gansmith.core.noise import Noise
 from gansmith.data.decode.reading import PICTURE_ERRORS, in_mode, read
 from gansmith.data.decode.resize import fit as fit_photo
@@ -174,6 +174,57 @@ def translate_one(
     return next(maker.images([maker.read(raw, name, mark)])), mark
 
 
+def translate_pixels(generator: Generator, pictures: Iterable[Pixels]) -> Iterator[Pixels]:
+    """What a model makes of pixels that are in memory already, in order, as ``translate`` makes it of files.
+
+    Larger ones than the model's go through in tiles. Few are in memory at a time, however many there are.
+
+    Args:
+        generator: a model that makes images out of images alone.
+        pictures: uint8 [channels, height, width] of any sizes, with the channels of the model's sources.
+
+    Raises:
+        SettingError: the model makes images of something else.
+
+    Example:
+        >>> small = np.zeros((3, 40, 30), np.uint8)
+        >>> next(translate_pixels(open_generator("runs/x4"), [small])).shape
+        (3, 160, 120)
+    """
+    maker, waiting = _Maker(_directed(generator, None), Translation()), list[Pixels]()
+    for pixels in pictures:
+        waiting.append(pixels)
+        if len(waiting) == RUN or maker.large(pixels):
+            yield from maker.results(waiting)
+            waiting = []
+    yield from maker.results(waiting)
+
+
+def whole_picture(raw: bytes, channels: int, box: Box | None = None) -> Pixels:
+    """The image of a file at its own size: upright, in sRGB, uint8 [channels, height, width].
+
+    Args:
+        raw: the file.
+        channels: 1 for luma, 3 for colour.
+        box: left, top, right, bottom in pixels of the part that is wanted; None for all.
+
+    Raises:
+        DataError: it is no image, or the box lies outside.
+
+    Example:
+        >>> whole_picture(Path("photo.jpg").read_bytes(), 3).shape
+        (3, 480, 640)
+    """
+    photo = read(raw)
+    image = in_mode(photo.in_srgb(photo.image), "L" if channels == 1 else "RGB")
+    if box is not None:
+        if box[2] > image.width or box[3] > image.height:
+            raise DataError(f"{image.width}x{image.height} pixels; the box {box} reaches outside")
+        image = image.crop(box)
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
 def _directed(generator: Generator, direction: str | None) -> Generator:
     """The generator that goes the way that was asked for.
 
@@ -284,10 +335,7 @@ class _Maker:
         if self.asked.fit is not None:
             form = Form(size=Size(self.wide, self.high), channels=self.channels, fit=self.asked.fit)
             return _Picture(to, mark, fit_photo(read(raw, form), form).pixels, None)
-        photo = read(raw)
-        image = in_mode(photo.in_srgb(photo.image), "L" if self.channels == 1 else "RGB")
-        pixels = np.asarray(image)
-        pixels = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        pixels = whole_picture(raw, self.channels)
         alpha = _alpha(raw)
         if self.holes is None:
             return _Picture(to, mark, pixels, alpha)
@@ -297,24 +345,31 @@ class _Maker:
 
     def alone(self, picture: _Picture) -> bool:
         """Whether an image takes several tiles, and is not made together with others."""
-        height, width = picture.pixels.shape[1:]
-        return bool(picture.hole is not None or height > self.high or width > self.wide)
+        return picture.hole is not None or self.large(picture.pixels)
+
+    def large(self, pixels: Pixels) -> bool:
+        """Whether pixels are more than one tile."""
+        height, width = pixels.shape[1:]
+        return bool(height > self.high or width > self.wide)
 
     def images(self, pictures: Sequence[_Picture]) -> Iterator[Image.Image]:
         """The finished images, in order; those of one tile in one run of the networks."""
-        small = [picture for picture in pictures if not self.alone(picture)]
-        tiles = [_continued(picture.pixels, self.high, self.wide) for picture in small]
-        together = iter(self._make(tiles) if tiles else ())
+        plain = self.results([picture.pixels for picture in pictures if picture.hole is None])
         for picture in pictures:
-            if picture.hole is not None:
-                yield self._finished(picture, self._filled(picture.pixels, picture.hole))
+            hole = picture.hole
+            yield self._finished(picture, next(plain) if hole is None else self._filled(picture.pixels, hole))
+
+    def results(self, pictures: Sequence[Pixels]) -> Iterator[Pixels]:
+        """The results of pixels without holes, in order; those of one tile in one run of the networks."""
+        tiles = [_continued(pixels, self.high, self.wide) for pixels in pictures if not self.large(pixels)]
+        together = iter(self._make(tiles) if tiles else ())
+        for pixels in pictures:
+            if self.large(pixels):
+                yield self._tiled(pixels)
                 continue
-            if self.alone(picture):
-                yield self._finished(picture, self._tiled(picture.pixels))
-                continue
-            height, width = (self.times * side for side in picture.pixels.shape[1:])
+            height, width = (self.times * side for side in pixels.shape[1:])
             levels = next(together)[:, :height, :width]
-            yield self._finished(picture, np.clip(levels + 0.5, 0.0, 255.0).astype(np.uint8))
+            yield np.clip(levels + 0.5, 0.0, 255.0).astype(np.uint8)
 
     def _filled(self, pixels: Pixels, hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
         method: Any = self.generator.method
