@@ -129,11 +129,12 @@ OPERATIONS = {
 }
 
 
-@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
-def test_every_operation_can_be_differentiated_twice(operation) -> None:
-    images = random_images(2, size=4).double().requires_grad_(True)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_can_be_differentiated_twice(name: str) -> None:
+    images, operation = random_images(2, size=4).double().requires_grad_(True), OPERATIONS[name]
     cubed = lambda x: operation(x) ** 3  # noqa: E731
-    assert gradcheck(cubed, (images,)) and gradgradcheck(cubed, (images,))
+    fast = name == "Pipeline"  # Along random directions: its parts are checked one by one.
+    assert gradcheck(cubed, (images,), fast_mode=fast) and gradgradcheck(cubed, (images,), fast_mode=fast)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
