@@ -43,7 +43,8 @@ def evaluate(fake: str, real: str, as_json: bool, **asked: Any) -> None:
     A and B are a run, a checkpoint, images (a folder, zip, tar, prepared set or built-in name), or saved
     statistics. A model and a folder of its images give the same numbers. Metrics: fid, fid_infinity, kid,
     is, pr (precision and recall), prdc (density and coverage, too), prd (the curve), swd, ms_ssim, ppl; of
-    pairs l1, psnr, ssim, lpips, psnr_y, ssim_y;
+    pairs l1, psnr, ssim, lpips, psnr_y, ssim_y (but for lpips, of a model that enlarges on whole pictures
+    of any size, beside bicubic);
     memorization, critic_auc (what the run's own critic says of held-out images and of its own), modes (of
     stacked-mnist); of conditional models class_fid (within classes) and obedience (is what was asked for,
     by label, attributes or caption, what is seen?).
