@@ -8,6 +8,7 @@ GansmithError
 ├── TrainingError        training itself went wrong (a loss became NaN)
 ├── StorageError         the disk refused: full, read-only, no permission
 └── MissingPackageError  an optional package is not installed
+    └── OtherPackageError    it is, in another release than a run was made with
 """
 
 import difflib
@@ -85,6 +86,17 @@ class MissingPackageError(GansmithError):
             f"{purpose} needs the package {package}, which is not installed. "
             f"Install it with: pip install 'gansmith[{extra}]'"
         )
+
+
+class OtherPackageError(MissingPackageError):
+    """An optional package is installed in a release that is not the one a run was made with.
+
+    Example:
+        >>> raise OtherPackageError("This run needs dlib 19. Received: 20. Install it: pip install dlib==19")
+    """
+
+    def __init__(self, message: str) -> None:
+        GansmithError.__init__(self, message)
 
 
 def at_least(value: object, minimum: float, *names: str, prefix: str = "method.") -> None:

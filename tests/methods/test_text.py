@@ -18,6 +18,7 @@ from gansmith.methods.batches import CaptionBatch, CaptionPrompt
 from gansmith.methods.text import JointEmbedding, found, same_captions
 from gansmith.models.prompts import Prompts, Wish
 from gansmith.networks.text import TextEncoder
+from gansmith.networks.words import Learnt
 
 WORDS = ("a", "red", "cap", "blue", "hair", "smiling", "with", "glasses")
 SPEC = DataSpec(height=16, width=16, caption_length=60, words=WORDS)
@@ -39,7 +40,7 @@ def test_demo_faces_say_what_they_show() -> None:
 @pytest.fixture(scope="module")
 def encoder() -> TextEncoder:
     torch.manual_seed(0)
-    return TextEncoder(WORDS, width=16, size=8)
+    return TextEncoder(Learnt().table(WORDS, 16), width=16, size=8)
 
 
 def encoded(encoder: TextEncoder, *texts: str) -> torch.Tensor:

@@ -13,7 +13,7 @@ from gansmith.config.recipe import Recipe
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensor_file import Layout
 from gansmith.engine.parameters import average, owned
-from gansmith.errors import CheckpointError, GansmithError, nearest
+from gansmith.errors import CheckpointError, GansmithError, MissingPackageError, nearest
 from gansmith.methods.batches import IMAGE_COLUMNS
 
 Layouts = Mapping[str, Layout]
@@ -101,6 +101,8 @@ def _built() -> Iterator[None]:
     """A recipe of sizes and names that nobody has chosen fails in any way there is."""
     try:
         yield
+    except MissingPackageError:  # No fault of the checkpoint.
+        raise
     except GansmithError as error:
         raise CheckpointError(f"its recipe cannot be built: {error}") from error
     except Exception as error:

@@ -17,6 +17,7 @@ from gansmith.methods.base import Loss, Method, Turn
 from gansmith.methods.batches import CaptionBatch, CaptionPrompt
 from gansmith.networks.bundle import Networks
 from gansmith.networks.text import TextEncoder
+from gansmith.networks.words import Learnt, WordVectors
 
 _FIRST_SCALE, _MOST_SCALE = 1.0 / 0.07, 100.0
 
@@ -110,6 +111,7 @@ class JointEmbedding(Method[JointNetworks, CaptionBatch, CaptionPrompt]):
     word: int = 128  # Numbers of a word.
     gallery: int = 256  # Training images kept in the run, to look captions up in.
     objective: JointLoss = Contrastive()
+    vectors: WordVectors = Learnt()  # Of words: learnt, or those of a package.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "size", "width", "word", "gallery")
@@ -118,15 +120,19 @@ class JointEmbedding(Method[JointNetworks, CaptionBatch, CaptionPrompt]):
         return replace(self, size=8, width=4, word=8, gallery=6)
 
     def words(self, spec: DataSpec) -> tuple[str, ...]:
-        return spec.words
+        return self.vectors.words(spec.words)
 
     def encoder(self, spec: DataSpec) -> nn.Module:
         """A fresh text encoder, captions -> unit vectors of ``size``; whoever borrows it builds it so.
 
         One of your own is a subclass with another encoder, in a file for ``--recipe`` and ``--code``; if it
         needs no vocabulary, its ``words`` are none.
+
+        Raises:
+            MissingPackageError: the vectors of words are those of a package that is not installed.
+            OtherPackageError: of a release that has others.
         """
-        return TextEncoder(spec.words, self.word, self.size)
+        return TextEncoder(self.vectors.table(spec.words, self.word), self.word, self.size)
 
     def build(self, spec: DataSpec) -> JointNetworks:
         image_encoder = ImageEncoder(spec, self.width, self.size)
