@@ -318,5 +318,5 @@ def test_a_network_of_another_name_is_borrowed(tmp_path: Path) -> None:
     Checkpoint(first.state(), facts_of(first)).save(tmp_path / "one.safetensors")
     weights = borrowed_weights({"sketcher": f"{tmp_path / 'one.safetensors'}:discriminator"})
     assert all(name.startswith("sketcher.") for name in weights) and weights
-    with pytest.raises(SettingError, match=r"no network 'diskriminator' to borrow. Did you mean"):
+    with pytest.raises(SettingError, match=r"no network 'diskriminator' .*\.safetensors:discriminator\."):
         borrowed_weights({"sketcher": f"{tmp_path / 'one.safetensors'}:diskriminator"})

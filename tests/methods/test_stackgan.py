@@ -139,6 +139,26 @@ def test_both_spaces_lead_to_one_image(method: TextToImage) -> None:
         torch.testing.assert_close(method.synthesize(networks, latents, noise(), prompt, space), images)
 
 
+@pytest.mark.parametrize("method", [ONE, TWO], ids=["one", "two"])
+def test_between_two_captions_lies_a_straight_line(method: TextToImage) -> None:
+    networks = method.build(SPEC).eval()
+    one = CaptionPrompt(to_column(["a red cap"] * 2, 40))
+    other = CaptionPrompt(to_column(["a blue hat"] * 2, 40))
+    z = method.to_latent(networks, Noise.of(4, 5), one)
+    with torch.no_grad():
+        found = [
+            method.blend(networks, z, Noise.of(4, 5), (one, other), torch.full((2,), share))
+            for share in (0.0, 0.5, 1.0)
+        ]
+        ends = [method.generate(networks, end, Noise.of(4, 5)) for end in (one, other)]
+        torch.testing.assert_close(found[0], ends[0])
+        torch.testing.assert_close(found[2], ends[1])
+        assert not torch.equal(found[0], found[2])
+        half = method.between(networks, z, (one, other), torch.full((2,), 0.5))
+        both = [method.to_latent(networks, Noise.of(4, 5), end, "c") for end in (one, other)]
+    torch.testing.assert_close(half, (both[0] + both[1]) / 2)
+
+
 def test_lenders_decide_or_are_refused() -> None:
     text = JointEmbedding(size=8, word=8)
     lender, half = Lender("runs/text", text, SPEC), replace(SPEC, height=8, width=8)

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from gansmith.cli.generate import open_model, say_unknown, steps_of
-from gansmith.cli.options import Verb, given, on_device, to_wish, with_code, with_wish
+from gansmith.cli.options import Verb, given, on_device, to_wishes, with_code, with_wish
 from gansmith.errors import SettingError
 
 if TYPE_CHECKING:
     from gansmith.explore.directions import Steps
     from gansmith.models.generator import Generator
+
+_OTHER_WAYS = ("coordinate", "mode", "space", "along")
 
 
 @click.command("walk", cls=Verb)
@@ -56,17 +58,35 @@ def walk_(
     fps: int,
     **rest: Any,
 ) -> None:
-    """Film a walk through latent space: from seed to seed, or along one coordinate or direction.
+    r"""Film a walk through latent space: from seed to seed, or along one coordinate or direction.
 
     A conditional model is asked for the same all the way: what you name, and for the rest what the first
-    seed draws.
+    seed draws. --caption, --label or --attribute said several times go from wish to wish instead, the seeds
+    side by side, and back to the first.
+
+    \b
+    gansmith walk runs/one -o walk.gif --caption "a red cap" --caption "long fair hair" --seeds 0-3
     """
     from gansmith.core.seeds import parse_seeds
     from gansmith.explore.directions import space_of
     from gansmith.explore.interpolation import Along, Choice, Interpolation, Traversal, VideoOptions, walk
+    from gansmith.explore.wishes import walk_wishes
 
     generator = open_model(model, rest["code"], rest["device"])
-    say_unknown(generator, to_wish(rest))
+    wishes = to_wishes(rest)
+    for wish in wishes:
+        say_unknown(generator, wish)
+    if len(wishes) > 1:
+        for option, value in {"coordinate": coordinate, "mode": mode, **rest}.items():
+            if option in _OTHER_WAYS and value is not None:
+                raise SettingError(
+                    "From wish to wish there is one way, a straight line. Received: "
+                    f"{len(wishes)} wishes and --{option}. Leave it out, or ask for one wish."
+                )
+        held = Choice(truncation=rest["truncation"], move=steps_of(generator, model, rest["directions"]))
+        walk_wishes(generator, parse_seeds(seeds), wishes, Path(out), frames, VideoOptions(fps=fps), held)
+        click.echo(f"A walk through {len(wishes)} wishes in {out}")
+        return
     way: Interpolation | Traversal | Along = Interpolation(frames_per_leg=frames, mode=mode)
     move = steps_of(generator, model, rest["directions"])
     swept = _swept(generator, model, coordinate, rest["along"])
@@ -76,7 +96,7 @@ def walk_(
         direction, amount = swept.taken[0]
         way = Along(direction=direction, amount=abs(amount), frames=frames)
     space = space_of([steps for steps in (move, swept) if steps is not None], rest["space"])
-    choice = Choice(wish=to_wish(rest), space=space, truncation=rest["truncation"], move=move)
+    choice = Choice(wish=wishes[0] if wishes else None, space=space, truncation=rest["truncation"], move=move)
     walk(generator, parse_seeds(seeds), Path(out), way, VideoOptions(fps=fps), choice)
     click.echo(f"A walk in {out}")
 

@@ -205,11 +205,7 @@ def walk(
         >>> walk("runs/faces", [3, 14, 15], Path("walk.mp4"), Interpolation(frames_per_leg=48))
     """
     generator = open_generator(model) if isinstance(model, str) else model
-    if not generator.spaces:
-        raise SettingError(
-            f"A walk needs a generator that makes images from a latent. {generator.name} "
-            f"({generator.recipe_name}) makes them from something else, so there is nothing to walk through."
-        )
+    check_has_latent(generator)
     _check_seeds(seeds, way)
     held = choice or Choice()
     prompts = generator.prompts([seeds[0]] * len(seeds), held.wish)
@@ -289,6 +285,15 @@ def film(
     provenance = generator.provenance(same.seed if same.one_seed else None, words)
     words, packet = description(provenance), xmp_packet(provenance)
     return animate(frames, out, shown.fps, shown.last_hold_s, comment=words, xmp=packet)
+
+
+def check_has_latent(generator: Generator) -> None:
+    """Raise SettingError where there is nothing to walk through."""
+    if not generator.spaces:
+        raise SettingError(
+            f"A walk needs a generator that makes images from a latent. {generator.name} "
+            f"({generator.recipe_name}) makes them from something else, so there is nothing to walk through."
+        )
 
 
 def _check_seeds(seeds: Sequence[int], way: Interpolation | Traversal | Along | None) -> None:

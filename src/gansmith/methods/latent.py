@@ -3,12 +3,16 @@
 from abc import abstractmethod
 from typing import ClassVar, Literal
 
+from jaxtyping import Float
+from torch import Tensor
+
 from gansmith.core.noise import Noise
 from gansmith.core.tensors import Images, Latents
 from gansmith.errors import SettingError
 from gansmith.methods.base import B, Method, N, P
 
 Way = Literal["spherical", "linear"]
+Shares = Float[Tensor, " batch"]
 
 
 class LatentMethod(Method[N, B, P]):
@@ -32,6 +36,24 @@ class LatentMethod(Method[N, B, P]):
     @abstractmethod
     def synthesize(self, networks: N, latents: Latents, noise: Noise, prompt: P, space: str = "z") -> Images:
         """The images of latents of a space, in [-1, 1]; differentiable with respect to the latents."""
+
+    def blend(self, networks: N, latents: Latents, noise: Noise, ends: tuple[P, P], share: Shares) -> Images:
+        """The images on the straight line from one prompt's condition to another's, in [-1, 1].
+
+        Args:
+            networks: in eval mode.
+            latents: of the first space, [batch, *latent]; they stay as they are.
+            noise: a seed for each.
+            ends: where the line begins and where it ends, a row for each.
+            share: how far along it, [batch], from 0 to 1.
+
+        Raises:
+            SettingError: between its prompts the method has nothing.
+        """
+        raise SettingError(
+            "A walk from wish to wish is for models whose wishes become numbers with others between them. "
+            f"{type(self).__name__} has none. Ask for one wish, and walk from seed to seed."
+        )
 
     def truncate(
         self, networks: N, latents: Latents, psi: float, space: str = "z", prompt: P | None = None

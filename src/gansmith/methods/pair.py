@@ -4,12 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
 from gansmith.core.noise import Noise
 from gansmith.core.tensors import Images, Latents, Scores
 from gansmith.errors import at_least
 from gansmith.methods.base import B, P
-from gansmith.methods.latent import LatentMethod
+from gansmith.methods.latent import LatentMethod, Shares
 from gansmith.networks.bundle import Pair
+from gansmith.networks.conditional import Condition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +54,23 @@ class PairMethod(LatentMethod[Pair, B, P]):
     ) -> Images:
         images: Images = networks.generator(latents, *condition(prompt))
         return images
+
+    def blend(
+        self, networks: Pair, latents: Latents, noise: Noise, ends: tuple[P, P], share: Shares
+    ) -> Images:
+        modules = networks.generator.modules()
+        layer = next((module for module in modules if isinstance(module, Condition)), None)
+        if layer is None or len(self.columns) != 1:
+            return super().blend(networks, latents, noise, ends, share)
+
+        def in_numbers(column: Tensor) -> Tensor:
+            """Labels as shares of classes, attributes as they are."""
+            of_labels = self.columns == ("labels",)
+            return F.one_hot(column.long(), layer.count).float() if of_labels else column.float()
+
+        one, other = (in_numbers(*condition(end)) for end in ends)
+        kind: Any = self.prompt_type
+        return self.synthesize(networks, latents, noise, kind(torch.lerp(one, other, share[:, None])))
 
     def critic_scores(self, networks: Pair, images: Images, prompt: P) -> Scores:
         scores: Scores = networks.discriminator(images, *condition(prompt))

@@ -17,7 +17,7 @@ from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import accuracy
 from gansmith.methods.base import Lender, Loss, Turn
 from gansmith.methods.batches import CaptionBatch, CaptionPrompt
-from gansmith.methods.latent import LatentMethod, Way
+from gansmith.methods.latent import LatentMethod, Shares, Way
 from gansmith.methods.text import JointEmbedding
 from gansmith.networks.bundle import Networks
 from gansmith.networks.stackgan import StageOneGenerator, StageTwoGenerator, TextDiscriminator, augmented
@@ -133,18 +133,35 @@ class TextToImage(LatentMethod[Stage, CaptionBatch, CaptionPrompt]):
 
     def to_latent(self, networks: Stage, noise: Noise, prompt: CaptionPrompt, space: str = "z") -> Latents:
         latents = noise.normal(self.latent + self.condition)
-        if space == "z":
-            return latents
-        z, epsilon = latents.tensor_split([self.latent], dim=1)
-        return torch.cat([z, augmented(*self.read(networks, prompt.captions), epsilon)], dim=1)
+        return latents if space == "z" else self._with_condition(networks, latents, prompt)
 
     def synthesize(
         self, networks: Stage, latents: Latents, noise: Noise, prompt: CaptionPrompt, space: str = "z"
     ) -> Images:
-        if space == "z":
-            z, epsilon = latents.tensor_split([self.latent], dim=1)
-            latents = torch.cat([z, augmented(*self.read(networks, prompt.captions), epsilon)], dim=1)
+        latents = self._with_condition(networks, latents, prompt) if space == "z" else latents
         return self.decode(networks, latents, noise, prompt)
+
+    def _with_condition(self, networks: Stage, latents: Latents, prompt: CaptionPrompt) -> Latents:
+        """Z and eps -> z and c."""
+        z, epsilon = latents.tensor_split([self.latent], dim=1)
+        return torch.cat([z, augmented(*self.read(networks, prompt.captions), epsilon)], dim=1)
+
+    def between(
+        self, networks: Stage, latents: Latents, ends: tuple[CaptionPrompt, CaptionPrompt], share: Shares
+    ) -> Latents:
+        """Latents of c on the straight line from one caption to the other, of latents of z."""
+        one, other = (self._with_condition(networks, latents, end) for end in ends)
+        return torch.lerp(one, other, share[:, None])
+
+    def blend(
+        self,
+        networks: Stage,
+        latents: Latents,
+        noise: Noise,
+        ends: tuple[CaptionPrompt, CaptionPrompt],
+        share: Shares,
+    ) -> Images:
+        return self.decode(networks, self.between(networks, latents, ends, share), noise, ends[0])
 
     @abstractmethod
     def decode(self, networks: Stage, latents: Latents, noise: Noise, prompt: CaptionPrompt) -> Images:
@@ -312,14 +329,32 @@ class StackGANTwo(TextToImage):
         )
 
     def decode(self, networks: Stage, latents: Latents, noise: Noise, prompt: CaptionPrompt) -> Images:
-        """Stage one's image has z of this stage, filled up, and a condition of its own."""
+        return self._enlarged(networks, latents, self._of_first(networks, latents, noise, prompt))
+
+    def blend(
+        self,
+        networks: Stage,
+        latents: Latents,
+        noise: Noise,
+        ends: tuple[CaptionPrompt, CaptionPrompt],
+        share: Shares,
+    ) -> Images:
+        """Both stages go along lines of their own."""
+        one, other = (self._of_first(networks, latents, noise, end) for end in ends)
+        first = torch.lerp(one, other, share[:, None])
+        return self._enlarged(networks, self.between(networks, latents, ends, share), first)
+
+    def _of_first(self, networks: Stage, latents: Latents, noise: Noise, prompt: CaptionPrompt) -> Latents:
+        """Stage one's [z, c]: z of this stage, filled up, and a condition of its own."""
         mean, log_variance = networks.first.augmentation(self.sentence(networks, prompt.captions))
         draws = noise.fork("first").normal(self.one.latent + self.one.condition)
         z, epsilon = draws.tensor_split([self.one.latent], dim=1)
         shared = min(self.latent, self.one.latent)
         z = torch.cat([latents[:, :shared], z[:, shared:]], dim=1)
-        small = networks.first(torch.cat([z, augmented(mean, log_variance, epsilon)], dim=1))
-        images: Images = networks.generator(small.detach(), latents[:, self.latent :])
+        return torch.cat([z, augmented(mean, log_variance, epsilon)], dim=1)
+
+    def _enlarged(self, networks: Stage, latents: Latents, first: Latents) -> Images:
+        images: Images = networks.generator(networks.first(first).detach(), latents[:, self.latent :])
         return images
 
 

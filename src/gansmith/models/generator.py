@@ -26,7 +26,7 @@ from gansmith.images.provenance import (
     software_version,
 )
 from gansmith.methods.base import Method
-from gansmith.methods.latent import LatentMethod, Way
+from gansmith.methods.latent import LatentMethod, Shares, Way
 from gansmith.models.prompts import Prompts, Wish, check_no_wish
 from gansmith.networks.bundle import Networks
 
@@ -196,6 +196,35 @@ class Generator:
 
         rows = noise.seeds.to(self.device), latents.to(self.device), *self._columns(prompt)
         return steadily(decode)(*rows)
+
+    def between(self, latents: Latents, noise: Noise, ends: tuple[Any, Any], share: Shares) -> Images:
+        """Images on the straight line from one prompt's condition to another's, in [-1, 1].
+
+        To the last bit whatever the batch, and without gradients.
+
+        Args:
+            latents: of the first space, [batch, *latent].
+            noise: a seed for each.
+            ends: a row of a prompt for each: where the line begins, and where it ends.
+            share: how far along it, [batch], from 0 to 1.
+
+        Raises:
+            SettingError: between the prompts of this method there is nothing.
+
+        Example:
+            >>> ends = generator.prompts([3], Wish(label="cat")), generator.prompts([3], Wish(label="dog"))
+            >>> generator.between(generator.latents(Noise.of(3)), Noise.of(3), ends, torch.tensor([0.5]))
+        """
+        method = self._latent_method()
+
+        def decode(seeds: Tensor, latents: Tensor, share: Tensor, *columns: Tensor) -> Tensor:
+            half = len(columns) // 2
+            one, other = self._prompt(columns[:half]), self._prompt(columns[half:])
+            images = method.blend(self.networks, latents, Noise(seeds), (one, other), share)
+            return self.spec.to_pictures(images)
+
+        where, columns = self.device, [column for end in ends for column in self._columns(end)]
+        return steadily(decode)(noise.seeds.to(where), latents.to(where), share.to(where), *columns)
 
     def differentiable(
         self, noise: Noise, prompt: Any = None, space: str = "z"

@@ -13,7 +13,7 @@ from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores, full
 from gansmith.errors import SettingError, at_least
 from gansmith.networks.attention import SelfAttention2d
-from gansmith.networks.conditional import ConditionalBatchNorm2d, Embedding
+from gansmith.networks.conditional import Condition, ConditionalBatchNorm2d, Embedding
 from gansmith.networks.resnet import SpectralBlock, UpBlock, residual_widths
 from gansmith.networks.resolution import resolution_steps
 from gansmith.networks.spectral import spectral_norm
@@ -22,8 +22,10 @@ Initial = Literal["orthogonal", "xavier"]
 """How weights begin: BigGAN's way, or SAGAN's."""
 
 
-class OneHot(nn.Module):
+class OneHot(Condition):
     """Labels [batch] -> [batch, classes], attributes [batch, a] -> -1 and 1: for conditions not shared.
+
+    Shares of classes, [batch, classes], stay as they are.
 
     Example:
         >>> OneHot(DataSpec(height=8, width=8, class_names=("a", "b")), "labels")(torch.tensor([1]))
@@ -34,10 +36,13 @@ class OneHot(nn.Module):
         super().__init__()
         self.of_labels = column == "labels"
         self.size = Embedding(spec, column, 1).table.weight.numel()
+        self.count = self.size
         self.one: Tensor  # Of the type and on the device of the other networks.
         self.register_buffer("one", torch.ones(()), persistent=False)
 
     def forward(self, column: Tensor) -> Tensor:
+        if self.of_labels and column.is_floating_point():
+            return column.to(self.one)
         if self.of_labels:
             return F.one_hot(column.long(), self.size).to(self.one)
         return 2.0 * column.to(self.one) - 1.0

@@ -7,10 +7,25 @@ from gansmith.core.spec import DataSpec
 from gansmith.errors import SettingError
 
 
-class Embedding(nn.Module):
+class Condition(nn.Module):
+    """Labels or attributes -> numbers, [batch, size], and on a straight line what lies between them.
+
+    Between two classes are shares of all of them, [batch, classes], and between 0 and 1 of an attribute all
+    numbers.
+
+    Example:
+        >>> isinstance(Embedding(spec, "labels", 5), Condition)
+        True
+    """
+
+    count: int  # Classes or attributes.
+
+
+class Embedding(Condition):
     """Labels [batch] or attributes [batch, a] -> [batch, size].
 
-    Labels choose a row each; attributes, 0 or 1, are moved to -1 and 1 and mixed by a linear layer.
+    Labels choose a row each, shares of classes, [batch, classes], mix them; attributes, 0 to 1, are moved to
+    -1 to 1 and mixed by a linear layer.
 
     Args:
         spec: how many classes and attributes there are.
@@ -32,9 +47,13 @@ class Embedding(nn.Module):
                 f"A conditional network must know what its data hold. Received: a spec with no {column}. "
                 f"Train on data with {column} (gansmith inspect DATA says what there is)."
             )
+        self.count = count
         self.table = nn.Embedding(count, size) if self.of_labels else nn.Linear(count, size, bias=False)
 
     def forward(self, column: Tensor) -> Tensor:
+        if self.of_labels and column.is_floating_point():
+            weight: Tensor = self.table.weight
+            return column.to(weight.dtype) @ weight
         rows = column if self.of_labels else 2.0 * column.to(next(self.parameters()).dtype) - 1.0
         found: Tensor = self.table(rows)
         return found
