@@ -133,6 +133,7 @@ def test_pairs_and_a_box(photos: Path, tmp_path: Path) -> None:
         (("--fit", "box=1,2,3"), "box=left,top,right,bottom"),
         (("--fit", "box=5,5,5,9"), "left < right"),
         (("--size", "big"), "128x96"),
+        (("--pairs", "grey", "--align", "faces"), "Faces are found in single pictures"),
         (("--every-face",), "goes with --align faces"),
         (("--margin", "0.1"), "goes with --align faces"),
         (("--swap",), "goes with --pairs folders"),

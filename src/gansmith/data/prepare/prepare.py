@@ -100,7 +100,7 @@ def prepare(
     if isinstance(source, str):
         source = named_source(source, How(size=options.size or Size(64, 64)))
     check_outside(source, dest)
-    _check_kind(source, dest)
+    _check_kind(source, dest, options)
     if workers is not None and workers < 1:
         raise DataError(
             f"At least one worker is needed. Received: {workers}. Leave --workers out for all cores."
@@ -209,7 +209,7 @@ def check_outside(source: Source, dest: Path) -> None:
         )
 
 
-def _check_kind(source: Source, dest: Path) -> None:
+def _check_kind(source: Source, dest: Path, options: Options) -> None:
     """Raise where DEST is a file, or SRC is of a kind of which an image in two would be lost."""
     if dest.exists() and not dest.is_dir():
         raise DataError(f"DEST is a folder, new or empty. Received: {dest}, a file. Choose another.")
@@ -219,6 +219,11 @@ def _check_kind(source: Source, dest: Path) -> None:
             "it was made of; or train on it with another --size."
         )
     kind = getattr(source, "asked", {}).get("pairs")
+    if kind is not None and options.faces is not None:
+        raise DataError(
+            f"Faces are found in single pictures, not in pairs. Received: pairs of the kind {kind} with "
+            "faces to be found. Prepare the pictures with --align first, then make pairs of the prepared set."
+        )
     if kind in MADE and kind not in PREPARED:
         raise DataError(
             f"Pairs of the kind {kind} are made while training, not before. Prepare the pictures alone, and "
