@@ -18,7 +18,6 @@ from gansmith.methods.base import Loss, Method, Turn
 from gansmith.methods.batches import PairBatch, SourcePrompt
 from gansmith.networks.bundle import Pair
 from gansmith.networks.norm import ImageNorm
-from gansmith.networks.one_pass import in_one_pass
 from gansmith.networks.patchgan import PatchDiscriminator
 from gansmith.networks.unet import UNet
 from gansmith.networks.upsampling import Up
@@ -84,9 +83,8 @@ class Pix2Pix(Method[Pair, PairBatch, SourcePrompt]):
     def discriminator_loss(self, networks: Pair, batch: PairBatch, noise: Noise, progress: Progress) -> Loss:
         """Half of the game's loss, which slows the critic (section 3.3)."""
         prompt = self.prompt(batch)
-        fakes = self.fakes(networks, batch, noise).detach()
-        shown = (self._shown(images, prompt) for images in (batch.target, fakes))
-        real, fake = in_one_pass(networks.discriminator, *shown)
+        real = self.critic_scores(networks, batch.target, prompt)
+        fake = self.critic_scores(networks, self.fakes(networks, batch, noise).detach(), prompt)
         parts = {
             "accuracy on real": accuracy(real, real=True, loss=self.adversarial),
             "accuracy on fake": accuracy(fake, real=False, loss=self.adversarial),
@@ -108,11 +106,9 @@ class Pix2Pix(Method[Pair, PairBatch, SourcePrompt]):
         return images
 
     def critic_scores(self, networks: Pair, images: Images, prompt: SourcePrompt) -> Scores:
-        scores: Scores = networks.discriminator(self._shown(images, prompt))
+        shown = torch.cat([prompt.source, images], dim=1) if self.conditional else images
+        scores: Scores = networks.discriminator(shown)
         return scores
-
-    def _shown(self, images: Images, prompt: SourcePrompt) -> Tensor:
-        return torch.cat([prompt.source, images], dim=1) if self.conditional else images
 
     def validation_metrics(self, networks: Pair, batch: PairBatch, noise: Noise) -> Mapping[str, Tensor]:
         """L1 of held-out pairs in [-1, 1], as training has it, and how far results are from their sources."""

@@ -8,8 +8,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 def in_one_pass(network: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
     """What a network makes of each of several inputs.
 
-    They go through it together, which is faster than one after the other, unless it has batch norm, which
-    would mix their statistics. By nothing else may it mix the images of a batch.
+    They go through it together, which in bfloat16 is faster than one after the other, unless it has batch
+    norm, which would mix their statistics. By nothing else may it mix the images of a batch.
 
     Args:
         network: [batch, ...] -> [batch, ...].
