@@ -243,9 +243,9 @@ def test_several_networks_are_borrowed() -> None:
     [
         ("train.batch_size=3", "train.batch"),
         ("train.bacth=3", "train.batch"),
-        ("trian.batch=3", "train.batch"),
+        ("trian.batch=3", "train"),
         ("data.sise=64", "data.size"),
-        ("optimizers.generater.lr=1", "optimizers.generator.lr"),
+        ("optimizers.generater.lr=1", "optimizers.generator"),
         ("optimizers.generater=Adam", "optimizers.generator"),
         ("optimizers.generator.beta=1", "optimizers.generator.betas"),
         ("method.adversarail=Hinge", "method.adversarial"),

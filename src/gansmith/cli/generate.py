@@ -95,9 +95,9 @@ def generate(model: str, out: str, seeds: str | None, batch: int, prefer: int | 
             )
         if world.is_main:
             click.echo(f"{plural(written.count, 'picture')} in {written.path}")
-        if world.is_main and written.strangers:
+        if world.is_main and written.others:
             click.echo(
-                f"gansmith: {written.path} also holds {plural(written.strangers, 'picture')} made by other "
+                f"gansmith: {written.path} also holds {plural(written.others, 'picture')} made by other "
                 "weights, and what reads the folder sees both. A folder of its own keeps them apart.",
                 err=True,
             )

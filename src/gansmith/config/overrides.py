@@ -122,12 +122,10 @@ def _replace_in_mapping(
 
 
 def _suggest(assignment: _Assignment, known: Mapping[str, Any]) -> str:
-    """The nearest of ``known`` to the first name that is still to be found, and what was written after it."""
+    """The nearest of ``known`` to the first name that is still to be found."""
     stem = assignment.path.split(".")
     at = len(stem) - len(assignment.names)
-    said = nearest(".".join(stem[: at + 1]), [".".join([*stem[:at], other]) for other in known])
-    rest = "".join(f".{name}" for name in stem[at + 1 :])
-    return said.replace("'?", f"{rest}'?")
+    return nearest(".".join(stem[: at + 1]), [".".join([*stem[:at], other]) for other in known])
 
 
 def _parse(text: str, kind: Any, path: str) -> Any:

@@ -17,7 +17,6 @@ from gansmith.losses.adversarial import AdversarialLoss, LeastSquares, accuracy
 from gansmith.methods.base import Loss, Method, Turn
 from gansmith.methods.batches import DomainBatch, DomainPrompt
 from gansmith.networks.bundle import Networks
-from gansmith.networks.one_pass import in_one_pass
 from gansmith.networks.patchgan import PatchDiscriminator
 from gansmith.networks.resnet_translator import ResNetTranslator
 from gansmith.networks.upsampling import Up
@@ -122,8 +121,8 @@ class CycleGAN(Method[CycleNetworks, DomainBatch, DomainPrompt]):
         draws = noise.uniform(4)
         shown_a = self._from_pool(networks.pool_a, networks.pooled, to_a, draws[:, 0:2])
         shown_b = self._from_pool(networks.pool_b, networks.pooled, to_b, draws[:, 2:4])
-        real_a, fake_a = in_one_pass(networks.critic_a, batch.a, shown_a)
-        real_b, fake_b = in_one_pass(networks.critic_b, batch.b, shown_b)
+        real_a, fake_a = networks.critic_a(batch.a), networks.critic_a(shown_a)
+        real_b, fake_b = networks.critic_b(batch.b), networks.critic_b(shown_b)
         total = self.adversarial.discriminator(real_a, fake_a)
         total = total + self.adversarial.discriminator(real_b, fake_b)
         return Loss(
@@ -141,15 +140,12 @@ class CycleGAN(Method[CycleNetworks, DomainBatch, DomainPrompt]):
         to_b, to_a = self.fakes(networks, batch, noise)
         game = self.adversarial.generator(networks.critic_b(to_b))
         game = game + self.adversarial.generator(networks.critic_a(to_a))
-        if not self.identity:
-            cycle = F.l1_loss(networks.b_to_a(to_b), batch.a) + F.l1_loss(networks.a_to_b(to_a), batch.b)
-            return Loss(self.game * game + self.cycle * cycle, {"game": game, "cycle": cycle})
-        back_a, same_a = in_one_pass(networks.b_to_a, to_b, batch.a)
-        back_b, same_b = in_one_pass(networks.a_to_b, to_a, batch.b)
-        cycle = F.l1_loss(back_a, batch.a) + F.l1_loss(back_b, batch.b)
-        same = F.l1_loss(same_b, batch.b) + F.l1_loss(same_a, batch.a)
-        total = self.game * game + self.cycle * cycle + self.identity * same
-        return Loss(total, {"game": game, "cycle": cycle, "identity": same})
+        cycle = F.l1_loss(networks.b_to_a(to_b), batch.a) + F.l1_loss(networks.a_to_b(to_a), batch.b)
+        total, parts = self.game * game + self.cycle * cycle, {"game": game, "cycle": cycle}
+        if self.identity > 0:
+            same = F.l1_loss(networks.a_to_b(batch.b), batch.b) + F.l1_loss(networks.b_to_a(batch.a), batch.a)
+            total, parts = total + self.identity * same, {**parts, "identity": same}
+        return Loss(total, parts)
 
     def fakes(self, networks: CycleNetworks, batch: DomainBatch, noise: Noise) -> tuple[Images, Images]:
         """(b out of a, a out of b), the same for both players."""

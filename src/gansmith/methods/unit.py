@@ -20,7 +20,6 @@ from gansmith.methods.cyclegan import Direction
 from gansmith.networks.bundle import Networks
 from gansmith.networks.dcgan import initialize
 from gansmith.networks.norm import InstanceNorm
-from gansmith.networks.one_pass import in_one_pass
 from gansmith.networks.patchgan import PatchDiscriminator
 from gansmith.networks.resnet_translator import ResidualBlock
 from gansmith.networks.upsampling import Up, up_layer
@@ -217,8 +216,8 @@ class UNIT(Method[UnitNetworks, DomainBatch, DomainPrompt]):
     ) -> Loss:
         z_a = _sample(networks.mean_of_a(batch.a), noise.fork("a"))
         z_b = _sample(networks.mean_of_b(batch.b), noise.fork("b"))
-        real_a, fake_a = in_one_pass(networks.critic_a, batch.a, networks.to_a(z_b))
-        real_b, fake_b = in_one_pass(networks.critic_b, batch.b, networks.to_b(z_a))
+        real_a, fake_a = networks.critic_a(batch.a), networks.critic_a(networks.to_a(z_b))
+        real_b, fake_b = networks.critic_b(batch.b), networks.critic_b(networks.to_b(z_a))
         total = self.adversarial.discriminator(real_a, fake_a)
         total = total + self.adversarial.discriminator(real_b, fake_b)
         parts = {
@@ -232,11 +231,10 @@ class UNIT(Method[UnitNetworks, DomainBatch, DomainPrompt]):
     ) -> Loss:
         mean_a, mean_b = networks.mean_of_a(batch.a), networks.mean_of_b(batch.b)
         z_a, z_b = _sample(mean_a, noise.fork("a")), _sample(mean_b, noise.fork("b"))
-        to_b, direct_b = networks.to_b(torch.cat([z_a, z_b])).chunk(2)  # In one pass, which is faster.
-        to_a, direct_a = networks.to_a(torch.cat([z_b, z_a])).chunk(2)
+        to_b, to_a = networks.to_b(z_a), networks.to_a(z_b)
         game = self.adversarial.generator(networks.critic_b(to_b))
         game = game + self.adversarial.generator(networks.critic_a(to_a))
-        direct = F.l1_loss(direct_a, batch.a) + F.l1_loss(direct_b, batch.b)
+        direct = F.l1_loss(networks.to_a(z_a), batch.a) + F.l1_loss(networks.to_b(z_b), batch.b)
         mean_ab, mean_ba = networks.mean_of_b(to_b), networks.mean_of_a(to_a)
         back_a = networks.to_a(_sample(mean_ab, noise.fork("a to b")))
         back_b = networks.to_b(_sample(mean_ba, noise.fork("b to a")))

@@ -173,7 +173,7 @@ class Written:
 
     count: int
     path: Path
-    strangers: int = 0  # Pictures of other weights that lie in the same folder.
+    others: int = 0  # Pictures of other weights that lie in the same folder.
 
 
 @dataclass(frozen=True)
@@ -313,10 +313,10 @@ def write(
         raise SettingError("There is nothing to make: no seeds were given. Write, for example, 0-63.")
     job = _Job(generator, seeds, out, batch, progress or (lambda count: None), world, choice or Choice())
     _writer(out)(job)
-    return Written(len(seeds), out, _strangers(job) if world.is_main and out.is_dir() else 0)
+    return Written(len(seeds), out, _of_others(job) if world.is_main and out.is_dir() else 0)
 
 
-def _strangers(job: _Job) -> int:
+def _of_others(job: _Job) -> int:
     """Pictures of a generator in the folder that were not made now, where the first is of other weights."""
     made = {job.name(seed) for seed in job.seeds}
     others = sorted(path for path in job.out.glob("seed*.png") if path.name not in made)
