@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gansmith.core.spec import DataSpec
 from gansmith.networks.architectures import Architecture, Convolutional, ResNet, SNResNet
 from gansmith.networks.conv import DownConv, ScoreHead
-from gansmith.networks.spectral import SpectralNorm, spectral_norm
+from gansmith.networks.spectral import SpectralNorm, _OverSigma, _power_iteration, spectral_norm
 
 LAYERS = {
     "linear": lambda: nn.Linear(5, 3),
@@ -173,6 +173,30 @@ def test_it_can_be_differentiated_twice() -> None:
     bias = (gradient * weight).sum().item() / slope(weight).item()
     assert bias == pytest.approx(0.0, abs=1e-8)
     assert gradient.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_both_ways_back_agree_with_finite_differences(last: bool) -> None:
+    """Of W / sigma and of sigma, once and twice, in either order of memory."""
+    plain = nn.Conv2d(2, 3, 2).double()
+    layer = SpectralNorm(plain.to(memory_format=torch.channels_last) if last else plain)
+    u, v = _power_iteration(layer._matrix().detach(), layer.u)
+    matrix = layer._matrix().detach().requires_grad_(True)
+    assert torch.autograd.gradcheck(lambda m: _OverSigma.apply(m, u, v), matrix)
+    assert torch.autograd.gradgradcheck(lambda m: _OverSigma.apply(m, u, v), matrix)
+
+
+@pytest.mark.parametrize("kind", ["convolution", "transposed", "down"])
+def test_the_order_in_memory_changes_nothing_and_is_kept(kind: str) -> None:
+    first, last = made(kind), made(kind).to(memory_format=torch.channels_last)
+    weights = []
+    for layer in (first, last):
+        weight = layer.weight
+        weight.square().sum().backward()
+        weights.append(weight)
+    assert torch.allclose(*weights, atol=1e-6)
+    assert weights[1].is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(first.layer.weight.grad, last.layer.weight.grad, atol=1e-6)
 
 
 def test_a_weight_of_zeros_gives_zeros() -> None:
