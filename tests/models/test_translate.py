@@ -24,6 +24,7 @@ from gansmith.methods.pix2pix import Pix2Pix
 from gansmith.methods.srresnet import SuperResolution
 from gansmith.methods.stargan import StarGAN
 from gansmith.models.attribute_sheet import attribute_sheet
+from gansmith.models.edit import open_photos
 from gansmith.models.generator import from_method
 from gansmith.models.tiles import blend, ramp, starts
 from gansmith.models.translate import Translation, translate, translate_pixels
@@ -239,6 +240,21 @@ def test_bad_pictures_are_left_out_and_listed_and_none_at_all_is_said(tmp_path: 
     with pytest.raises(DataError, match="does not exist"):
         translate(negative(), tmp_path / "nowhere", tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_picture_that_is_missing_is_told_as_one_and_the_nearest_is_named(tmp_path: Path) -> None:
+    save(tmp_path / "portrait.jpg", pixels(16, 16))
+    for asked, told in (
+        ("potrait.jpg", "portrait.jpg'"),
+        ("demo-face", "not exist.$"),
+        ("zzz.jpg", "not exist.$"),
+    ):
+        with pytest.raises(DataError, match=rf"^SRC is a picture, .*{told}") as error:
+            translate(negative(), tmp_path / asked, tmp_path / "out")
+        assert "DATA" not in str(error.value) and "demo-faces" not in str(error.value)
+    with pytest.raises(DataError, match=r"^PHOTO is a picture, .*potrait.*Did you mean '.*portrait.jpg'"):
+        open_photos(str(tmp_path / "potrait.jpg"), negative())
+    assert open_photos(str(tmp_path / "portrait.jpg"), negative())[0] == ["portrait.jpg"]
 
 
 class OneFace:

@@ -13,11 +13,10 @@ from gansmith.core.files import check_outside_data
 from gansmith.core.image_size import Form, Size
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import BytePictures, Images, Latents
-from gansmith.data.decode.reading import read, suffixes
+from gansmith.data.decode.reading import read
 from gansmith.data.decode.resize import fit as fit_photo
 from gansmith.data.loading.loader import to_float
-from gansmith.data.sources.base import nothing_found
-from gansmith.data.sources.open import open_source
+from gansmith.data.sources.open import Wanted
 from gansmith.errors import DataError, SettingError
 from gansmith.images import grid
 from gansmith.images.provenance import write_png
@@ -25,10 +24,12 @@ from gansmith.methods.editing import EditMethod
 from gansmith.models.aligned import aligner
 from gansmith.models.generator import Generator, steadily
 from gansmith.models.prompts import attribute_numbers, label_number, parse_attributes
+from gansmith.models.translate_places import source_of
 
 MOST = 64
 """Photos of one sheet."""
 
+_PHOTO = Wanted("PHOTO is a picture, or a folder, zip or tar of pictures", single=True)
 _RATE = 0.05  # Of Adam, when z is drawn nearer to a photo.
 _PRIOR = 1e-3  # Weight of |z|^2 beside the squared error of the pixels.
 
@@ -216,14 +217,8 @@ def open_photos(place: str, generator: Generator, align: str | None = None) -> t
         SettingError: there is no such template.
         MissingPackageError: faces are to be found without the package that finds them.
     """
-    path, spec = Path(place).expanduser(), generator.spec
-    if path.is_file() and path.suffix.lower() in suffixes():
-        raws = [(path.name, path.read_bytes())]
-    else:
-        source = open_source(place)
-        if not len(source.names):
-            raise nothing_found(source)
-        raws = [(name, source.read(at)) for at, name in enumerate(source.names[:MOST])]
+    spec, source = generator.spec, source_of(place, _PHOTO)
+    raws = [(name, source.read(at)) for at, name in enumerate(source.names[:MOST])]
     fit = aligner(align, (spec.width, spec.height), spec.channels) if align else _fitter(spec)
     pictures = []
     for name, raw in raws:

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 from gansmith.core.files import check_outside_data, storage_error, whole_file
 from gansmith.data.decode.reading import suffixes
 from gansmith.data.sources.base import LARGEST_FILE, nothing_found
-from gansmith.data.sources.open import open_source
+from gansmith.data.sources.open import Wanted, open_source
 from gansmith.errors import DataError, SettingError
 from gansmith.images.origin import provenance_in
 from gansmith.images.provenance import KINDS, Provenance
@@ -21,6 +21,8 @@ from gansmith.models.write import write_zip
 
 Asked = Path | str | Sequence[Path | str]
 """SRC: a place, or a list of picture files."""
+
+_SRC = Wanted("SRC is a picture, a folder, zip or tar of pictures, a prepared set, or a video", single=True)
 
 
 @runtime_checkable
@@ -79,8 +81,12 @@ class Listed:
         return path.read_bytes()
 
 
-def source_of(src: Asked) -> Pictures:
-    """What is behind SRC.
+def source_of(src: Asked, wanted: Wanted = _SRC) -> Pictures:
+    """What is behind SRC, or what else a verb calls it.
+
+    Args:
+        src: what the user named.
+        wanted: what messages call it.
 
     Raises:
         DataError: there is nothing, or no image in it.
@@ -93,7 +99,7 @@ def source_of(src: Asked) -> Pictures:
     path = Path(src).expanduser()
     if path.is_file() and path.suffix.lower() in suffixes():
         return Listed((path,), str(path))
-    source = open_source(str(src))
+    source = open_source(str(src), wanted=wanted)
     if not len(source.names):
         raise nothing_found(source)
     return source

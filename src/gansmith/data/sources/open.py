@@ -1,6 +1,7 @@
 """What stands behind DATA or SRC: the one place that tells folders, archives, films and sets apart."""
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 
 from gansmith.data.builtin.names import BUILTIN_NAMES
@@ -24,13 +25,31 @@ from gansmith.errors import DataError, nearest
 RULE = "DATA is a folder of pictures, a zip or tar of them, a video, or a built-in data set"
 
 
-def open_source(data: str, *, label: str | None = None, sampling: Sampling | None = None) -> Source:
+@dataclass(frozen=True)
+class Wanted:
+    """What a verb takes, for what is said where something else is given.
+
+    Example:
+        >>> open_source("no.jpg", wanted=Wanted("PHOTO is a picture or a folder of them", single=True))
+    """
+
+    rule: str = RULE
+    single: bool = False  # Whether single pictures are taken, too, and built-in sets are not.
+
+
+_DATA = Wanted()
+
+
+def open_source(
+    data: str, *, label: str | None = None, sampling: Sampling | None = None, wanted: Wanted = _DATA
+) -> Source:
     """The images at a path.
 
     Args:
         data: the path.
         label: the column of a table beside the images that is the class.
         sampling: how frames of videos are chosen.
+        wanted: what messages say is taken; the caller opens single pictures itself.
 
     Raises:
         DataError: there is nothing, or nothing that holds images.
@@ -38,19 +57,21 @@ def open_source(data: str, *, label: str | None = None, sampling: Sampling | Non
     """
     path = Path(data).expanduser()
     if path.is_dir():
-        return _with_licence(_folder(path, label, sampling or Sampling()), path)
+        return _with_licence(_folder(path, label, sampling or Sampling(), wanted), path)
     if not path.exists():
         if (name := hub_name(data)) is not None:
             return TableSource(fetch(name), label=label)
-        raise DataError(f"{RULE}. Received: {data}, which does not exist.{_suggestion(data, path)}")
+        raise DataError(
+            f"{wanted.rule}. Received: {data}, which does not exist.{_suggestion(data, path, wanted)}"
+        )
     source = _file(path, label, sampling or Sampling())
     if source is not None:
         return source
     if path.suffix.lower() in suffixes():
         raise DataError(
-            f"{RULE}. Received: {data}, a single picture. Give the folder it lies in: {path.parent}."
+            f"{wanted.rule}. Received: {data}, a single picture. Give the folder it lies in: {path.parent}."
         )
-    raise DataError(f"{RULE}. Received: {data}, a file of another kind.")
+    raise DataError(f"{wanted.rule}. Received: {data}, a file of another kind.")
 
 
 def _with_licence(source: Source, folder: Path) -> Source:
@@ -69,7 +90,7 @@ def _file(path: Path, label: str | None, sampling: Sampling) -> Source | None:
     return VideoSource(path, sampling) if path.suffix.lower() in VIDEO_SUFFIXES else None
 
 
-def _folder(path: Path, label: str | None, sampling: Sampling) -> Source:
+def _folder(path: Path, label: str | None, sampling: Sampling, wanted: Wanted) -> Source:
     """A prepared set, an owner's layout, loose images; only without these tables, tars, videos."""
     if is_prepared(path):
         return PreparedFolder(path)
@@ -79,7 +100,7 @@ def _folder(path: Path, label: str | None, sampling: Sampling) -> Source:
             "that began it again: it goes on where it was."
         )
     if (path / "recipe.json").is_file() and (path / "checkpoints").is_dir():
-        raise DataError(f"DATA is pictures. Received: {path}, a run. Give what it was trained on.")
+        raise DataError(f"{wanted.rule}. Received: {path}, a run. Give what it was trained on.")
     published = open_published(path, label=label)
     if published is not None:
         return published
@@ -135,17 +156,22 @@ def _with_hint(source: Source, path: Path) -> Source:
     return source
 
 
-def _suggestion(data: str, path: Path) -> str:
+def _suggestion(data: str, path: Path, wanted: Wanted) -> str:
     """The nearest thing that does exist: beside the path, or among the built-in sets."""
     try:
         beside = [
             entry.name
             for entry in path.parent.iterdir()
-            if entry.is_dir() or entry.suffix == ".zip" or is_tar(entry.name) or is_table(entry.name)
+            if entry.is_dir()
+            or entry.suffix == ".zip"
+            or is_tar(entry.name)
+            or is_table(entry.name)
+            or (wanted.single and entry.suffix.lower() in (*suffixes(), *VIDEO_SUFFIXES))
         ]
     except OSError:
         beside = []
     close = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.5)
-    if close and not difflib.get_close_matches(data, BUILTIN_NAMES, n=1, cutoff=0.8):
+    builtin = () if wanted.single or path.name != data else BUILTIN_NAMES  # No built-in name is a path.
+    if close and not difflib.get_close_matches(data, builtin, n=1, cutoff=0.8):
         return f" Did you mean '{path.parent / close[0]}'?"
-    return nearest(data, BUILTIN_NAMES) if path.name == data else ""  # No built-in name is a path.
+    return nearest(data, builtin)
