@@ -1,8 +1,9 @@
-"""Steps of pix2pix, CycleGAN and SRResNet beside plain eager loops over the same networks, in float32.
+"""Steps of the translators beside plain eager loops over the same networks, in float32.
 
-    python benchmarks/train_translators.py [--rounds 4] [--seconds 8] [--quick]
+    python benchmarks/train_translators.py [--rounds 4] [--seconds 8] [--cases NAME ...] [--quick]
 
-Networks, batch and losses are those of the recipes pix2pix64-small, cyclegan64-small and srresnet-x4-small.
+Networks, batch and losses are those of the recipes pix2pix64-small, cyclegan64-small, srresnet-x4-small,
+srgan-x4-small and context-encoder64-small.
 The plain loops are written as the authors' are: zero_grad, backward, step, torch's Adam and order in memory;
 a pool of past fakes is a list. Both see pictures in memory, without jitter; ours averages its weights, too.
 Loops take turns. Times are the processor's for this process, so that others on the machine disturb less.
@@ -125,10 +126,67 @@ def srresnet(method: Any, networks: Any, batch: dict[str, Tensor]) -> Step:
     return lambda: _move(generators, F.mse_loss(networks.generator(batch["source"]), batch["target"]))
 
 
+def srgan(method: Any, networks: Any, batch: dict[str, Tensor]) -> Step:
+    """The critic on both, then the generator by content, pixels and the game."""
+    generator, critic, look = networks.generator, networks.discriminator, networks.instruments["features"]
+    critics, generators = _adam(critic), _adam(generator)
+    source, target = batch["source"], batch["target"]
+    logistic = F.binary_cross_entropy_with_logits
+
+    def step() -> None:
+        fake = generator(source)
+        on_real, on_fake = critic(target), critic(fake.detach())
+        _move(
+            critics,
+            logistic(on_real, torch.ones_like(on_real)) + logistic(on_fake, torch.zeros_like(on_fake)),
+        )
+        critic.requires_grad_(False)
+        with torch.no_grad():
+            wanted = look(target)
+        on_fake = critic(fake)
+        game = logistic(on_fake, torch.ones_like(on_fake))
+        content, pixels = F.mse_loss(look(fake), wanted), F.mse_loss(fake, target)
+        _move(generators, method.content * content + method.pixels * pixels + method.game * game)
+        critic.requires_grad_(True)
+
+    return step
+
+
+def context_encoder(method: Any, networks: Any, batch: dict[str, Tensor]) -> Step:
+    """The critic on the middle and on what was made of it, then the generator; the band counts more."""
+    generator, critic = networks.generator, networks.discriminator
+    critics, generators = _adam(critic), _adam(generator)
+    source, side = batch["source"], batch["source"].shape[2]
+    middle = slice(side // 4, side // 4 + side // 2)
+    target = batch["target"][:, :, middle, middle]
+    band = slice(method.overlap, side // 2 - method.overlap)
+    weights = torch.full((side // 2, side // 2), method.overlap_weight)
+    weights[band, band] = 1.0
+    logistic = F.binary_cross_entropy_with_logits
+
+    def step() -> None:
+        made = generator(source)
+        on_real, on_fake = critic(target), critic(made.detach())
+        _move(
+            critics,
+            logistic(on_real, torch.ones_like(on_real)) + logistic(on_fake, torch.zeros_like(on_fake)),
+        )
+        critic.requires_grad_(False)
+        on_fake = critic(made)
+        game = logistic(on_fake, torch.ones_like(on_fake))
+        distance = (weights * (made - target).square()).mean()
+        _move(generators, method.l2 * distance + method.game * game)
+        critic.requires_grad_(True)
+
+    return step
+
+
 CASES: dict[str, Plain] = {
     "pix2pix64-small": pix2pix,
     "cyclegan64-small": cyclegan,
     "srresnet-x4-small": srresnet,
+    "srgan-x4-small": srgan,
+    "context-encoder64-small": context_encoder,
 }
 
 
@@ -139,6 +197,9 @@ def pictures(recipe: Recipe, count: int) -> MemoryDataSet:
         name: torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8)
         for name in recipe.method.batch_type._fields
     }
+    if "mask" in columns:
+        columns["mask"] = torch.zeros(count, 1, side, side, dtype=torch.uint8)
+        columns["mask"][:, :, side // 4 : -(side // 4), side // 4 : -(side // 4)] = 255
     if "source" in columns:
         columns["source"] = columns["source"][:, :, ::shrink, ::shrink].contiguous()
     return MemoryDataSet("pictures in memory", columns)
@@ -155,7 +216,9 @@ def rows(name: str, plain: Plain, batch: int | None, rounds: int, seconds: float
     recipe = resolve(recipe, data)
     first = data.fetch(torch.arange(recipe.train.batch))
     shown = {column: images.float() / 127.5 - 1.0 for column, images in first.items()}
-    loops = {"plain": plain(recipe.method, recipe.method.build(recipe.spec()).train(), shown)}
+    networks = recipe.method.build(recipe.spec()).train()
+    networks.attach(recipe.method.instruments(recipe.spec()))
+    loops = {"plain": plain(recipe.method, networks, shown)}
     for precision in ("float32", "auto"):
         asked = with_settings(recipe, precision=precision)
         loader: Loader[Any] = Loader(data, recipe.method.batch_type, asked.data, asked.train.seed, CPU)
@@ -181,13 +244,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--quick", action="store_true", help="only see that it works")
     asked = parser.parse_args()
     torch.manual_seed(0)
     rounds, seconds, batch = (1, 0.0, 2) if asked.quick else (asked.rounds, asked.seconds, None)
     table = []
-    for name, plain in CASES.items():
-        table += rows(name, plain, batch, rounds, seconds, asked.quick)
+    for name in asked.cases:
+        table += rows(name, CASES[name], batch, rounds, seconds, asked.quick)
     print_table(table)
 
 
