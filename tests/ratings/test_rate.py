@@ -11,6 +11,7 @@ from helpers import small_named
 from PIL import Image
 from rated import rated_generator
 from sessions import data
+from translating import negative
 
 from gansmith.core.console import Silent
 from gansmith.core.noise import Noise
@@ -79,9 +80,11 @@ def test_a_sheet_is_answered_line_by_line(run: Path, run_cli: Any, answers: Any)
 
 def test_summary_export_and_import(run: Path, run_cli: Any, answers: Any, tmp_path: Path) -> None:
     code, printed, _ = run_cli("rate", run, "--summary")
-    assert code == 0 and printed.startswith("0 images rated") and "Nothing was learnt" in printed
+    assert code == 0 and printed == f"Nothing was rated yet. Rate some images: gansmith rate {run}\n"
     answers("1")
     run_cli("rate", run, "--count", "2")
+    code, printed, _ = run_cli("rate", run, "--summary")
+    assert code == 0 and printed.startswith("2 images rated, 1 of them") and "Nothing was learnt" in printed
     answers("2")
     run_cli("rate", run, "--count", "2", "--rater", "Ada")
     code, printed, err = run_cli("rate", run, "--export", tmp_path / "all.csv", "--json")
@@ -134,6 +137,16 @@ def test_a_model_that_is_no_run_or_makes_no_images_is_refused(run: Path, run_cli
     (run / "ratings.sqlite").write_bytes(b"a diary" * 100)
     code, _, err = run_cli("rate", run, "--summary")
     assert code == 2 and "left as it is" in err
+
+
+@pytest.mark.parametrize("words", [(), ("--summary",)])
+def test_a_translator_is_refused_before_a_word(
+    run: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("gansmith.cli.generate.open_model", lambda *model: negative())
+    code, printed, err = run_cli("rate", run, *words)
+    assert code == 2 and not printed and "makes images out of images (source)" in err
+    assert not (run / "ratings.sqlite").exists()
 
 
 def test_the_best_of_one_are_the_seeds_themselves(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def rate(run: str, rater: str, **asked: Any) -> None:
     if asked["as_json"] and not asked["fit"]:
         click.echo(json.dumps(_facts(store), indent=2))
     elif asked["summary"]:
-        click.echo(_in_words(store))
+        click.echo(_in_words(store, run))
     if not any(asked[name] for name in ("import_from", "export_to", "fit", "as_json", "summary")):
         _ask(generator, store, rater, asked)
 
@@ -185,11 +185,20 @@ def _facts(store: "Store") -> dict[str, Any]:
     }
 
 
-def _in_words(store: "Store") -> str:
+def _in_words(store: "Store", run: str) -> str:
     from gansmith.core.text import plural
     from gansmith.networks.preference_file import read_facts
 
     told, learnt = store.summary(), read_facts(store.path.parent)
+    older = (
+        f"{plural(told.older, 'rating')} of images that earlier weights made, not counted here."
+        if told.older
+        else ""
+    )
+    if not told.thumbs + told.pairs:
+        return "\n".join(
+            filter(None, [f"Nothing was rated yet. Rate some images: gansmith rate {run}", older])
+        )
     by = ", ".join(f"{name} {count}" for name, count in told.raters.items())
     lines = [
         f"{plural(told.thumbs, 'image')} rated, {told.liked} of them liked; {plural(told.pairs, 'pair')}."
@@ -198,8 +207,8 @@ def _in_words(store: "Store") -> str:
         f"pairs {_alpha(told.alpha_pairs)}.",
         f"Disputed between raters: {told.disputed}. Answered otherwise by one rater: {told.repeated}.",
     ]
-    if told.older:
-        lines.append(f"{plural(told.older, 'rating')} of images that earlier weights made, not counted here.")
+    if older:
+        lines.append(older)
     if learnt is None:
         lines.append("Nothing was learnt from them yet.")
     else:

@@ -159,9 +159,11 @@ class Store:
 
         Raises:
             RunError: no run; the rest as the class says.
-            SettingError: a generator without weights, whose images nobody could make again.
+            SettingError: a generator without weights, whose images nobody could make again, or one that
+                makes images out of images.
         """
         opened = Run.open(Path(run))
+        generator.prompts([0])  # Says so where a seed alone gives no image.
         if generator.fingerprint is None:
             raise SettingError(
                 f"Ratings belong to trained weights. Received: {generator.name}, which has none."
