@@ -56,6 +56,15 @@ def test_in_a_checkout_there_are_four_files_that_parse(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "kind"),
+    [("hinge_pair", "HingePairGAN"), ("my_gan", "MyGAN"), ("wgan", "WGAN"), ("my_gans", "MyGansGAN")],
+)
+def test_a_class_is_called_a_gan_once(tmp_path: Path, name: str, kind: str) -> None:
+    (text,) = files_of(name, tmp_path).values()
+    assert f"class {kind}(PairMethod" in text
+
+
+@pytest.mark.parametrize(
     ("name", "better"), [("My-GAN", "my_gan"), ("2fast", "my_2fast"), ("class", "my_class")]
 )
 def test_a_name_that_no_module_can_have_is_refused_with_one_that_it_can(name: str, better: str) -> None:

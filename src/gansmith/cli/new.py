@@ -43,7 +43,7 @@ def files_of(name: str, folder: Path) -> dict[Path, str]:
             "A method's name is that of a Python module: small letters, digits and _. "
             f"Received: {name!r}. Try {_usable(name)!r}."
         )
-    kind = "".join(part.capitalize() for part in name.split("_")) + "GAN"
+    kind = "".join(part.capitalize() for part in name.removesuffix("gan").split("_")) + "GAN"
     words = {"NAME": name, "KIND": kind, "SHOWN": name.replace("_", "-")}
     if not (folder / "src" / "gansmith" / "methods").is_dir():
         return {folder / f"{name}.py": _filled(_IMPORTS + _METHOD + _OWN_RECIPE, words)}
