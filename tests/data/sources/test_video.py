@@ -516,8 +516,21 @@ def test_what_cannot_be_used_is_said_and_the_rest_is_used(tmp_path):
     assert "only sound" in given["sound.mp4"]
     assert "index" in given["no_index.mp4"]
     assert "not a video" in given["text.mp4"]
-    assert "no pictures" in given["nothing.mp4"]
+    assert "no frames" in given["nothing.mp4"]
     assert all("\n" not in reason for reason in given.values())
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "mpeg4"), ("a.webm", "libvpx"), ("a.avi", "mpeg4")])
+def test_of_a_video_whose_header_is_all_there_is_it_is_said_that_it_has_no_frames(tmp_path, name, codec):
+    if not has(codec):
+        pytest.skip(f"this PyAV cannot write {codec}")
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=FPS)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        container.start_encoding()
+    with pytest.raises(DataError, match="there are no frames in it"):
+        scan(tmp_path / name)
 
 
 LISTS = ["ffconcat version 1.0\nfile secret.mkv\n", "#EXTM3U\n#EXTINF:1,\nsecret.mkv\n#EXT-X-ENDLIST\n"]

@@ -128,7 +128,7 @@ def scan(path: Path, scenes: bool = True) -> Contents:
         frames = np.unique(np.array(shown, dtype=np.float64))
         frames = frames[frames >= begin]
         if not len(frames):
-            raise DataError("there are no pictures in it")
+            raise DataError("there are no frames in it")
         return Contents(
             frames=frames,
             cuts=tuple(cuts.found) if cuts else (),

@@ -55,7 +55,9 @@ def open_video(path: Path) -> tuple[Any, Any]:
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:  # "file:" keeps a colon in the name from being read as a protocol.
         container = av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
-    except (av.error.InvalidDataError, av.error.ArgumentError, av.error.EOFError):
+    except av.error.EOFError:  # The header is whole.
+        raise DataError("there are no frames in it: the file ends where the first one should begin") from None
+    except (av.error.InvalidDataError, av.error.ArgumentError):
         raise DataError("not a video, or cut off before the index it needs") from None
     except damage() as error:
         raise DataError(f"it cannot be opened: {getattr(error, 'strerror', error)}") from error
