@@ -8,7 +8,7 @@ from helpers import CPU, small
 from toys import TOYS
 
 from gansmith.config.recipe import Recipe
-from gansmith.config.training import Average
+from gansmith.config.serialization import to_json
 from gansmith.core.image_size import Size
 from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.data.loading.loader import Loader
@@ -29,24 +29,28 @@ def _small(name: str) -> Recipe:
 def _different() -> dict[str, Recipe]:
     """Each game once: recipes of one paper at several sizes are the same at 16 px."""
     found: dict[str, Recipe] = {}
+    seen = []
     for name in CATALOGUE:
         recipe = _small(name)
-        same = [_plain(each) for each in (recipe, *found.values())]
-        if same[0] not in same[1:]:
+        game = _game(recipe)
+        if game not in seen:
             found[name] = recipe
+            seen.append(game)
     return found
 
 
-def _plain(recipe: Recipe) -> Recipe:
-    """Without what no promise depends on: names, rates, the pace of files and of the average."""
-    average = None if recipe.train.average is None else Average()
-    return replace(
-        recipe,
-        name="",
-        about="",
-        optimizers={player: replace(each, lr=1e-4) for player, each in recipe.optimizers.items()},
-        train=replace(recipe.train, picture_every=1, checkpoint_every=1, average=average),
-    )
+def _game(recipe: Recipe) -> Any:
+    """The method, kinds of optimizers and what is averaged: no promise depends on sizes of weights."""
+    kinds = {player: type(each).__name__ for player, each in recipe.optimizers.items()}
+    pairs, averaged = recipe.data.pairs, recipe.train.averaged
+    return _without_sizes(to_json(recipe.method)), kinds, pairs, averaged
+
+
+def _without_sizes(value: Any) -> Any:
+    """A method as JSON with each fraction as whether it is above 0."""
+    if isinstance(value, dict):
+        return {name: _without_sizes(part) for name, part in value.items()}
+    return value > 0 if isinstance(value, float) else value
 
 
 RECIPES = {**_different(), **TOYS}
