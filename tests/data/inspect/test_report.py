@@ -190,6 +190,17 @@ def test_long_names_lose_their_middle():
     assert "…" in name
 
 
+def test_the_last_label_is_named_where_it_alone_would_be_left_out():
+    def labels(count):
+        text = as_text(
+            report(rows(count), Facts(labels=np.arange(count), label_names=tuple("abcdefg"[:count])))
+        )
+        return next(line.split(maxsplit=1)[1] for line in text.split("\n") if line.startswith("  labels"))
+
+    assert labels(6) == "a 1, b 1, c 1, d 1, e 1, f 1"
+    assert labels(7) == "a 1, b 1, c 1, d 1, e 1 and 2 more"
+
+
 def test_refusals_are_grouped_by_reason():
     refused = [Refused(f"s{n}", f"{n}x{n} pixels; at least 4") for n in range(1, 4)]
     refused += [Refused(f"t{n}", "the file is truncated") for n in range(7)]

@@ -192,8 +192,9 @@ def _refused_rows(title: str, refused: Sequence[Refused]) -> list[tuple[str, str
 
 def _several(items: Iterable[str]) -> str:
     items = list(items)
-    rest = len(items) - _NAMED
-    return ", ".join(items[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
+    named = _NAMED + (len(items) == _NAMED + 1)  # "and 1 more" would take the room of the last one.
+    rest = len(items) - named
+    return ", ".join(items[:named]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def _counted(counts: Sequence[tuple[str, int]]) -> str:
