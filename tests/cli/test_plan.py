@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from translating import pixels, save
 
 from gansmith.cli import plan
 from gansmith.cli.recipe_choice import default_name
@@ -123,6 +124,22 @@ def test_prepared_pairs_get_a_recipe_of_pairs(run_cli: Any, tmp_path: Path) -> N
     words = ("demo-faces:8", tmp_path / "pairs", "--size", "16", "--pairs", "grey")
     assert run_cli("prepare", *words)[0] == 0
     assert default_name(str(tmp_path / "pairs"), "cpu")[0] == "pix2pix64-small"
+
+
+def test_two_folders_with_the_same_names_are_pairs_and_it_is_said(run_cli: Any, tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.jpg"):
+        save(tmp_path / "d" / name, pixels(16, 16))
+    found, why = default_name(str(tmp_path / "d"), "cpu")
+    assert found == "pix2pix64-small" and why == "a and b hold the same file names, as pairs do"
+    words = ("train", tmp_path / "d", "--run", tmp_path / "run", "--dry-run", "--device", "cpu")  # fmt: skip
+    code, _, err = run_cli(*words)
+    assert code == 0 and f"Recipe: {found} ({why}; --recipe chooses another)." in err
+    (tmp_path / "d" / "b" / "2.jpg").rename(tmp_path / "d" / "b" / "3.jpg")
+    assert default_name(str(tmp_path / "d"), "cpu")[0].startswith("faces")
+    (tmp_path / "d" / "b").rename(tmp_path / "d" / "test")
+    save(tmp_path / "d" / "test" / "2.png", pixels(16, 16))
+    (tmp_path / "d" / "test" / "3.jpg").unlink()
+    assert default_name(str(tmp_path / "d"), "cpu")[0].startswith("faces")
 
 
 def test_built_ins_and_prepared_sets_can_be_planned(run_cli: Any, folder: Path, tmp_path: Path) -> None:

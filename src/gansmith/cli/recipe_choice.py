@@ -48,6 +48,8 @@ def default_name(data: str, device: str, settings: Sequence[str] = ()) -> tuple[
     facts = describe_source(data)
     if facts.pairs:
         return _PIX2PIX, "these are pairs"
+    if facts.folders:
+        return _PIX2PIX, "{} and {} hold the same file names, as pairs do".format(*facts.folders)
     on_gpu = pick_device(my_device(device)).type != "cpu"
     side = min(facts.median_width, facts.median_height)
     name = default_for(side, on_gpu)

@@ -140,11 +140,9 @@ def _recipe(data: str, name: str | None, settings: tuple[str, ...], device: str,
         kept = Run.open(Path(run)).recipe.name  # The default may differ on another machine; the run goes on.
         name = kept if kept in CATALOGUE else None
     if name is None:
-        name, _ = default_name(data, device, settings)
+        name, why = default_name(data, device, settings)
         if speaks():
-            click.echo(
-                f"Recipe: {name} (the default for these pictures; --recipe chooses another).", err=True
-            )
+            click.echo(f"Recipe: {name} ({why}; --recipe chooses another).", err=True)
     return make_recipe(name, settings)
 
 

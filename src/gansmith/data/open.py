@@ -27,6 +27,7 @@ from gansmith.data.sources.pairs import (
     guess,
     no_files,
     only_drawn,
+    paired_folders,
 )
 from gansmith.errors import DataError
 
@@ -39,14 +40,15 @@ class SourceFacts:
 
     Example:
         >>> describe_source("my_photos")
-        SourceFacts(count=12, median_width=32, median_height=32, all_grey=False, pairs=False)
+        SourceFacts(count=12, median_width=32, median_height=32, all_grey=False, pairs=False, folders=None)
     """
 
     count: int
     median_width: int
     median_height: int
     all_grey: bool
-    pairs: bool = False
+    pairs: bool = False  # Prepared as pairs.
+    folders: tuple[str, str] | None = None  # Two that hold all images, under the same names: pairs, too.
 
 
 def open_data(
@@ -183,4 +185,5 @@ def describe_source(data: str) -> SourceFacts:
         median_width=median_low(header.width for header in headers),
         median_height=median_low(header.height for header in headers),
         all_grey=all(header.grey for header in headers),
+        folders=paired_folders(source),
     )

@@ -237,12 +237,11 @@ def guess(source: Source, wide: bool) -> PairKind:
     Raises:
         DataError: neither.
     """
-    tops = {name.partition("/")[0] for name in source.names if "/" in name}
-    sides = len(tops) == 2 and all("/" in name for name in source.names)
-    if sides and {top.lower() for top in tops} - _SPLITS == {top.lower() for top in tops}:
+    if _sides(source) is not None:
         return "folders"
     if wide:
         return "beside"
+    tops = {name.partition("/")[0] for name in source.names if "/" in name}
     several = (
         f"has {len(tops)} folders: name two of them with" if len(tops) > 2 else "is neither. Say which with"
     )
@@ -255,6 +254,33 @@ def guess(source: Source, wide: bool) -> PairKind:
         "Pairs are two folders with the same file names in them, or pictures with both side by side, twice "
         f"as wide as high. Received: {source.name}, which {several} {ways}"
     )
+
+
+def paired_folders(source: Source) -> tuple[str, str] | None:
+    """The two folders that hold all images, where each name in one is in the other, too; else None.
+
+    Example:
+        >>> paired_folders(open_source("my_pairs"))
+        ('drawings', 'faces')
+    """
+    sides = _sides(source)
+    if sides is None:
+        return None
+    first, second = ({_stem(name) for name in source.names if name.startswith(f"{side}/")} for side in sides)
+    return sides if first == second else None
+
+
+def _sides(source: Source) -> tuple[str, str] | None:
+    """The two folders that hold all images, which are not parts for training and testing."""
+    tops = sorted({name.partition("/")[0] for name in source.names if "/" in name})
+    if len(tops) != 2 or not all("/" in name for name in source.names):
+        return None
+    return None if {top.lower() for top in tops} & _SPLITS else (tops[0], tops[1])
+
+
+def _stem(name: str) -> str:
+    """What is alike in the two names of a pair: without its top folder and its ending."""
+    return folded(str(PurePosixPath(name.partition("/")[2]).with_suffix("")))
 
 
 def only_drawn(kind: str, name: str) -> DataError:
@@ -284,7 +310,7 @@ def _matched(source: Source, between: tuple[str, str] | None) -> tuple[list[tupl
             if between is None:  # Else the others are left out on purpose.
                 alone.append(Refused(name, "it lies in neither of the two folders of pairs"))
             continue
-        stem = folded(str(PurePosixPath(rest).with_suffix("")))
+        stem = _stem(name)
         if side.setdefault(stem, row) != row:
             alone.append(Refused(name, f"{source.names[side[stem]]} has the same name up to the ending"))
     both = sorted(first.keys() & second.keys())
