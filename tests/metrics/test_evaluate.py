@@ -20,9 +20,11 @@ from gansmith.core.image_size import Size
 from gansmith.core.tensor_file import read_tensors, write_tensors
 from gansmith.data.config import DataConfig
 from gansmith.data.dataset import MemoryDataSet
+from gansmith.data.loading.loader import Loader, to_float
 from gansmith.data.open import open_data
 from gansmith.errors import DataError, GansmithError, SettingError
 from gansmith.images.provenance import read_provenance
+from gansmith.methods.batches import DomainBatch, PairBatch
 from gansmith.metrics.compute import compute
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures, open_rows, training_and_held_out
@@ -195,6 +197,29 @@ def test_memorization_of_a_run_uses_its_own_split(trained: Path, faces: Path) ->
     assert "copying_z" in told.stdout and "copying" in told.stdout
     mark = read_provenance(trained / "evaluation" / "nearest.png")
     assert mark is not None and mark.composite and mark.recipe == "dcgan64"  # Real images are in it, too.
+
+
+@pytest.mark.parametrize(("batch_type", "shown"), [(DomainBatch, "b"), (PairBatch, "target")])
+def test_memorization_of_two_folders_uses_the_split_of_the_loader(
+    faces: Path, tmp_path: Path, batch_type: Any, shown: str
+) -> None:
+    """By number alone other rows would be held out, those of the first folder among them."""
+    for number, path in enumerate(sorted(faces.iterdir())):
+        place = tmp_path / "domains" / "ab"[number % 2] / f"{number // 2:03d}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
+    config, where = replace(CONFIG, validation=0.2), str(tmp_path / "domains")
+    training, held_out = training_and_held_out(where, config, 3, batch_type._fields)
+    data = open_data(where, config, fields=batch_type._fields)
+    loader = Loader(data, batch_type, config, 3, torch.device("cpu"))
+    count = len(held_out)
+    assert count >= 2 and len(training) + count == 30
+    assert torch.equal(to_float(held_out.some(0, count)), loader.held_out_rows(0, count)[shown])
+    batches = [getattr(loader.batch(at, 1), shown) for at in range(len(training))]
+    assert torch.equal(
+        torch.cat(batches).flatten(1).unique(dim=0),
+        to_float(training.some(0, len(training))).flatten(1).unique(dim=0),
+    )
 
 
 def test_without_held_out_pictures_copying_cannot_be_told(faces: Path, tmp_path: Path) -> None:

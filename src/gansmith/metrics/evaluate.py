@@ -20,6 +20,7 @@ from gansmith.data.open import open_data
 from gansmith.data.sources.identity import is_same
 from gansmith.engine.device import pick_device
 from gansmith.methods.batches import IMAGE_COLUMNS
+from gansmith.metrics.asked import Asked, asked_for, asked_of, asks, parts_of_domains
 from gansmith.metrics.compute import Evaluation, compute, contribute, of_whole
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import (
@@ -36,14 +37,13 @@ from gansmith.metrics.image_sets import (
     training_and_held_out,
 )
 from gansmith.metrics.registry import ExtraInputs, needs_network, parse_metrics
-from gansmith.metrics.scores.obedience import ASKED
+from gansmith.metrics.scores.obedience import DOMAIN
 from gansmith.metrics.statistics import EvaluationOptions, Statistics, cache_folder, is_statistics, load
 from gansmith.metrics.whole_pictures import WHOLE, Measured, WholePictures
 from gansmith.models.load import open_judge
 from gansmith.runs.run import Run
 
-_WITH_PARTS = frozenset(("memorization", "critic_auc", "obedience"))
-_WITH_COLUMNS = frozenset(("class_fid", "obedience"))
+_WITH_PARTS = frozenset(("memorization", "critic_auc"))
 _AT_A_TIME = 64
 
 Progress = Callable[[str], Callable[[int, int], None]]
@@ -230,9 +230,11 @@ class _Sides:
         """The images a run was trained on, and those it held out."""
         if not _is_data(self.names[1]) or self.config is None:
             return None
-        path = Path(self.names[0])
-        seed = Run.open(path).recipe.train.seed if Run.is_run(path) else 0
-        return training_and_held_out(self.names[1], self.config, seed)
+        recipe = _recipe_of(self.names[0])
+        if recipe is None:
+            return training_and_held_out(self.names[1], self.config, 0)
+        fields = recipe.method.batch_type._fields
+        return training_and_held_out(self.names[1], self.config, recipe.train.seed, fields)
 
     def extra(self, metrics: Sequence[str], device: str) -> ExtraInputs:
         """What some of the metrics need besides two sets of images."""
@@ -242,27 +244,35 @@ class _Sides:
         if "critic_auc" in metrics and model is not None and parts is not None:
             scores = _critic_scores(self.names[0], model, parts[1], device)
         asked, known = dict[str, Tensor](), dict[str, Tensor]()
-        if _WITH_COLUMNS & set(metrics) and model is not None:
-            asked = asked_of(model)
+        if "class_fid" in metrics and model is not None:
+            asked = labels_of(model)
             known = dict(self.real.columns(tuple(asked))) if isinstance(self.real, DataPictures) else {}
         generator = None if model is None else model.generator
-        return ExtraInputs(parts, generator, scores, asked, known, names_of(model))
+        judged = self._judged(model) if "obedience" in metrics and model is not None else None
+        return ExtraInputs(parts, generator, scores, asked, known, names_of(model), judged)
+
+    def _judged(self, model: ModelPictures) -> Asked | None:
+        """What the model was asked for, beside the images that a judge learns from."""
+        column, recipe = asks(model.generator.method), _recipe_of(self.names[0])
+        if not column or isinstance(self.real, Statistics):
+            return None
+        if column == DOMAIN:
+            if self.rows is None or recipe is None:
+                return None
+            parts = parts_of_domains(self.rows, recipe.data, recipe.train.seed)
+            return asked_for(model, self.real, self.rows, parts)
+        return asked_for(model, self.real, self.rows, self.parts())
 
 
 def _rows(side: PictureSet | Statistics) -> DataPictures | None:
     return side if isinstance(side, DataPictures) else None
 
 
-def asked_of(model: ModelPictures) -> dict[str, Tensor]:
-    """Labels, attributes and captions that the images of a model were asked to show, by column."""
+def labels_of(model: ModelPictures) -> dict[str, Tensor]:
+    """The labels that the images of a model were asked for, by the name of their column; else nothing."""
     kind = model.generator.method.prompt_type
-    wanted = [name for name in ASKED if kind is not None and name in kind._fields]
-    found: dict[str, list[Tensor]] = {name: [] for name in wanted}
-    for start in range(0, len(model) if wanted else 0, 1024):
-        prompt = model.prompt(start, min(start + 1024, len(model)))
-        for name in wanted:
-            found[name].append(getattr(prompt, name).cpu())
-    return {name: torch.cat(parts) for name, parts in found.items()}
+    there = kind is not None and "labels" in kind._fields
+    return {"labels": asked_of(model, "labels")} if there else {}
 
 
 def names_of(model: ModelPictures | None) -> Mapping[str, Sequence[str]]:

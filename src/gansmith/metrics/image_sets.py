@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,7 +22,7 @@ from gansmith.data.dataset import DataSet
 from gansmith.data.inspect.inspect import SampleSource
 from gansmith.data.load import LazyDataSet
 from gansmith.data.loading.loader import Loader
-from gansmith.data.loading.streams import DOMAINS, parted
+from gansmith.data.loading.streams import DOMAINS, split_of
 from gansmith.data.mapped import open_prepared
 from gansmith.data.open import describe_source, open_data
 from gansmith.data.prepare.format import PreparedFolder
@@ -88,6 +88,7 @@ class DataPictures:
     fingerprint: str
     rows: torch.Tensor
     column: str = "images"  # Of pairs, the one that results are compared with.
+    added: Mapping[str, torch.Tensor] = field(default_factory=dict)  # Columns that the data have not.
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -103,8 +104,9 @@ class DataPictures:
 
     def columns(self, names: Sequence[str]) -> Mapping[str, torch.Tensor]:
         """Labels, attributes or other columns of all rows; none of those the data lack."""
-        there = [name for name in names if name in self.data.columns]
-        return self.data.fetch(self.rows, there) if there else {}
+        there = [name for name in names if name in self.data.columns and name not in self.added]
+        known = {name: self.added[name] for name in names if name in self.added}
+        return {**self.data.fetch(self.rows, there), **known} if there else known
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,14 +287,21 @@ def _as_side() -> Iterator[None]:
 
 
 def open_rows(
-    place: str, config: DataConfig, *, max_pictures: int | None = None, seed: int = 0
+    place: str,
+    config: DataConfig,
+    *,
+    max_pictures: int | None = None,
+    seed: int = 0,
+    fields: Sequence[str] = ("images",),
 ) -> DataPictures:
     """Images of a DATA in one form; up to ``max_pictures``, a fair choice by ``seed``.
+
+    Those of ``source`` and ``target`` among the ``fields`` are the targets of its pairs.
 
     Raises:
         DataError: there is nothing of that name, or no image in it.
     """
-    data = with_attributes(_opened(place, config), config.attributes, wanted=False)
+    data = with_attributes(_opened(place, config, fields), config.attributes, wanted=False)
     column = next((name for name in COMPARED if name in data.columns), None)
     if column is None:
         raise DataError(
@@ -309,30 +318,44 @@ def open_rows(
     return DataPictures(data, place, made, rows, column)
 
 
-def training_and_held_out(place: str, config: DataConfig, seed: int) -> tuple[DataPictures, DataPictures]:
-    """The images a run trained on and those it held out, as its loader parts them."""
-    whole = open_rows(place, config)
-    training, held_out = parted(whole.data, None, config, seed)
+def training_and_held_out(
+    place: str, config: DataConfig, seed: int, fields: Sequence[str] = ("images",)
+) -> tuple[DataPictures, DataPictures]:
+    """The images a run trained on and those it held out, as its loader parts them.
+
+    Args:
+        place: the data.
+        config: their form, and the share held out.
+        seed: of the run.
+        fields: what its method trains on; of two domains the images are those of the second, as results are.
+
+    Raises:
+        DataError: fewer than two are held out or trained on, or there are not two domains where two are
+            wanted.
+    """
+    whole = open_rows(place, config, fields=fields)
+    two = set(DOMAINS) <= set(fields)
+    training, held_out = split_of(whole.data, DOMAINS if two else (whole.column,), config, seed)
     if min(len(training), len(held_out)) < 2:
         raise DataError(
             "Whether a generator copies shows beside held-out pictures. Received: "
-            f"{len(held_out)} of {len(whole)} held out (data.validation={config.validation}). "
-            "Train with a share held out, or leave memorization out."
+            f"{len(held_out)} of {len(training) + len(held_out)} held out "
+            f"(data.validation={config.validation}). Train with a share held out, or leave memorization out."
         )
-    made = f"{whole.fingerprint} validation {config.validation} seed {seed}"
+    made = f"{whole.fingerprint} validation {config.validation} seed {seed}" + " domain b" * two
     return (
         replace(whole, rows=training, fingerprint=f"{made} training"),
         replace(whole, rows=held_out, fingerprint=f"{made} held out"),
     )
 
 
-def _opened(place: str, config: DataConfig) -> DataSet:
+def _opened(place: str, config: DataConfig, fields: Sequence[str]) -> DataSet:
     with _as_side():
-        return _opened_as_data(place, config)
+        return _opened_as_data(place, config, fields)
 
 
-def _opened_as_data(place: str, config: DataConfig) -> DataSet:
-    if config.pairs in (*MADE, *DRAWN):
+def _opened_as_data(place: str, config: DataConfig, fields: Sequence[str]) -> DataSet:
+    if config.pairs in (*MADE, *DRAWN) or set(PAIR) <= set(fields):
         return open_data(place, config, fields=PAIR)
     if config.second is not None or (config.domains is not None and is_builtin(place)):
         return open_data(place, config, fields=DOMAINS)
