@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import re
+import shutil
 import struct
 import zipfile
 import zlib
@@ -32,6 +33,7 @@ from gansmith.metrics.features.registry import open_features
 from gansmith.models.generator import Generator
 from gansmith.models.load import open_generator
 from gansmith.runs.run import Run
+from gansmith.training.session import facts_of
 
 QUICK = ("--steps", 3, "--starts", 1)
 
@@ -201,6 +203,33 @@ def test_training_images_must_be_the_ones_of_the_run(there: Path) -> None:
         Training.of(there / "plain", str(there / "photos"))
     with pytest.raises(DataError, match="none"):
         Training.of(there / "plain", str(there / "none"))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "config", "held_out"),
+    [
+        ("dcgan64", {}, 3),
+        ("pix2pix64", {"pairs": "segments"}, 3),
+        ("pix2pix64", {"pairs": "grey"}, 3),
+        ("cyclegan64-small", {"second": "demo-faces:8"}, 2),
+        ("cyclegan64-small", {"second": "these and those/"}, 3),
+    ],
+)
+def test_training_images_are_opened_as_training_did(
+    there: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recipe: str,
+    config: dict[str, Any],
+    held_out: int,
+) -> None:
+    shutil.copytree(there / "data", tmp_path / "these and those")
+    monkeypatch.chdir(tmp_path)
+    taken = dataclasses.replace(small_named(recipe).data, **config)
+    data = open_data("demo-faces:12", taken, fields=small_named(recipe).method.batch_type._fields)
+    known = Training.of(a_run(tmp_path / "run", recipe, facts_of(data), **config))
+    assert known.place == "demo-faces:12" and len(known.held_out) == held_out
+    assert known.training.some(0, 1).shape[1:] == (3, taken.size.height, taken.size.width)
 
 
 # ---- commands

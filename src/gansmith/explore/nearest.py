@@ -1,7 +1,7 @@
 """The training image that is nearest to a result: what a generator copied, and what it made of its own."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,11 +119,10 @@ class Training:
             SettingError: the run does not say where they are.
         """
         run = Run.open(run_dir)
-        told = run.facts_of_data()
-        where = place or told.get("name")
-        if not isinstance(where, str):
+        told, recipe = run.facts_of_data(), run.recipe
+        where = place or _place(told, recipe.data.second)
+        if where is None:
             raise SettingError(f"{run_dir} does not say what it was trained on. Name it: --data DATA.")
-        recipe = run.recipe
         try:
             data = open_data(where, recipe.data, fields=recipe.method.batch_type._fields)
         except DataError as error:
@@ -143,6 +142,22 @@ class Training:
         whole = DataPictures(data, where, data.fingerprint, torch.arange(len(data)), column)
         rows, held = split_of(data, recipe.method.batch_type._fields, recipe.data, recipe.train.seed)
         return cls(replace(whole, rows=rows), replace(whole, rows=held), recipe.data.mirror, where)
+
+
+def _place(told: Mapping[str, Any], second: str | None) -> str | None:
+    """DATA as it was given in training, of what a run keeps of it; None where it does not say.
+
+    A drawn set is kept as ``demo-faces, pose``, its count in its fingerprint; two sets as ``one and other``.
+    """
+    name, fingerprint = told.get("name"), str(told.get("fingerprint"))
+    if not isinstance(name, str):
+        return None
+    if second is not None:
+        ends = [f" and {shown}" for shown in (second, Path(second).expanduser(), second.partition(":")[0])]
+        end = next((end for end in ends if name.endswith(end)), None)
+        name = name.rpartition(" and ")[0] if end is None else name.removesuffix(end)
+    drawn = name.partition(",")[0] == "demo-faces" and fingerprint.startswith("demo-faces:")
+    return fingerprint.partition(" ")[0] if drawn else name
 
 
 def nearest_training(
