@@ -7,6 +7,7 @@ again, of twelve held-out images; below them of six that it was trained on, to s
 """
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor
 from gansmith.core.noise import Noise
 from gansmith.data.loading.loader import Loader
 from gansmith.data.open import open_data
+from gansmith.errors import GansmithError
 from gansmith.images.grid import grid, to_bytes, to_pil
 from gansmith.metrics.evaluate import Question, evaluate
 from gansmith.metrics.image_sets import HeldOutPrompts
@@ -99,4 +101,8 @@ def _write(folder: Path, pictures: Tensor) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except GansmithError as error:
+        print(f"do_nothing.py: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

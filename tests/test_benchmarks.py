@@ -37,18 +37,24 @@ def test_every_benchmark_that_runs_alone_is_run_or_left_out_with_a_reason() -> N
     assert listed | elsewhere == alone and not listed & elsewhere
 
 
-def quality(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(HERE / "quality.py"), *map(str, words)]
+def script(name: str, *words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(HERE / name), *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_run_that_is_not_there_is_one_message(tmp_path: Path) -> None:
+    told = script("do_nothing.py", tmp_path / "none", "demo-faces:40")
+    assert told.returncode == 2 and not told.stdout and "Traceback" not in told.stderr
+    assert told.stderr.startswith("do_nothing.py: ") and str(tmp_path / "none") in told.stderr
 
 
 def test_quality_takes_no_figures_of_other_data(tmp_path: Path) -> None:
     schedule = "optimizers.generator.schedule=Linear(start=0.5,end=0.1)"
     words = ("--recipes", f"faces8,method.networks.width=4,{schedule}", "--images", 64, "--seeds", 0)
     words = (*words, "--samples", 32, "--no-faces", "--out", tmp_path)
-    first = quality("demo-faces:400", *words)
+    first = script("quality.py", "demo-faces:400", *words)
     assert first.returncode == 0, first.stderr
     rows = [line.split(" | ") for line in first.stdout.splitlines() if line.startswith("| ")]
     assert [row[0] for row in rows] == ["| recipe", "| real", f"| {words[1]}"] and rows[2][7] == "64"
-    other = quality("demo-faces:300", *words)
+    other = script("quality.py", "demo-faces:300", *words)
     assert other.returncode != 0 and "Choose another --out" in other.stderr and words[1] not in other.stdout
