@@ -190,6 +190,14 @@ def test_the_settings_that_differ_are_shown_and_only_they(run: Run) -> None:
         "train.batch: 4 -> 8",
     ]
     assert "Repeat the first command to resume, or choose another --run." in str(caught.value)
+    words = "--set method.gamma=0.1 --set optimizers.generator.lr=0.0004 --set train.batch=4"
+    assert f"{words} goes on with the run's own" in str(caught.value)
+
+
+def test_no_setting_is_offered_where_it_would_not_help(run: Run) -> None:
+    with pytest.raises(RunError) as caught:
+        run.check_unchanged(recipe("train.batch=8", "train.images=500"), DATA)
+    assert "(shorter)" in str(caught.value) and "--set" not in str(caught.value)
 
 
 def test_other_pictures_are_a_difference(run: Run) -> None:

@@ -6,7 +6,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,7 @@ class Run:
                 + "\n  "
                 + "\n  ".join(lines)
                 + "\nRepeat the first command to resume, or choose another --run."
+                + _as_it_was(lines if same else [])
             )
 
     def adopt(self, recipe: Recipe) -> list[str]:
@@ -361,6 +362,15 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _as_it_was(lines: Sequence[str]) -> str:
+    """How to go on with the run's own settings where a recipe of the same name has others by now."""
+    kept = [line.partition(" -> ")[0].split(": ", 1) for line in lines if "(" not in line]
+    if not kept or len(kept) < len(lines):
+        return ""
+    words = " ".join(f"--set {name}={value}" for name, value in kept)
+    return f" If it was the recipe that changed since then, {words} goes on with the run's own settings."
 
 
 def _unborn(path: Path) -> bool:
