@@ -227,7 +227,7 @@ def test_evaluate(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     kind, data, place, _ = trained
     monkeypatch.setenv("GANSMITH_CACHE", str(tmp_path))
     metrics = "fid,kid,pr,swd,ms_ssim" + (",l1,psnr,ssim" if kind in OF_IMAGES else "")
-    metrics += ",obedience" if kind in ("labelled", "attributed", "captioned") else ""
+    metrics += ",obedience" if kind in ("labelled", "attributed", "captioned", "cycle") else ""
     words = ("evaluate", place, data, "--features", "pixels", "--metrics", metrics, "--samples", "20")
     found = json.loads(run(*words, "--json").stdout)
     assert all(describe(name).meaning for name in found["values"])

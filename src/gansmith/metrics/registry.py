@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gansmith.core.tensors import BytePictures
 from gansmith.errors import DataError, SettingError, nearest
+from gansmith.metrics.asked import Asked
 from gansmith.metrics.features.base import FeatureNetwork
 from gansmith.metrics.image_sets import DataPictures, PictureSet
 from gansmith.metrics.math.intervals import Result, Value, mean_value
@@ -48,7 +49,7 @@ _NEEDS = {
     ),
     "obedience": (
         "obedience asks whether what was asked for is seen in the pictures. Give a run that was trained on "
-        "labels, attributes or captions as A, and the data it was trained on as B."
+        "labels, attributes, captions or two domains as A, and the data it was trained on as B."
     ),
     "memorization": (
         "Memorization compares with training pictures and held-out ones. Give the data a run was trained on "
@@ -72,6 +73,7 @@ class ExtraInputs:
     asked: Mapping[str, Tensor] = field(default_factory=dict)  # Labels or attributes that A was asked for.
     known: Mapping[str, Tensor] = field(default_factory=dict)  # Labels or attributes of B.
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)  # What these are called.
+    judged: Asked | None = None  # What A was asked for and who tells whether it is there, for obedience.
 
 
 @dataclass(frozen=True)
@@ -140,15 +142,10 @@ def _class_fid(inputs: Inputs) -> Result:
 
 
 def _obedience(inputs: Inputs) -> Result:
-    if inputs.extra.parts is None or inputs.pairs is None or not inputs.extra.asked:
+    judged = inputs.extra.judged
+    if judged is None:
         raise SettingError(_NEEDS["obedience"])
-    generator = inputs.extra.generator
-    kind = None if generator is None else generator.method.prompt_type
-    edits = (
-        kind is not None and "images" in kind._fields
-    )  # Results belong to the very images of the other set.
-    sources = inputs.pairs[1] if edits else None
-    return obedience(inputs.pairs[0], inputs.extra.asked, inputs.extra.parts, sources=sources)
+    return obedience(judged.made, judged.wanted, judged.parts, sources=judged.sources)
 
 
 def _score(inputs: Inputs) -> Result:
@@ -354,7 +351,7 @@ def check_possible(metrics: Sequence[str], network: FeatureNetwork, extra: Extra
         "critic_auc": extra.scores,
         "memorization": extra.parts,
         "class_fid": asked and extra.known.get("labels"),
-        "obedience": asked and extra.parts,
+        "obedience": extra.judged,
     }
     for name, there in needs.items():
         if name in metrics and there is None:

@@ -17,9 +17,10 @@ from gansmith.errors import GansmithError, SettingError, nearest
 from gansmith.methods.base import Method
 from gansmith.methods.batches import IMAGE_COLUMNS
 from gansmith.methods.latent import LatentMethod
+from gansmith.metrics.asked import asked_for, asks, parts_of_domains
 from gansmith.metrics.compute import Evaluation, compute, contribute
 from gansmith.metrics.descriptions import describe
-from gansmith.metrics.evaluate import asked_of, names_of
+from gansmith.metrics.evaluate import labels_of, names_of
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import (
     COMPARED,
@@ -38,7 +39,7 @@ from gansmith.metrics.registry import (
     needs_network,
     parse_metrics,
 )
-from gansmith.metrics.scores.obedience import ASKED
+from gansmith.metrics.scores.obedience import DOMAIN
 from gansmith.metrics.statistics import EvaluationOptions
 from gansmith.models.generator import Generator, from_method
 from gansmith.runs.run import Run
@@ -88,8 +89,16 @@ class Examiner:
             _rows(data, loader.training, "training", most_real),
             _rows(data, loader.held_out, "held out", most_real),
         )
+        self._judging = self._parts_for_judging(most_real) if "obedience" in self._metrics else None
         # What does not change is looked at once.
         self._options = EvaluationOptions(world=world, memory={self._parts[0].fingerprint: None})
+
+    def _parts_for_judging(self, most: int) -> tuple[DataPictures, DataPictures]:
+        """The images that a judge of obedience learns from, and those that tell how good it is."""
+        recipe = self._run.recipe
+        if asks(recipe.method) != DOMAIN:
+            return self._parts
+        return parts_of_domains(self._parts[0], recipe.data, recipe.train.seed, most)
 
     def _check(self, loader: Loader[Any]) -> None:
         """Say before training what could only fail at the first evaluation."""
@@ -115,7 +124,10 @@ class Examiner:
             **{each: [(self._of_images, pairs)] for each in OF_PAIRS},
             "class_fid": [("labels" in columns, "is for methods that are trained on labels.")],
             "obedience": [
-                (bool(columns & set(ASKED)), "is for methods trained on labels, attributes or captions."),
+                (
+                    bool(asks(method)),
+                    "is for methods trained on labels, attributes, captions or two domains.",
+                ),
                 (held, "needs held-out images (data.validation)."),
             ],
             "modes": [(stacked, "reads three digits in colour pictures of 28x28 (stacked-mnist).")],
@@ -149,7 +161,7 @@ class Examiner:
         if not self._options.world.is_main:
             contribute([fake, real], self._network, self._options)
             return None
-        extra = self._extra(trainer, fake)
+        extra = self._extra(trainer, fake, real)
         found = compute(fake, real, self._network, self._metrics, extra=extra, options=self._options)
         write_outputs(found, self._run.path / "evaluation")
         remember(self._run.path, trainer.images, found)
@@ -166,14 +178,18 @@ class Examiner:
         name, of = self._parts[0].name, f"held out {self._parts[0].fingerprint}"
         return fake, HeldOutPictures(self._loader, generator.method, generator.spec, name, of, count)
 
-    def _extra(self, trainer: Trainer[Any, Any, Any], fake: ModelPictures) -> ExtraInputs:
+    def _extra(self, trainer: Trainer[Any, Any, Any], fake: ModelPictures, real: PictureSet) -> ExtraInputs:
         asked, known = dict[str, Tensor](), dict[str, Tensor]()
-        if {"class_fid", "obedience"} & set(self._metrics):
-            asked = asked_of(fake)
+        if "class_fid" in self._metrics:
+            asked = labels_of(fake)
             known = dict(self._parts[0].columns(tuple(asked)))
         scores = self._scores(trainer, fake) if "critic_auc" in self._metrics else None
-        parts = self._parts if "obedience" in self._metrics else None
-        return ExtraInputs(parts, fake.generator, scores, asked, known, names_of(fake))
+        judged = None
+        if self._judging is not None:
+            held_out = self._loader.held_out.cpu()[: len(fake)]
+            rows = replace(self._parts[0], rows=held_out) if self._of_images else None
+            judged = asked_for(fake, real, rows, self._judging)
+        return ExtraInputs(None, fake.generator, scores, asked, known, names_of(fake), judged)
 
     def _scores(self, trainer: Trainer[Any, Any, Any], fake: ModelPictures) -> tuple[Tensor, Tensor] | None:
         """What the critic says of generated and of held-out images."""

@@ -16,7 +16,7 @@ from gansmith.data.device import DeviceDataSet, on_device
 from gansmith.data.loading.loader import Loader
 from gansmith.data.loading.streams import split_of
 from gansmith.errors import DataError
-from gansmith.methods.batches import DomainBatch, ImageBatch, LabelledBatch, PairBatch
+from gansmith.methods.batches import DomainBatch, EditBatch, ImageBatch, LabelledBatch, PairBatch
 
 PLAIN = DataConfig(validation=0.0)
 
@@ -50,6 +50,18 @@ def test_domains_are_two_labels_with_an_order_each() -> None:
         assert sorted(second[start : start + 6]) == list(range(10, 16))
     partners = {(a, b) for a, b in zip(first, second, strict=True)}
     assert len(partners) > 30  # They do not go hand in hand.
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_what_is_measured_is_asked_for_what_another_shows(share: float) -> None:
+    """Where nothing is held out, as of data that a model was not trained on, too."""
+    numbers = torch.arange(12, dtype=torch.uint8)[:, None]
+    data = MemoryDataSet("numbers", {"images": numbered_bytes(12), "attributes": numbers})
+    loader = Loader(data, EditBatch, DataConfig(validation=share), 0, CPU)
+    rows = loader.held_out_rows(0, len(loader.held_out) or 12)
+    own, others = rows["attributes"][:, 0], rows["other_attributes"][:, 0]
+    assert not bool((own == others).any()) and sorted(own.tolist()) == sorted(others.tolist())
+    loader.close()
 
 
 @pytest.mark.parametrize(

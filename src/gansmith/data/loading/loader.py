@@ -119,7 +119,7 @@ class Loader(Generic[B]):
         """
         places, columns = torch.arange(start, stop), dict[str, Tensor]()
         for stream in self._streams:
-            rows = stream.held_out if len(stream.held_out) else stream.training
+            rows = stream.measured
             wanted = [name for name in fields or stream.fields if name in stream.fields]
             if wanted:
                 columns |= stream.fetch(rows[places % len(rows)], wanted)

@@ -1,6 +1,7 @@
 """Which rows a batch is made of: one endless shuffled order, or one for each of two domains without pairs."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import PurePosixPath
 
 import torch
@@ -53,6 +54,11 @@ class Stream:
         """The rows at positions ``position`` .. ``position + count - 1`` of the endless order."""
         return self.training[self._sampler.rows(position, count)]
 
+    @property
+    def measured(self) -> Tensor:
+        """Rows that are measured: those held out, or those for training where none are."""
+        return self.held_out if len(self.held_out) else self.training
+
     def sample(self, count: int, seed: int) -> Tensor:
         """Training rows for looking at: a fixed choice by ``seed``."""
         order = torch.randperm(len(self.training), generator=torch.Generator().manual_seed(seed))
@@ -75,15 +81,29 @@ class OtherStream(Stream):
     def __init__(
         self, data: DataSet, columns: Mapping[str, str], parts: tuple[Tensor, Tensor], seed: int
     ) -> None:
-        super().__init__(data, columns, (parts[0], _others(parts[1])), mix_seeds(seed, _OTHERS))
+        super().__init__(data, columns, (parts[0], others(parts[1])), mix_seeds(seed, _OTHERS))
+
+    @property
+    def measured(self) -> Tensor:
+        """For each of the rows that a stream would measure, another one of them."""
+        return self.held_out if len(self.held_out) else self._of_training
+
+    @cached_property
+    def _of_training(self) -> Tensor:
+        return others(self.training)
 
     def sample(self, count: int, seed: int) -> Tensor:
         """For each of the training rows that a stream would show, another one of them."""
-        return _others(super().sample(count, seed))
+        return others(super().sample(count, seed))
 
 
-def _others(rows: Tensor) -> Tensor:
-    """Each row's place taken by another row, in one ring by chance: none stays where it is."""
+def others(rows: Tensor) -> Tensor:
+    """Each row's place taken by another row, in one ring by chance: none stays where it is.
+
+    Example:
+        >>> bool((others(torch.arange(8)) == torch.arange(8)).any())
+        False
+    """
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(_OTHERS))
     found = rows.clone()
     found[order] = rows[order.roll(1)]
@@ -96,11 +116,11 @@ def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int)
     Raises:
         DataError: the data lack a field, or are not two domains where two are wanted.
     """
-    others = {name: name.removeprefix(OTHER) for name in fields if name.startswith(OTHER)}
-    if others and set(others.values()) <= set(data.columns):
-        own = tuple(name for name in fields if name not in others)
+    of_others = {name: name.removeprefix(OTHER) for name in fields if name.startswith(OTHER)}
+    if of_others and set(of_others.values()) <= set(data.columns):
+        own = tuple(name for name in fields if name not in of_others)
         parts = parted(data, None, config, seed)
-        return (*streams(data, own, config, seed), OtherStream(data, others, parts, seed))
+        return (*streams(data, own, config, seed), OtherStream(data, of_others, parts, seed))
     missing = [name for name in fields if name not in data.columns]
     if set(missing) == set(DOMAINS) and "images" in data.columns:
         return tuple(

@@ -31,7 +31,10 @@ _SEEN = 0.7  # How surely a word must be told from held-out images to be judged.
 _FEWEST = 5  # Images with a word, and without it.
 
 
-ASKED = ("labels", "attributes", "captions")
+DOMAIN = "domain"
+"""The column that says which of two domains an image is of, 0 or 1."""
+
+ASKED = ("labels", "attributes", "captions", DOMAIN)
 """Columns that say what an image shows, the most exact first."""
 
 
@@ -64,7 +67,8 @@ def obedience(
 
     Args:
         fake: generated images.
-        asked: ``labels`` [n], ``attributes`` [n, a] or ``captions`` [n, bytes], what each was asked to show.
+        asked: ``labels`` [n], ``attributes`` [n, a], ``captions`` [n, bytes] or ``domain`` [n], what each was
+            asked to show.
         parts: the training images and the held-out images, with the same columns.
         sources: what each generated image was made of, for a model that changes images.
         seed: of the classifier.
@@ -89,7 +93,10 @@ def obedience(
         return _of_captions(fake, asked[column], parts, (learnt, checked), seed)
     with one_thread(), full_precision(), torch.inference_mode(False), torch.enable_grad():
         network = _train(parts[0], learnt, seed)
-    right = _right(network, parts[1], checked).double().mean()
+    right = _right(network, parts[1], checked).double()
+    if column == DOMAIN:  # Each domain counts the same, however many images it has.
+        right = torch.stack([right[checked == domain].mean() for domain in (0, 1)])
+    right = right.mean()
     note = f"The classifier is right in {float(right):.1%} of held-out images."
     poor = "It is a poor judge; believe small differences little." if right < _POOR else ""
     answers = _right(network, fake, asked[column].cpu())
