@@ -58,6 +58,14 @@ def sized(**changes):
 
 PAIRS = tuple((f"{n}a", f"{n}b") for n in range(600))
 
+
+def test_of_a_built_in_set_nothing_is_to_be_left_out():
+    warned = {"exact": PAIRS, "near": PAIRS, "blurred": 0.9}
+    assert len(told(**warned)) == 3
+    assert told(**warned, formats=(("built-in", 10_000),)) == (HEALTHY,)
+    assert len(told(**warned, formats=(("built-in", 9_000), ("JPEG", 1_000)))) == 3
+
+
 PLANTED = {
     "few": ({"count": 400, "looked_at": 400}, ("400 pictures", "data.mirror=true", "faces32")),
     "repeats": (

@@ -19,6 +19,8 @@ from preparing import (
     write,
 )
 
+from gansmith.core.image_size import Size
+from gansmith.data.builtin.source import drawn_pairs
 from gansmith.data.inspect import inspect as inspecting
 from gansmith.data.inspect.findings import Goal
 from gansmith.data.inspect.inspect import SampleSource, inspect, write_sheet
@@ -125,6 +127,12 @@ def test_pairs_are_reported_on(tmp_path):
     assert (found.report.looked_at, found.report.sizes.largest) == (3, (6, 10))
     make(source, tmp_path.parent / "dest", EIGHT)
     assert inspect(PreparedFolder(tmp_path.parent / "dest")).report.looked_at == 3
+
+
+def test_drawn_pairs_are_told_as_built_in():
+    """Parts in flat colours differ by less than three bits in one of six, and no two of the faces are one."""
+    found = inspect(drawn_pairs("demo-faces:8", Size(32, 32), "segments"), workers=1).report
+    assert found.formats == (("built-in", 8),) and found.pairs
 
 
 def test_a_sample_is_a_source_of_some_rows(tmp_path):

@@ -47,7 +47,8 @@ def advise(found: Findings, goal: Goal | None = None) -> tuple[str, ...]:
     """
     if not found.looked_at:
         return (EMPTY,)
-    told = [sentence for check in _CHECKS if (sentence := check(found, goal))]
+    checks = [check for check in _CHECKS if not (_is_builtin(found) and check in _OF_FILES)]
+    told = [sentence for check in checks if (sentence := check(found, goal))]
     return tuple(told) or (HEALTHY,)
 
 
@@ -238,6 +239,13 @@ _CHECKS: tuple[Callable[[Findings, Goal | None], str | None], ...] = (
     _few, _refused, _copies, _look_alikes, _enlarged, _tiny, _cut, _grey, _alpha, _blurred, _faces, _uneven,
     _rare, _captions,
 )  # fmt: skip
+
+_OF_FILES = (_copies, _look_alikes, _blurred)
+"""What tells to leave files out: a built-in set has none, and flat drawings and tiny digits are alike."""
+
+
+def _is_builtin(found: Findings) -> bool:
+    return [format for format, _ in found.formats] == ["built-in"]
 
 
 def _sizes(found: Findings) -> Sizes:
