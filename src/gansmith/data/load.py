@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gansmith.core import memory
-from gansmith.core.image_size import Fit, Form, Size
+from gansmith.core.image_size import Box, Fit, Form, Size
 from gansmith.core.tensors import BytePictures, Labels
 from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DataSet, DatasetInfo, MemoryDataSet
@@ -90,7 +90,10 @@ def from_array(name: str, pictures: BytePictures, labels: Labels, config: DataCo
     """A data set out of images that are one array already, brought to the form of ``config``."""
     pictures = with_channels(pictures, config.channels or pictures.shape[1])
     images = torch.cat(
-        [fitted(part, config.size, config.fit) for part in torch.split(pictures, _RESIZED_AT_ONCE)]
+        [
+            fitted(part, config.size, config.fit, config.box)
+            for part in torch.split(pictures, _RESIZED_AT_ONCE)
+        ]
     )
     return MemoryDataSet(name, {"images": images, "labels": labels.to(torch.int64)}, f"{name}:{len(images)}")
 
@@ -105,9 +108,24 @@ def with_channels(pictures: BytePictures, channels: int) -> UInt8[Tensor, "batch
     return luma.round_().to(torch.uint8)
 
 
-def fitted(pictures: BytePictures, size: Size, fit: Fit) -> UInt8[Tensor, "batch channels _ _"]:
-    """Many images of one shape brought to one size by the rules of `gansmith.data.decode.resize`."""
+def fitted(
+    pictures: BytePictures, size: Size, fit: Fit, box: Box | None = None
+) -> UInt8[Tensor, "batch channels _ _"]:
+    """Many images of one shape brought to one size by the rules of `gansmith.data.decode.resize`.
+
+    Raises:
+        DataError: the box, which is cut out first, lies outside the images.
+    """
     height, width = pictures.shape[2:]
+    if box is not None:
+        left, top, right, bottom = box
+        if right > width or bottom > height:
+            raise DataError(
+                f"data.box lies inside the pictures, which are {width}x{height} pixels. Received: data.box="
+                f"{','.join(map(str, box))} (left, top, right, bottom)."
+            )
+        pictures = pictures[:, :, top:bottom, left:right]
+        height, width = pictures.shape[2:]
     if (height, width) == (size.height, size.width):
         return pictures.contiguous()
     target = (size.height, size.width)

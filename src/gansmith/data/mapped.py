@@ -84,10 +84,8 @@ class MappedDataSet:
         pictures = pictures.permute(0, 3, 1, 2)  # In memory this is torch's channels_last: nothing is moved.
         if self._form.size == self._folder.size and self._form.box is None:
             return with_channels(pictures, self._form.channels)
-        if self._form.box is not None:
-            left, top, right, bottom = self._form.box
-            pictures = pictures[:, :, top:bottom, left:right]
-        return fitted(with_channels(pictures, self._form.channels), self._form.size, self._form.fit)
+        pictures = with_channels(pictures, self._form.channels)
+        return fitted(pictures, self._form.size, self._form.fit, self._form.box)
 
 
 def _info(folder: PreparedFolder) -> DatasetInfo:

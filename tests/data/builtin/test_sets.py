@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import URLError
@@ -135,6 +136,21 @@ def test_arrays_fit_like_files_do():
     assert len(pad) == 4
     assert pad[0] == pad[1] == pad[2] == pad[3]
     assert pad == stretch  # Padding repeats rows, and all rows of this picture are the same.
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_box_is_cut_out_of_arrays_first_as_out_of_files(fit):
+    """Beside the box is noise; inside is what the same array without its surroundings gives."""
+    picture = torch.randint(0, 256, (2, 3, 12, 20), dtype=torch.uint8)
+    labels, form = torch.zeros(2, dtype=torch.int64), DataConfig(size=Size(8, 8), fit=fit)
+    boxed = from_array("x", picture, labels, replace(form, box=(3, 2, 17, 11)))
+    alone = from_array("x", picture[:, :, 2:11, 3:17], labels, form)
+    rows = torch.arange(2)
+    assert torch.equal(boxed.fetch(rows)["images"], alone.fetch(rows)["images"])
+    with pytest.raises(DataError, match=r"20x12 pixels. Received: data.box=3,2,21,11"):
+        from_array("x", picture, labels, replace(form, box=(3, 2, 21, 11)))
+    with pytest.raises(DataError, match=r"nothing to cut out of them. Received: data.box=0,0,4,4"):
+        open_data("demo-faces:4", replace(form, box=(0, 0, 4, 4)))
 
 
 def test_luma_is_that_of_pillow():

@@ -273,6 +273,11 @@ def mnist(*, training: bool = True) -> Digits:
 
 def _open_faces(name: str, config: DataConfig, progress: ReportProgress | None) -> DataSet:
     del progress  # Faces are drawn while training runs; nothing is waited for.
+    if config.box is not None:
+        raise DataError(
+            "demo-faces are drawn at the size that is wanted, so there is nothing to cut out of them. "
+            f"Received: data.box={','.join(map(str, config.box))}. Leave it out."
+        )
     if config.pairs in DRAWN:
         return DemoPairs(str(config.pairs), _count(name), config)
     return DemoFaces(_count(name), config.size, config.channels or 3)

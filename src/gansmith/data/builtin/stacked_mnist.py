@@ -82,7 +82,7 @@ class StackedDigits:
         digits = self._digits.images
         pictures = digits.index_select(0, chosen.flatten()).view(len(chosen), 3, *digits.shape[1:])
         config = self._config
-        return fitted(with_channels(pictures, config.channels or 3), config.size, config.fit)
+        return fitted(with_channels(pictures, config.channels or 3), config.size, config.fit, config.box)
 
     def _labels(self, chosen: Tensor) -> Tensor:
         return self._digits.labels[chosen] @ torch.tensor([100, 10, 1])
