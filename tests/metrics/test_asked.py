@@ -1,4 +1,4 @@
-"""Whether models of two domains do as they are told, in the eyes of a classifier."""
+"""Whether models of two domains and those that edit do as they are told, in the eyes of a classifier."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +14,22 @@ from gansmith.core.spec import DataSpec
 from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.data.loading.loader import Loader
+from gansmith.data.open import open_data
 from gansmith.errors import DataError
 from gansmith.methods.base import Method
 from gansmith.methods.cyclegan import CycleGAN
 from gansmith.methods.dcgan import DCGAN
+from gansmith.methods.icgan import AttributeIcGAN, IcGAN, Readers
 from gansmith.methods.stargan import StarGAN
 from gansmith.methods.unit import UNIT
 from gansmith.metrics.asked import asked_for, asks, parts_of_domains
+from gansmith.metrics.compute import compute
+from gansmith.metrics.evaluate import Question, evaluate
+from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import DataPictures, HeldOutPictures, HeldOutPrompts, ModelPictures
 from gansmith.metrics.math.intervals import Result
 from gansmith.metrics.outputs import history
+from gansmith.metrics.registry import ExtraInputs
 from gansmith.metrics.scores.obedience import obedience
 from gansmith.models.generator import from_method
 from gansmith.training.session import train
@@ -102,10 +108,82 @@ def test_domains_of_which_nothing_is_held_out_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("method", "column"),
-    [(UNIT(), "domain"), (CycleGAN(), "domain"), (StarGAN(), "attributes"), (DCGAN(), "")],
+    [
+        (UNIT(), "domain"),
+        (CycleGAN(), "domain"),
+        (StarGAN(), "attributes"),
+        (IcGAN(), "labels"),
+        (AttributeIcGAN(), "attributes"),
+        (DCGAN(), ""),
+    ],
 )
 def test_what_a_method_asks_for(method: Method, column: str) -> None:
     assert asks(method) == column
+
+
+class Painted(nn.Module):
+    """What it is given, with the cast that the condition asks for: red for 1, blue for 0."""
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        there = images[:, 0].mean(dim=(1, 2)) > images[:, 2].mean(dim=(1, 2))
+        change = there != (condition.reshape(len(images)) > 0)
+        return torch.where(change[:, None, None, None], images.flip(1), images)
+
+
+class Deaf(nn.Module):
+    """What it is given."""
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        return images
+
+
+class Reads(nn.Module):
+    """Red or not, as an attribute or as one of two classes."""
+
+    def __init__(self, classes: bool) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        red = images[:, :1].mean(dim=(2, 3)) - images[:, 2:].mean(dim=(2, 3))
+        return torch.cat([-red, red], dim=1) if self.classes else red
+
+
+@pytest.mark.parametrize("column", ["attributes", "labels"])
+@pytest.mark.parametrize("draws", [Painted, Deaf])
+def test_readers_that_change_what_is_asked_are_told_from_those_that_do_not(
+    column: str, draws: type[nn.Module]
+) -> None:
+    red = torch.rand(160, generator=torch.Generator().manual_seed(1)) < 0.5
+    facts = red.long() if column == "labels" else red[:, None].to(torch.uint8)
+    data = MemoryDataSet("reds", {"images": coloured(red), column: facts})
+    method = IcGAN() if column == "labels" else AttributeIcGAN()
+    networks = Readers(draws(), nn.Identity(), Reads(column == "labels"), attributes=1)
+    generator = from_method(method, networks, SPEC, name="toy", recipe_name="toy")
+    loader = Loader(data, method.batch_type, CONFIG, 0, CPU)
+    model = ModelPictures(generator, "toy", "toy", 40, HeldOutPrompts(loader, method))
+    real = HeldOutPictures(loader, method, SPEC, "reds", "real", 40)
+    rows = DataPictures(data, "reds", "rows", loader.held_out)
+    parts = replace(rows, rows=loader.training), rows
+    asked = asked_for(model, real, rows, parts)
+    assert asked is not None and asked.column == column
+    wanted = asked.wanted[column]
+    assert 0.2 < float((wanted.flatten() != facts[loader.held_out].flatten()).double().mean()) < 0.8
+    assert wanted.sum() == facts[loader.held_out].sum(), "what the others of the set show"
+    pixels = open_features("pixels")
+    values = compute(model, real, pixels, ("obedience", "l1"), extra=ExtraInputs(judged=asked)).values
+    copied = float((wanted.flatten() == facts[loader.held_out].flatten()).double().mean())
+    assert values["obedience_copy"].value == pytest.approx(copied)
+    assert values["obedience"].value == pytest.approx(1.0 if draws is Painted else copied)
+    assert values["l1"].value == 0.0, "read and drawn again as they are"
+
+
+def test_a_model_that_is_given_no_rows_is_asked_for_nothing() -> None:
+    networks = Readers(Deaf(), nn.Identity(), Reads(True), attributes=0)
+    generator = from_method(IcGAN(), networks, SPEC, name="toy", recipe_name="toy")
+    rows = DataPictures(two_domains(), "two", "rows", torch.arange(4))
+    model = ModelPictures(generator, "toy", "toy", 4)
+    assert asked_for(model, rows, rows, (rows, rows)) is None
 
 
 def recipe(name: str, *settings: str) -> Recipe:
@@ -124,3 +202,36 @@ def test_domains_are_judged_while_a_run_goes_on(name: str, tmp_path: Path) -> No
     assert all(0.0 <= row["obedience"]["value"] <= 1.0 for row in rows)
     assert all(row["obedience_copy"]["value"] == 0.0 for row in rows)
     assert (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_readers_are_judged_while_they_train(tmp_path: Path) -> None:
+    red = torch.arange(80) % 3 == 0
+    columns = {"images": coloured(red), "attributes": torch.stack([red, ~red], dim=1).to(torch.uint8)}
+    data = MemoryDataSet("reds", columns, info=DatasetInfo(attribute_names=("red", "blue")))
+    first = override(recipe("cdcgan-attributes32"), "train.evaluate.every=0")
+    train(first, data, tmp_path / "gan", device="cpu")
+    second = recipe("icgan-attributes32", f"borrow.generator={tmp_path / 'gan'}")
+    train(second, data, tmp_path / "readers", device="cpu")
+    rows = history(tmp_path / "readers")
+    assert [row["images"] for row in rows] == [4, 8]
+    assert all(0.0 < row["obedience_copy"]["value"] < 1.0 for row in rows)
+    assert (tmp_path / "readers" / "best.safetensors").exists()
+
+
+def test_finished_runs_are_asked_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANSMITH_CACHE", str(tmp_path / "cache"))
+    faces = "demo-faces:80"
+    unasked = "train.evaluate.every=0"
+    recipes = {
+        "unit": recipe("unit32-small", unasked, "data.domains=dark hair,fair hair"),
+        "gan": recipe("cdcgan-attributes32", unasked),
+        "readers": recipe("icgan-attributes32", unasked, f"borrow.generator={tmp_path / 'gan'}"),
+    }
+    for name, made in recipes.items():
+        data = open_data(faces, made.data, fields=made.method.batch_type._fields)
+        train(made, data, tmp_path / name, device="cpu")
+    question = Question(metrics="obedience,l1", device="cpu")
+    for name in ("unit", "readers"):
+        found = evaluate(str(tmp_path / name), faces, question)
+        assert found is not None and list(found.values) == ["obedience", "obedience_copy", "l1"]
+        assert found.values["obedience"].note.startswith("The classifier is right in")

@@ -30,6 +30,20 @@ class EditMethod(Method[N, B, P]):
     def draw(self, networks: N, latents: Latents, condition: Tensor) -> Images:
         """The images of latents under conditions; differentiable with respect to the latents."""
 
+    def edit(self, networks: N, images: Images, condition: Tensor) -> Images:
+        """What images show under other conditions: each is read, its condition replaced, and drawn again.
+
+        Args:
+            networks: trained.
+            images: [batch, channels, height, width] in the networks' range.
+            condition: labels [batch] or attributes [batch, a].
+
+        Example:
+            >>> women = method.edit(networks, photos, torch.ones(len(photos), dtype=torch.int64))
+        """
+        latents, _ = self.read(networks, images)
+        return self.draw(networks, latents, condition)
+
     def excluded(self, networks: N) -> Tensor:
         """Which values of two attributes exclude each other, bool [2a, 2a]; none where nobody counted.
 

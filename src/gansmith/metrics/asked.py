@@ -1,18 +1,23 @@
 """What the images of a model were asked to show, and what tells whether they show it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gansmith.core.tensors import BytePictures
 from gansmith.data.config import DataConfig
-from gansmith.data.loading.streams import DOMAINS, streams
+from gansmith.data.loading.loader import to_float
+from gansmith.data.loading.streams import DOMAINS, others, streams
 from gansmith.errors import DataError
+from gansmith.images.grid import to_bytes
 from gansmith.methods.base import Method
+from gansmith.methods.editing import EditMethod
 from gansmith.metrics.image_sets import DataPictures, ModelPictures, PictureSet
 from gansmith.metrics.scores.obedience import ASKED, DOMAIN
+from gansmith.models.generator import Generator, steadily
 
 _AT_A_TIME = 1024  # Prompts.
 
@@ -46,16 +51,23 @@ class Asked:
 def asks(method: Method[Any, Any, Any]) -> str:
     """The column that says what a method's images are asked to show; empty where that is nothing.
 
-    Between two domains it is the other domain.
+    Between two domains it is the other domain; of a method that reads images so that they can be changed,
+    what it reads.
 
     Example:
-        >>> asks(StarGAN()), asks(CycleGAN()), asks(DCGAN())
-        ('attributes', 'domain', '')
+        >>> asks(StarGAN()), asks(CycleGAN()), asks(IcGAN()), asks(DCGAN())
+        ('attributes', 'domain', 'labels', '')
     """
-    fields = () if method.prompt_type is None else method.prompt_type._fields
+    fields = _given(method)
     if set(DOMAINS) <= set(method.batch_type._fields) and DOMAINS[0] in fields:
         return DOMAIN
-    return next((name for name in ASKED if name in fields), "")
+    read = method.column if isinstance(method, EditMethod) else ""
+    return next((name for name in ASKED if name in fields), read)
+
+
+def _given(method: Method[Any, Any, Any]) -> tuple[str, ...]:
+    """Columns of a prompt."""
+    return () if method.prompt_type is None else method.prompt_type._fields
 
 
 def asked_for(
@@ -76,14 +88,64 @@ def asked_for(
     column = asks(method)
     if not column or parts is None:
         return None
+    if column in _given(method):
+        changed = "images" in _given(method)  # Results belong to the very images of the other set.
+        return Asked(model, {column: asked_of(model, column)}, parts, real if changed else None)
+    if rows is None or model.prompts is None:
+        return None
     if column == DOMAIN:
-        if rows is None:
-            return None
         wanted = torch.ones(len(model), dtype=torch.int64)
         return Asked(model, {column: wanted}, parts, replace(rows, column="images"))
-    kind: Any = method.prompt_type
-    changed = "images" in kind._fields  # Results belong to the very images of the other set.
-    return Asked(model, {column: asked_of(model, column)}, parts, real if changed else None)
+    # As training asks of a method that is told what to change: what another image of the set shows.
+    wanted = rows.data.fetch(others(rows.rows), (column,))[column].cpu()
+    return Asked(EditedPictures(model.generator, real, wanted), {column: wanted}, parts, real)
+
+
+@dataclass(frozen=True, eq=False)
+class EditedPictures:
+    """Images that a model has read, changed and drawn again.
+
+    Args:
+        generator: of an `EditMethod`.
+        sources: the images.
+        condition: what each is to show: labels [n] or attributes [n, a].
+
+    Example:
+        >>> edited = EditedPictures(generator, photos, torch.ones(len(photos), dtype=torch.int64))
+        >>> edited.some(0, 4).dtype
+        torch.uint8
+    """
+
+    generator: Generator
+    sources: PictureSet
+    condition: Tensor
+
+    @property
+    def name(self) -> str:
+        """As the model's."""
+        return self.generator.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model and of what it changes."""
+        return f"{self.generator.fingerprint} edits of {self.sources.fingerprint}"
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def batches(self, size: int) -> Iterator[BytePictures]:
+        """All images, ``size`` at a time."""
+        for start in range(0, len(self), size):
+            yield self.some(start, min(start + size, len(self)))
+
+    def some(self, start: int, stop: int) -> BytePictures:
+        """The images from ``start`` up to ``stop``."""
+        method, spec, device = self.generator.method, self.generator.spec, self.generator.device
+        assert isinstance(method, EditMethod)
+        networks = self.generator.networks
+        shown = spec.to_network(to_float(self.sources.some(start, stop).to(device)))
+        edit = steadily(lambda images, y: spec.to_pictures(method.edit(networks, images, y)))
+        return to_bytes(edit(shown, self.condition[start:stop].to(device))).cpu()
 
 
 def asked_of(model: ModelPictures, column: str) -> Tensor:
