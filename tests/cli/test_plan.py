@@ -142,6 +142,18 @@ def test_two_folders_with_the_same_names_are_pairs_and_it_is_said(run_cli: Any, 
     assert default_name(str(tmp_path / "d"), "cpu")[0].startswith("faces")
 
 
+def test_it_is_said_where_halves_of_single_pictures_may_be_taken_for_pairs(
+    run_cli: Any, tmp_path: Path
+) -> None:
+    for name in ("1.png", "2.png"):
+        save(tmp_path / "d" / name, pixels(48, 64))
+    words = ("plan", tmp_path / "d", "--recipe", "pix2pix64-small", "--device", "cpu", "--seconds", "0",
+             "--set", "data.pairs=beside", "--set", "train.batch=1")  # fmt: skip
+    code, _, err = run_cli(*words)
+    assert code == 0, err
+    assert "pictures of 64x48 pixels" in err
+
+
 def test_built_ins_and_prepared_sets_can_be_planned(run_cli: Any, folder: Path, tmp_path: Path) -> None:
     assert run_cli("plan", "demo-faces:32", *QUICK)[0] == 0
     assert run_cli("prepare", folder, tmp_path / "set", "--size", "16", "--workers", "1")[0] == 0

@@ -9,7 +9,7 @@ from gansmith.config.recipe import Recipe
 from gansmith.core.console import counter
 from gansmith.core.distributed import my_device
 from gansmith.data.dataset import DataSet
-from gansmith.data.open import describe_source, open_data
+from gansmith.data.open import describe_source, doubt_of_halves, open_data
 from gansmith.engine.device import pick_device
 from gansmith.models.user_code import recipe_of_code
 from gansmith.recipes import default_for, named
@@ -94,6 +94,8 @@ def open_pictures(data: str, recipe: Recipe, all_listed: str, quiet: bool = Fals
     )
     if quiet:
         return opened
+    if doubt := doubt_of_halves(data, recipe.data):
+        click.echo(f"gansmith: {doubt}", err=True)
     for refused in sorted(opened.refused, key=lambda one: not one.picture)[:_NAMED]:
         name = refused.name if refused.name.isprintable() else repr(refused.name)
         what = "Left out" if refused.picture else "Not used"  # A table, or columns of one.

@@ -159,6 +159,26 @@ def all_wide(source: Source) -> bool:
     return bool(headers) and all(header.width >= _WIDE * header.height for header in headers)
 
 
+def doubt_of_halves(data: str, config: DataConfig) -> str | None:
+    """A sentence where pictures are said to be two side by side and most look like one; None for no doubt.
+
+    Example:
+        >>> doubt_of_halves("my_photos", DataConfig(pairs="beside"))
+    """
+    if config.pairs != "beside" or is_builtin(data):
+        return None
+    source = open_source(data)
+    headers = [] if isinstance(source, PreparedFolder) else some_headers(source)
+    single = next((header for header in headers if header.width < _WIDE * header.height), None)
+    if single is None:
+        return None
+    return (
+        "data.pairs=beside takes each half of a picture for one of a pair, and two of one square shape are "
+        f"twice as wide as high. Received: {data}, with pictures of {single.width}x{single.height} pixels. "
+        "If these are single pictures, pairs can be made of them, as with data.pairs=edges."
+    )
+
+
 def describe_source(data: str) -> SourceFacts:
     """Count, median size and greyness from up to 64 headers; built-in sets from what is known of them.
 

@@ -1,5 +1,7 @@
 """Pairs stay pairs: beside each other or in two folders, swapped, reduced, with partners missing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from gansmith.data.config import DataConfig
 from gansmith.data.load import load
 from gansmith.data.mapped import MappedDataSet, open_prepared
 from gansmith.data.metadata.facts import Facts
+from gansmith.data.open import doubt_of_halves
 from gansmith.data.prepare.format import PreparedFolder
 from gansmith.data.prepare.prepare import Options
 from gansmith.data.sources.base import Source
@@ -52,6 +55,26 @@ def reasons(source):
 
 
 # ---- side by side -------------------------------------------------------------------------------------
+
+
+def test_a_picture_as_high_as_wide_is_not_cut_in_two(tmp_path):
+    files = {"a.png": beside(), "b.png": beside(16, 16), "c.png": beside(16, 20), "d.png": beside(18, 16)}
+    source = PairSource(FolderSource(write(tmp_path / "source", files)), "beside")
+    loaded = load(source, DataConfig(size=Size(8, 8), channels=3))
+    assert len(loaded) == 2 and [entry.name for entry in loaded.refused] == ["b.png", "c.png"]
+    assert loaded.refused[0].reason == "16x16 pixels, a single picture; two side by side are wider than high"
+
+
+def test_there_is_a_doubt_where_pictures_are_less_than_twice_as_wide_as_high(tmp_path):
+    place, config = (
+        str(write(tmp_path / "d", {"a.png": beside(32, 16), "b.png": beside(32, 24)})),
+        DataConfig(),
+    )
+    told = doubt_of_halves(place, replace(config, pairs="beside"))
+    assert told is not None and "32x24 pixels" in told and "data.pairs=edges" in told
+    assert doubt_of_halves(place, config) is None
+    (tmp_path / "d" / "b.png").unlink()
+    assert doubt_of_halves(place, replace(config, pairs="beside")) is None
 
 
 @pytest.mark.parametrize("swap", [False, True])

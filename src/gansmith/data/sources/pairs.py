@@ -81,7 +81,8 @@ class PairReader:
         """(all bytes of the row, (source, target)); the target alone where the source is made of it.
 
         Raises:
-            DataError: an image cannot be read, or two beside each other are not of one size.
+            DataError: an image cannot be read, or is none of two beside each other: as high as wide, or of an
+                odd width.
         """
         raw = self.reader.read(key[0])
         if self.kind in MADE:
@@ -92,6 +93,10 @@ class PairReader:
         width = min(2 * form.size.width, _WIDEST)
         wide = None if form.box else replace(form, size=replace(form.size, width=width))
         whole = read(raw, wide)
+        if whole.width <= whole.height and self.format != "built-in":  # Drawn ones are halves of any shape.
+            raise DataError(
+                f"{whole.width}x{whole.height} pixels, a single picture; two side by side are wider than high"
+            )
         if whole.width % 2:
             raise DataError(f"{whole.width} pixels wide; two pictures side by side have an even width")
         middle = whole.image.width // 2
