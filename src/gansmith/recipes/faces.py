@@ -12,7 +12,7 @@ from gansmith.methods.gan import GAN
 from gansmith.networks.architectures import Convolutional
 
 
-def faces(size: int, images: int, width: int = 64) -> Recipe:
+def faces(size: int, images: int, width: int = 64, batch: int = 32) -> Recipe:
     """The default at one size; ``images`` is the length without ``--time``.
 
     Least squares under spectral norm, scores times 2, no momentum and the discriminator at twice the
@@ -31,7 +31,7 @@ def faces(size: int, images: int, width: int = 64) -> Recipe:
         data=DataConfig(size=Size(size, size), mirror=size > 28),  # Digits have no mirror image.
         train=TrainConfig(
             images=images,
-            batch=32,
+            batch=batch,
             picture_every=max(images // 40, 500),
             checkpoint_every=max(images // 20, 1000),
         ),
@@ -42,7 +42,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "faces8": lambda: faces(8, 60_000),
     "faces28": lambda: faces(28, 120_000),
     "faces32": lambda: faces(32, 120_000),
-    "faces64": lambda: faces(64, 56_000),
+    "faces64": lambda: faces(64, 120_000, width=32, batch=16),
     "faces128": lambda: faces(128, 400_000, width=32),
     "faces256": lambda: faces(256, 1_000_000, width=32),
 }
