@@ -142,6 +142,14 @@ def test_two_folders_with_the_same_names_are_pairs_and_it_is_said(run_cli: Any, 
     assert default_name(str(tmp_path / "d"), "cpu")[0].startswith("faces")
 
 
+def test_a_length_in_time_leaves_out_grids_and_saves_and_says_so(run_cli: Any, folder: Path) -> None:
+    code, out, err = run_cli("plan", folder, *QUICK, "--time", "10m")
+    assert code == 0, err
+    (row,) = (line for line in out.splitlines() if line.startswith("  time "))
+    assert "images in about 10 min" in row and "evaluations are not counted: train --time takes" in row
+    assert "come on top" in run_cli("plan", folder, *QUICK)[1]
+
+
 def test_it_is_said_where_halves_of_single_pictures_may_be_taken_for_pairs(
     run_cli: Any, tmp_path: Path
 ) -> None:

@@ -51,7 +51,7 @@ def plan(
     if as_json:
         click.echo(json.dumps(found.as_json() | {"command": command}, indent=2))
         return
-    click.echo(as_text(found))
+    click.echo(as_text(found, duration is not None))
     click.echo(f"\nTo train:\n  {command}")
 
 
@@ -64,8 +64,8 @@ def _command(data: str, recipe: str, settings: tuple[str, ...], device: str, dur
     return shlex.join(words)
 
 
-def as_text(found: "Plan") -> str:
-    """A plan as a short table, with the advice below it."""
+def as_text(found: "Plan", for_a_time: bool = False) -> str:
+    """A plan as a short table, with the advice below it; ``for_a_time``: a length was asked for in time."""
     rows = [
         ("pictures", _pictures(found)),
         ("recipe", f"{found.recipe.name} ({found.why})"),
@@ -73,7 +73,7 @@ def as_text(found: "Plan") -> str:
         ("batch", _batch(found)),
         ("memory", _memory(found)),
         ("speed", _speed(found.speed)),
-        ("time", _time(found)),
+        ("time", _time(found, for_a_time)),
         ("disk", _disk(found.disk)),
     ]
     table = [f"  {title:10}{cell}" for title, cell in rows]
@@ -128,13 +128,18 @@ def _length(seconds: float) -> str:
     return f"{count:g}{unit}"
 
 
-def _time(found: "Plan") -> str:
+def _time(found: "Plan", for_a_time: bool) -> str:
     images = found.recipe.train.images
     likely, least, most = (_clock(seconds) for seconds in found.speed.seconds(images))
     spread = "a larger --seconds tells the spread"
     if found.speed.measurements > 1:
         spread = f"{least} to {most}" if least != most else f"{least} by all measurements"
-    return f"{images:,} images in about {likely} ({spread}); grids, checkpoints and evaluations come on top"
+    rest = "grids, checkpoints and evaluations come on top"
+    if for_a_time:
+        rest = (
+            "grids, checkpoints and evaluations are not counted: train --time takes them off and sees fewer"
+        )
+    return f"{images:,} images in about {likely} ({spread}); {rest}"
 
 
 def _disk(disk: "Disk") -> str:
