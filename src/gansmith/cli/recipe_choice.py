@@ -9,7 +9,7 @@ from gansmith.config.recipe import Recipe
 from gansmith.core.console import counter
 from gansmith.core.distributed import my_device
 from gansmith.data.dataset import DataSet
-from gansmith.data.open import describe_source, doubt_of_halves, open_data
+from gansmith.data.open import SourceFacts, describe_source, doubt_of_halves, open_data
 from gansmith.engine.device import pick_device
 from gansmith.models.user_code import recipe_of_code
 from gansmith.recipes import default_for, named
@@ -48,8 +48,15 @@ def default_name(data: str, device: str, settings: Sequence[str] = ()) -> tuple[
     facts = describe_source(data)
     if facts.pairs:
         return _PIX2PIX, "these are pairs"
-    if facts.folders:
-        return _PIX2PIX, "{} and {} hold the same file names, as pairs do".format(*facts.folders)
+    name, why = _of_size(facts, device)
+    if facts.folders:  # Numbered classes look the same, so it is only said.
+        names = "{} and {}".format(*facts.folders)
+        why += f"; {names} hold the same file names: if they are pairs, take --recipe {_PIX2PIX}"
+    return name, why
+
+
+def _of_size(facts: SourceFacts, device: str) -> tuple[str, str]:
+    """The default that these images fill on this device, and why."""
     on_gpu = pick_device(my_device(device)).type != "cpu"
     side = min(facts.median_width, facts.median_height)
     name = default_for(side, on_gpu)
