@@ -258,6 +258,7 @@ LEFT_OUT = {  # What a metric asks for and this data lack; each is refused befor
     **{name: "compares pairs" for name in ("l1", "psnr", "ssim", "psnr_y", "ssim_y", "lpips")},
     "class_fid": "trained on labels",
     "obedience": "trained on labels",
+    "pose_error": "given key points",
 }
 
 

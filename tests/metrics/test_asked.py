@@ -15,11 +15,12 @@ from gansmith.data.config import DataConfig
 from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.data.loading.loader import Loader
 from gansmith.data.open import open_data
-from gansmith.errors import DataError
+from gansmith.errors import DataError, SettingError
 from gansmith.methods.base import Method
 from gansmith.methods.cyclegan import CycleGAN
 from gansmith.methods.dcgan import DCGAN
 from gansmith.methods.icgan import AttributeIcGAN, IcGAN, Readers
+from gansmith.methods.pg2 import PoseStage
 from gansmith.methods.stargan import StarGAN
 from gansmith.methods.unit import UNIT
 from gansmith.metrics.asked import asked_for, asks, parts_of_domains
@@ -114,6 +115,7 @@ def test_domains_of_which_nothing_is_held_out_are_refused() -> None:
         (StarGAN(), "attributes"),
         (IcGAN(), "labels"),
         (AttributeIcGAN(), "attributes"),
+        (PoseStage(), "landmarks"),
         (DCGAN(), ""),
     ],
 )
@@ -226,11 +228,23 @@ def test_finished_runs_are_asked_by_name(tmp_path: Path, monkeypatch: pytest.Mon
         "unit": recipe("unit32-small", unasked, "data.domains=dark hair,fair hair"),
         "gan": recipe("cdcgan-attributes32", unasked),
         "readers": recipe("icgan-attributes32", unasked, f"borrow.generator={tmp_path / 'gan'}"),
+        "posed": recipe("pg2-32-small-coarse", "train.evaluate.metrics=pose_error", "data.pairs=pose"),
     }
     for name, made in recipes.items():
         data = open_data(faces, made.data, fields=made.method.batch_type._fields)
         train(made, data, tmp_path / name, device="cpu")
+    rows = history(tmp_path / "posed")
+    assert [row["images"] for row in rows] == [4, 8] and (tmp_path / "posed" / "best.safetensors").exists()
+    found = evaluate(str(tmp_path / "posed"), faces, Question(metrics="pose_error", samples=10, device="cpu"))
+    assert found is not None and list(found.values) == ["pose_error", "pose_error_copy"]
+    assert found.values["pose_error_copy"].value == pytest.approx(
+        rows[-1]["pose_error_copy"]["value"], abs=1e-6
+    )
     question = Question(metrics="obedience,l1", device="cpu")
+    with pytest.raises(SettingError, match="Of key points it is pose_error that asks"):
+        evaluate(str(tmp_path / "posed"), faces, question)
+    with pytest.raises(SettingError, match="pose_error asks whether key points are"):
+        evaluate(str(tmp_path / "unit"), faces, Question(metrics="pose_error", device="cpu"))
     for name in ("unit", "readers"):
         found = evaluate(str(tmp_path / name), faces, question)
         assert found is not None and list(found.values) == ["obedience", "obedience_copy", "l1"]

@@ -47,7 +47,7 @@ def evaluate(fake: str, real: str, as_json: bool, **asked: Any) -> None:
     of any size, beside bicubic);
     memorization, critic_auc (what the run's own critic says of held-out images and of its own), modes (of
     stacked-mnist); of conditional models class_fid (within classes) and obedience (is what was asked for,
-    by label, attributes, caption or as the other of two domains, what is seen?).
+    by label, attributes, caption or as the other of two domains, what is seen?), of key points pose_error.
 
     \b
     gansmith evaluate runs/one my_pictures --metrics fid,kid,pr --samples 10000

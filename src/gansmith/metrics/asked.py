@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import BytePictures
 from gansmith.data.config import DataConfig
 from gansmith.data.loading.loader import to_float
@@ -17,7 +18,11 @@ from gansmith.methods.base import Method
 from gansmith.methods.editing import EditMethod
 from gansmith.metrics.image_sets import DataPictures, ModelPictures, PictureSet
 from gansmith.metrics.scores.obedience import ASKED, DOMAIN
+from gansmith.metrics.scores.pose_error import POINTS
 from gansmith.models.generator import Generator, steadily
+
+JUDGED = frozenset(("obedience", "pose_error"))
+"""Metrics that ask whether a model does as it is told."""
 
 _AT_A_TIME = 1024  # Prompts.
 
@@ -44,7 +49,7 @@ class Asked:
 
     @property
     def column(self) -> str:
-        """What kind of thing was asked for: one of `obedience.ASKED`."""
+        """What kind of thing was asked for: one of `obedience.ASKED`, or ``landmarks``."""
         return next(iter(self.wanted))
 
 
@@ -55,14 +60,14 @@ def asks(method: Method[Any, Any, Any]) -> str:
     what it reads.
 
     Example:
-        >>> asks(StarGAN()), asks(CycleGAN()), asks(IcGAN()), asks(DCGAN())
-        ('attributes', 'domain', 'labels', '')
+        >>> asks(StarGAN()), asks(CycleGAN()), asks(IcGAN()), asks(PoseStage()), asks(DCGAN())
+        ('attributes', 'domain', 'labels', 'landmarks', '')
     """
     fields = _given(method)
     if set(DOMAINS) <= set(method.batch_type._fields) and DOMAINS[0] in fields:
         return DOMAIN
     read = method.column if isinstance(method, EditMethod) else ""
-    return next((name for name in ASKED if name in fields), read)
+    return next((name for name in (*ASKED, POINTS) if name in fields), read)
 
 
 def _given(method: Method[Any, Any, Any]) -> tuple[str, ...]:
@@ -89,8 +94,10 @@ def asked_for(
     if not column or parts is None:
         return None
     if column in _given(method):
-        changed = "images" in _given(method)  # Results belong to the very images of the other set.
-        return Asked(model, {column: asked_of(model, column)}, parts, real if changed else None)
+        sources = real if "images" in _given(method) else None  # Results belong to the very images there.
+        if "source" in _given(method) and rows is not None and _as_large(model.generator.spec):
+            sources = replace(rows, column="source")
+        return Asked(model, {column: asked_of(model, column)}, parts, sources)
     if rows is None or model.prompts is None:
         return None
     if column == DOMAIN:
@@ -99,6 +106,11 @@ def asked_for(
     # As training asks of a method that is told what to change: what another image of the set shows.
     wanted = rows.data.fetch(others(rows.rows), (column,))[column].cpu()
     return Asked(EditedPictures(model.generator, real, wanted), {column: wanted}, parts, real)
+
+
+def _as_large(spec: DataSpec) -> bool:
+    """Whether sources have the form of results, so that one judge can look at both."""
+    return spec.source == (spec.channels, spec.height, spec.width)
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,6 +103,14 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "obedience_copy": Description(
         "Obedience of a copy", "", "what the images to be changed, left as they are, reach in obedience"
     ),
+    "pose_error": Description(
+        "Pose error",
+        "lower",
+        "mean distance of key points read off generated images from those asked for, in widths; 0 is exact",
+    ),
+    "pose_error_copy": Description(
+        "Pose error of a copy", "", "what the sources, left as they are, reach in pose_error"
+    ),
 }
 """Name of a number, as in JSON -> what it is."""
 

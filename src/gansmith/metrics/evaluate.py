@@ -20,7 +20,7 @@ from gansmith.data.open import open_data
 from gansmith.data.sources.identity import is_same
 from gansmith.engine.device import pick_device
 from gansmith.methods.batches import IMAGE_COLUMNS
-from gansmith.metrics.asked import Asked, asked_for, asked_of, asks, parts_of_domains
+from gansmith.metrics.asked import JUDGED, Asked, asked_for, asked_of, asks, parts_of_domains
 from gansmith.metrics.compute import Evaluation, compute, contribute, of_whole
 from gansmith.metrics.features.registry import open_features
 from gansmith.metrics.image_sets import (
@@ -248,7 +248,7 @@ class _Sides:
             asked = labels_of(model)
             known = dict(self.real.columns(tuple(asked))) if isinstance(self.real, DataPictures) else {}
         generator = None if model is None else model.generator
-        judged = self._judged(model) if "obedience" in metrics and model is not None else None
+        judged = self._judged(model) if JUDGED & set(metrics) and model is not None else None
         return ExtraInputs(parts, generator, scores, asked, known, names_of(model), judged)
 
     def _judged(self, model: ModelPictures) -> Asked | None:

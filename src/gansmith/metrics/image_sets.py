@@ -338,9 +338,9 @@ def training_and_held_out(
     training, held_out = split_of(whole.data, DOMAINS if two else (whole.column,), config, seed)
     if min(len(training), len(held_out)) < 2:
         raise DataError(
-            "Whether a generator copies shows beside held-out pictures. Received: "
+            "Memorization, critic_auc, obedience and pose_error look at held-out pictures. Received: "
             f"{len(held_out)} of {len(training) + len(held_out)} held out "
-            f"(data.validation={config.validation}). Train with a share held out, or leave memorization out."
+            f"(data.validation={config.validation}). Train with a share held out, or leave these out."
         )
     made = f"{whole.fingerprint} validation {config.validation} seed {seed}" + " domain b" * two
     return (

@@ -20,8 +20,9 @@ from gansmith.metrics.scores.lpips import FeatureDistance, open_lpips
 from gansmith.metrics.scores.memorization import Memorization, memorization
 from gansmith.metrics.scores.mode_count import modes
 from gansmith.metrics.scores.ms_ssim import ms_ssim
-from gansmith.metrics.scores.obedience import obedience
+from gansmith.metrics.scores.obedience import ASKED, obedience
 from gansmith.metrics.scores.paired import bright, each_l1, each_lpips, each_psnr, each_ssim, psnr_value
+from gansmith.metrics.scores.pose_error import POINTS, pose_error
 from gansmith.metrics.scores.ppl import ppl
 from gansmith.metrics.scores.prd import prd
 from gansmith.metrics.scores.prdc import neighbours
@@ -49,7 +50,12 @@ _NEEDS = {
     ),
     "obedience": (
         "obedience asks whether what was asked for is seen in the pictures. Give a run that was trained on "
-        "labels, attributes, captions or two domains as A, and the data it was trained on as B."
+        "labels, attributes, captions or two domains as A, and the data it was trained on as B. Of key "
+        "points it is pose_error that asks."
+    ),
+    "pose_error": (
+        "pose_error asks whether key points are where they were asked for. Give a run that was trained on "
+        "pairs with key points, such as one of PG2, as A, and the data it was trained on as B."
     ),
     "memorization": (
         "Memorization compares with training pictures and held-out ones. Give the data a run was trained on "
@@ -73,7 +79,9 @@ class ExtraInputs:
     asked: Mapping[str, Tensor] = field(default_factory=dict)  # Labels or attributes that A was asked for.
     known: Mapping[str, Tensor] = field(default_factory=dict)  # Labels or attributes of B.
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)  # What these are called.
-    judged: Asked | None = None  # What A was asked for and who tells whether it is there, for obedience.
+    judged: Asked | None = (
+        None  # What A was asked for and who tells whether it is there, for obedience and pose_error.
+    )
 
 
 @dataclass(frozen=True)
@@ -146,6 +154,13 @@ def _obedience(inputs: Inputs) -> Result:
     if judged is None:
         raise SettingError(_NEEDS["obedience"])
     return obedience(judged.made, judged.wanted, judged.parts, sources=judged.sources)
+
+
+def _pose_error(inputs: Inputs) -> Result:
+    judged = inputs.extra.judged
+    if judged is None:
+        raise SettingError(_NEEDS["pose_error"])
+    return pose_error(judged.made, judged.wanted[POINTS], judged.parts, sources=judged.sources)
 
 
 def _score(inputs: Inputs) -> Result:
@@ -303,6 +318,7 @@ METRICS: Mapping[str, Metric] = {
     **{name: Metric(_paired(name), name, features=False, network=False) for name in OF_PAIRS},
     "modes": Metric(_modes, "modes", features=False, network=False),
     "obedience": Metric(_obedience, "obedience", features=False, network=False),
+    "pose_error": Metric(_pose_error, "pose_error", features=False, network=False),
 }
 """What can be asked for with --metrics; what the numbers mean is in `gansmith.metrics.descriptions`."""
 
@@ -345,13 +361,14 @@ def check_possible(metrics: Sequence[str], network: FeatureNetwork, extra: Extra
         DataError, SettingError: a metric lacks what it needs.
     """
     check_classes(metrics, network)
-    asked = extra.asked or None
+    asked, judged = extra.asked or None, extra.judged
     needs = {
         "ppl": extra.generator,
         "critic_auc": extra.scores,
         "memorization": extra.parts,
         "class_fid": asked and extra.known.get("labels"),
-        "obedience": extra.judged,
+        "obedience": judged if judged is not None and judged.column in ASKED else None,
+        "pose_error": judged if judged is not None and judged.column == POINTS else None,
     }
     for name, there in needs.items():
         if name in metrics and there is None:

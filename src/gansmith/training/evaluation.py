@@ -17,7 +17,7 @@ from gansmith.errors import GansmithError, SettingError, nearest
 from gansmith.methods.base import Method
 from gansmith.methods.batches import IMAGE_COLUMNS
 from gansmith.methods.latent import LatentMethod
-from gansmith.metrics.asked import asked_for, asks, parts_of_domains
+from gansmith.metrics.asked import JUDGED, asked_for, asks, parts_of_domains
 from gansmith.metrics.compute import Evaluation, compute, contribute
 from gansmith.metrics.descriptions import describe
 from gansmith.metrics.evaluate import labels_of, names_of
@@ -39,7 +39,8 @@ from gansmith.metrics.registry import (
     needs_network,
     parse_metrics,
 )
-from gansmith.metrics.scores.obedience import DOMAIN
+from gansmith.metrics.scores.obedience import ASKED, DOMAIN
+from gansmith.metrics.scores.pose_error import POINTS
 from gansmith.metrics.statistics import EvaluationOptions
 from gansmith.models.generator import Generator, from_method
 from gansmith.runs.run import Run
@@ -89,12 +90,12 @@ class Examiner:
             _rows(data, loader.training, "training", most_real),
             _rows(data, loader.held_out, "held out", most_real),
         )
-        self._judging = self._parts_for_judging(most_real) if "obedience" in self._metrics else None
+        self._judging = self._parts_for_judging(most_real) if JUDGED & set(self._metrics) else None
         # What does not change is looked at once.
         self._options = EvaluationOptions(world=world, memory={self._parts[0].fingerprint: None})
 
     def _parts_for_judging(self, most: int) -> tuple[DataPictures, DataPictures]:
-        """The images that a judge of obedience learns from, and those that tell how good it is."""
+        """The images that a judge learns from, and those that tell how good it is."""
         recipe = self._run.recipe
         if asks(recipe.method) != DOMAIN:
             return self._parts
@@ -125,9 +126,13 @@ class Examiner:
             "class_fid": [("labels" in columns, "is for methods that are trained on labels.")],
             "obedience": [
                 (
-                    bool(asks(method)),
+                    asks(method) in ASKED,
                     "is for methods trained on labels, attributes, captions or two domains.",
                 ),
+                (held, "needs held-out images (data.validation)."),
+            ],
+            "pose_error": [
+                (asks(method) == POINTS, "is for methods that are given key points."),
                 (held, "needs held-out images (data.validation)."),
             ],
             "modes": [(stacked, "reads three digits in colour pictures of 28x28 (stacked-mnist).")],

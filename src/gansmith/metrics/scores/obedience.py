@@ -2,28 +2,21 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from gansmith.core.tensors import BytePictures
+from gansmith.core.tensors import BytePictures, Scalar
 from gansmith.data.metadata.captions import to_texts, vocabulary, words_of
 from gansmith.errors import DataError
 from gansmith.losses.classification import cross_entropy, told
 from gansmith.metrics.image_sets import PictureSet
-from gansmith.metrics.math.intervals import Result, around, full_precision, sentences, share
+from gansmith.metrics.math.intervals import Result, around, sentences, share
 from gansmith.metrics.scores.critic_auc import below
-from gansmith.metrics.scores.fitting import BATCH, fit, one_thread
-from gansmith.networks.classifiers import strided
+from gansmith.metrics.scores.fitting import fit_judge, says, says_of
 
-_SIDE = 32  # Pixels a side that the classifier looks at, at most.
-_MAX_TRAINING = 20_000  # Images it learns from.
-_PASSES = 10
-_FEWEST_STEPS, _MOST_STEPS = 40, 900
-_PART = 256  # Images looked at a time.
 _POOR = 0.8  # Below that share of held-out images the classifier is no judge, and the note says so.
 _MOST_WORDS = 64  # Of captions, that are judged.
 _RARE = 0.02  # Words in fewer captions, or in more than all but as many, are left out.
@@ -91,8 +84,7 @@ def obedience(
     learnt, checked = truths[0].cpu(), truths[1].cpu()
     if column == "captions":
         return _of_captions(fake, asked[column], parts, (learnt, checked), seed)
-    with one_thread(), full_precision(), torch.inference_mode(False), torch.enable_grad():
-        network = _train(parts[0], learnt, seed)
+    network = _train(parts[0], learnt, seed)
     right = _right(network, parts[1], checked).double()
     if column == DOMAIN:  # Each domain counts the same, however many images it has.
         right = torch.stack([right[checked == domain].mean() for domain in (0, 1)])
@@ -121,13 +113,10 @@ def judge(part: KnownPictures, column: str, seed: int = 0) -> Callable[[BytePict
         >>> share = (sees(made) == asked).double().mean()
     """
     truth = part.columns((column,))[column].cpu()
-    with one_thread(), full_precision(), torch.inference_mode(False), torch.enable_grad():
-        network = _train(part, truth, seed)
+    network = _train(part, truth, seed)
 
-    @torch.inference_mode()
     def sees(images: BytePictures) -> Tensor:
-        parts = [network(_shown(chunk).float() / 127.5 - 1.0) for chunk in torch.split(images, _PART)]
-        found = torch.cat(parts)
+        found = says_of(network, images)
         return found.argmax(dim=1) if truth.dim() == 1 else (found > 0).to(torch.uint8)
 
     return sees
@@ -150,11 +139,10 @@ def _of_captions(
             "obedience to captions looks for words that some images are described with and others are not. "
             f"Received: {parts[0].name}, whose captions have none. Give captions that differ."
         )
-    with one_thread(), full_precision(), torch.inference_mode(False), torch.enable_grad():
-        network = _train(parts[0], said(texts, words), seed)
-    real = _Areas(_logits(network, parts[1]), said(to_texts(truths[1]), words))
+    network = _train(parts[0], said(texts, words), seed)
+    real = _Areas(says(network, parts[1]), said(to_texts(truths[1]), words))
     wanted = said(to_texts(asked.cpu()), words)
-    made = _Areas(_logits(network, fake), wanted)
+    made = _Areas(says(network, fake), wanted)
     seen = real.known & made.known & (real.areas >= _SEEN)
     judged = seen if bool(seen.any()) else made.known
     if not bool(judged.any()):
@@ -223,47 +211,15 @@ def _each(answers: Tensor) -> str:
 
 
 def _train(part: KnownPictures, truth: Tensor, seed: int) -> nn.Module:
-    """Adam with a rate that rises and falls (Smith 2018)."""
-    rows = (
-        torch.randperm(len(part), generator=torch.Generator().manual_seed(seed))[:_MAX_TRAINING].sort().values
-    )
-    images = torch.cat([_shown(chunk) for chunk in _chunks(part, int(rows[-1]) + 1)])[rows]
-    truth = truth[rows]
+    """A classifier of labels [n] or attributes [n, a]."""
     outputs = int(truth.max()) + 1 if truth.dim() == 1 else truth.shape[1]
-    with torch.random.fork_rng(devices=[]):  # Layers draw their first weights from torch's own generator.
-        torch.manual_seed(seed)
-        network = strided(images.shape[1], outputs)
-    steps = min(_MOST_STEPS, max(_FEWEST_STEPS, _PASSES * math.ceil(len(rows) / BATCH)))
 
-    def loss(batch: Tensor) -> Tensor:
-        return cross_entropy(network(images[batch].float() / 127.5 - 1.0), truth[batch]).mean()
+    def loss(said: Tensor, rows: Tensor) -> Scalar:
+        return cross_entropy(said, truth[rows]).mean()
 
-    fit(network, loss, len(rows), steps, seed, "Training the classifier that judges")
-    return network.requires_grad_(False).eval()
-
-
-def _shown(images: BytePictures) -> BytePictures:
-    """What the classifier looks at: sides of 32 pixels at most."""
-    if max(images.shape[2:]) <= _SIDE:
-        return images.cpu()
-    factor = _SIDE / max(images.shape[2:])
-    height, width = (max(8, round(side * factor)) for side in images.shape[2:])
-    return functional.adaptive_avg_pool2d(images.float(), (height, width)).round().to(torch.uint8).cpu()
-
-
-def _chunks(pictures: PictureSet, stop: int) -> Iterator[BytePictures]:
-    for start in range(0, stop, _PART):
-        yield pictures.some(start, min(start + _PART, stop))
+    return fit_judge(part, outputs, loss, seed, "Training the classifier that judges")
 
 
 def _right(network: nn.Module, pictures: PictureSet, truth: Tensor) -> Tensor:
     """Whether the classifier sees what is true, bool [n], or [n, attributes]."""
-    return told(_logits(network, pictures), truth)
-
-
-@torch.inference_mode()
-def _logits(network: nn.Module, pictures: PictureSet) -> Tensor:
-    """What the classifier says of each image, [n, outputs]."""
-    return torch.cat(
-        [network(_shown(chunk).float() / 127.5 - 1.0) for chunk in _chunks(pictures, len(pictures))]
-    )
+    return told(says(network, pictures), truth)
