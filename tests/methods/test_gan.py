@@ -72,6 +72,13 @@ def test_the_names_are_those_the_pages_speak_of() -> None:
     ]
 
 
+def test_a_recipe_that_was_written_adds_no_choices() -> None:
+    """Networks have a ``generator`` and a ``discriminator``, as losses have."""
+    to_json(small_named("r3gan32-small"))
+    assert [kind.__name__ for kind in choices_of(AdversarialLoss)] == LOSSES[:-1]
+    assert not {kind.__name__ for kind in choices_of(AdversarialLoss)} & set(NETWORKS)
+
+
 ARCHITECTURES = [
     *(f"{name}(norm={norm})" for name in ("Convolutional", "ResNet") for norm in NORMS),
     "SNResNet",

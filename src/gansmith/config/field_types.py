@@ -10,6 +10,7 @@ from typing import Any
 
 KNOWN: dict[str, type] = {}
 """Classes outside gansmith that may be named in JSON and settings: the user's, and ones already written."""
+_OURS = __name__.partition(".")[0]
 
 OLD_FIELDS = {
     "optimisers": "optimizers",
@@ -71,8 +72,10 @@ def open_kind(kind: type) -> Any:
 
 
 def _fitting(kind: type) -> tuple[type, ...]:
-    home = vars(sys.modules[kind.__module__]).values()
-    classes = dict.fromkeys([value for value in home if isinstance(value, type)] + list(KNOWN.values()))
+    home = [value for value in vars(sys.modules[kind.__module__]).values() if isinstance(value, type)]
+    # The user's own. Ours would fit by the names of their methods alone: networks have a generator, too.
+    theirs = [each for each in KNOWN.values() if each.__module__.partition(".")[0] != _OURS]
+    classes = dict.fromkeys(home + theirs)
     return tuple(
         each
         for each in classes
