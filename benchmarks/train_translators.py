@@ -46,6 +46,15 @@ def _move(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
+def _taken_for_real(scores: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(scores, torch.ones_like(scores))
+
+
+def _told_apart(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    on_real, on_fake = critic(real), critic(fake.detach())
+    return _taken_for_real(on_real) + F.binary_cross_entropy_with_logits(on_fake, torch.zeros_like(on_fake))
+
+
 def pix2pix(method: Any, networks: Any, batch: dict[str, Tensor]) -> Step:
     """The authors' step: the critic on (source, fake) and (source, target), then the generator."""
     generator, critic = networks.generator, networks.discriminator
@@ -131,20 +140,14 @@ def srgan(method: Any, networks: Any, batch: dict[str, Tensor]) -> Step:
     generator, critic, look = networks.generator, networks.discriminator, networks.instruments["features"]
     critics, generators = _adam(critic), _adam(generator)
     source, target = batch["source"], batch["target"]
-    logistic = F.binary_cross_entropy_with_logits
 
     def step() -> None:
         fake = generator(source)
-        on_real, on_fake = critic(target), critic(fake.detach())
-        _move(
-            critics,
-            logistic(on_real, torch.ones_like(on_real)) + logistic(on_fake, torch.zeros_like(on_fake)),
-        )
+        _move(critics, _told_apart(critic, target, fake))
         critic.requires_grad_(False)
         with torch.no_grad():
             wanted = look(target)
-        on_fake = critic(fake)
-        game = logistic(on_fake, torch.ones_like(on_fake))
+        game = _taken_for_real(critic(fake))
         content, pixels = F.mse_loss(look(fake), wanted), F.mse_loss(fake, target)
         _move(generators, method.content * content + method.pixels * pixels + method.game * game)
         critic.requires_grad_(True)
@@ -162,18 +165,12 @@ def context_encoder(method: Any, networks: Any, batch: dict[str, Tensor]) -> Ste
     band = slice(method.overlap, side // 2 - method.overlap)
     weights = torch.full((side // 2, side // 2), method.overlap_weight)
     weights[band, band] = 1.0
-    logistic = F.binary_cross_entropy_with_logits
 
     def step() -> None:
         made = generator(source)
-        on_real, on_fake = critic(target), critic(made.detach())
-        _move(
-            critics,
-            logistic(on_real, torch.ones_like(on_real)) + logistic(on_fake, torch.zeros_like(on_fake)),
-        )
+        _move(critics, _told_apart(critic, target, made))
         critic.requires_grad_(False)
-        on_fake = critic(made)
-        game = logistic(on_fake, torch.ones_like(on_fake))
+        game = _taken_for_real(critic(made))
         distance = (weights * (made - target).square()).mean()
         _move(generators, method.l2 * distance + method.game * game)
         critic.requires_grad_(True)

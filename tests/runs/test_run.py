@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -192,6 +193,17 @@ def test_the_settings_that_differ_are_shown_and_only_they(run: Run) -> None:
     assert "Repeat the first command to resume, or choose another --run." in str(caught.value)
     words = "--set method.gamma=0.1 --set optimizers.generator.lr=0.0004 --set train.batch=4"
     assert f"{words} goes on with the run's own" in str(caught.value)
+
+
+@pytest.mark.parametrize("assignment", ["optimizers.generator.betas=[0.5,0.999]", "data.box=0,0,8,8"])
+def test_what_is_offered_can_be_typed(run: Run, assignment: str) -> None:
+    """In a shell, lists and nothing at all too."""
+    other = recipe(assignment)
+    with pytest.raises(RunError) as caught:
+        run.check_unchanged(other, DATA)
+    words = str(caught.value).partition("since then, ")[2].partition(" goes on")[0]
+    assert shlex.split(words)[0] == "--set"
+    run.check_unchanged(override(other, *shlex.split(words)[1::2]), DATA)
 
 
 def test_no_setting_is_offered_where_it_would_not_help(run: Run) -> None:

@@ -79,9 +79,7 @@ class ExtraInputs:
     asked: Mapping[str, Tensor] = field(default_factory=dict)  # Labels or attributes that A was asked for.
     known: Mapping[str, Tensor] = field(default_factory=dict)  # Labels or attributes of B.
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)  # What these are called.
-    judged: Asked | None = (
-        None  # What A was asked for and who tells whether it is there, for obedience and pose_error.
-    )
+    judged: Asked | None = None  # What A was asked for, and what tells whether it is there.
 
 
 @dataclass(frozen=True)

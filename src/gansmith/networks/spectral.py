@@ -84,9 +84,10 @@ class SpectralNorm(nn.Module):
 
 
 class _OverSigma(torch.autograd.Function):
-    """(W, u, v) -> W / sigma and sigma = u'Wv; its way back goes over the weight three times, not eight.
+    """(W, u, v) -> W / sigma and sigma = u'Wv; its way back goes over the weight four times, not eight.
 
-    With C = W / sigma the gradient of <G, C> is (G - <G, C> uv') / sigma.
+    With C = W / sigma the gradient of <G, C> is (G - <G, C> uv') / sigma. Sigma is a result, too, so that
+    this gradient can itself be differentiated with respect to W.
     """
 
     @staticmethod

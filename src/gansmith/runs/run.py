@@ -3,6 +3,7 @@
 import itertools
 import json
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 
-from gansmith.config.overrides import differences
+from gansmith.config.overrides import differences, override
 from gansmith.config.recipe import Recipe
 from gansmith.config.serialization import dumps, from_json, to_json
 from gansmith.core.files import alone, whole_file, write_text
@@ -21,7 +22,7 @@ from gansmith.core.json_files import MOST_LISTED, json_lines, parse_json, read_j
 from gansmith.core.text import plural
 from gansmith.data.sources.identity import is_same
 from gansmith.engine.layout import Idle
-from gansmith.errors import CheckpointError, GansmithError, RunError, StorageError
+from gansmith.errors import CheckpointError, GansmithError, RunError, SettingError, StorageError
 from gansmith.runs.checkpoint import Checkpoint
 
 _NOT_COMPARED = (
@@ -120,9 +121,11 @@ class Run:
         grids, numbers and checkpoints, which changes nothing in training.
         """
         old, new = to_json(self.recipe), to_json(recipe)
-        lines = [line for line in differences(old, new) if not line.startswith(_NOT_COMPARED)]
+        lines = _compared(old, new)
+        hint = self._as_it_was(recipe, lines)
         if recipe.train.images < self.recipe.train.images:  # Schedules would jump, and work be thrown away.
             lines.append(f"train.images: {self.recipe.train.images} -> {recipe.train.images} (shorter)")
+            hint = ""
         before = self.facts_of_data()
         same = is_same(before.get("fingerprint"), data.get("fingerprint"))
         if not same or before.get("pictures") != data.get("pictures"):
@@ -130,14 +133,26 @@ class Run:
                 f"data: {before.get('name')} ({plural(before.get('pictures', 0), 'picture')}) -> "
                 f"{data.get('name')} ({plural(data.get('pictures', 0), 'picture')})"
             )
+            hint = ""
         if lines:
             raise RunError(
                 f"{self.path} was started otherwise, and a run keeps its recipe and data. The difference:"
                 + "\n  "
                 + "\n  ".join(lines)
                 + "\nRepeat the first command to resume, or choose another --run."
-                + _as_it_was(lines if same else [])
+                + hint
             )
+
+    def _as_it_was(self, recipe: Recipe, lines: Sequence[str]) -> str:
+        """How to go on with the run's own settings where a recipe of its name has others by now."""
+        kept = [line.partition(" -> ")[0].replace(": ", "=", 1) for line in lines]
+        try:
+            if not kept or _compared(to_json(self.recipe), to_json(override(recipe, *kept))):
+                return ""
+        except SettingError:  # Another method has other settings.
+            return ""
+        words = shlex.join(word for assignment in kept for word in ("--set", assignment))
+        return f" If it was the recipe that changed since then, {words} goes on with the run's own settings."
 
     def adopt(self, recipe: Recipe) -> list[str]:
         """Take over the settings that may differ on resume; a line for each that does."""
@@ -364,13 +379,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _as_it_was(lines: Sequence[str]) -> str:
-    """How to go on with the run's own settings where a recipe of the same name has others by now."""
-    kept = [line.partition(" -> ")[0].split(": ", 1) for line in lines if "(" not in line]
-    if not kept or len(kept) < len(lines):
-        return ""
-    words = " ".join(f"--set {name}={value}" for name, value in kept)
-    return f" If it was the recipe that changed since then, {words} goes on with the run's own settings."
+def _compared(old: Any, new: Any) -> list[str]:
+    """A line for each setting that differs and must not."""
+    return [line for line in differences(old, new) if not line.startswith(_NOT_COMPARED)]
 
 
 def _unborn(path: Path) -> bool:
