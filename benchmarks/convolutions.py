@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from gansmith.core.spec import DataSpec
 from gansmith.networks import conv
+from gansmith.networks.norm import InstanceNorm
 from gansmith.networks.stylegan2 import StyleSynthesis
 from gansmith.recipes import named
 
@@ -47,13 +48,21 @@ def layer(batch: int, channels: int, wanted: int, side: int, rounds: int) -> Row
     return Row(what, figures[0], f"torch: {figures[1]}", ratios(theirs, ours))
 
 
-def beside(what: str, ours: nn.Module, plain: nn.Module, images: Tensor, learns: bool, rounds: int) -> Row:
-    """A layer of ours beside torch's, with its gradients where it ``learns``."""
-    ours.load_state_dict(plain.state_dict())
-    layers = [layer.to(memory_format=torch.channels_last) for layer in (ours, plain)]
+def beside(
+    what: str,
+    layers: tuple[nn.Module, nn.Module],
+    images: Tensor,
+    learns: bool,
+    rounds: int,
+    narrow: bool = True,
+) -> Row:
+    """A layer of ours beside torch's, with its gradients where it ``learns``; ``narrow``: in bfloat16."""
+    for one, other in zip(layers[0].parameters(), layers[1].parameters(), strict=True):
+        one.data.copy_(other.data)
+    layers = tuple(layer.to(memory_format=torch.channels_last) for layer in layers)
 
     def work(layer: nn.Module) -> None:
-        with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(learns):
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow), torch.set_grad_enabled(learns):
             made = layer(images)
         if learns:
             made.float().sum().backward()
@@ -75,30 +84,41 @@ def others(batch: int, rounds: int) -> list[Row]:
         return made.requires_grad_(True)
 
     plain, whole = {"bias": False}, (4, 4)
-    cases = (  # What, ours, torch's, its input, and whether gradients are taken.
+    cases = (  # What, ours and torch's, its input, and whether gradients are taken.
         (
             "64 channels at 32 px to 3 at 64 px",
-            conv.UpConv(64, 3, **plain),
-            nn.ConvTranspose2d(64, 3, 4, 2, 1, **plain),
+            (conv.UpConv(64, 3, **plain), nn.ConvTranspose2d(64, 3, 4, 2, 1, **plain)),
             pictures(64, 32),
             False,
         ),
         (
             "100 numbers to 512 channels at 4 px, with gradients",
-            conv.ProjectLatent(100, 512, whole, **plain),
-            nn.ConvTranspose2d(100, 512, 4, 1, 0, **plain),
+            (conv.ProjectLatent(100, 512, whole, **plain), nn.ConvTranspose2d(100, 512, 4, 1, 0, **plain)),
             pictures(100, 1),
             True,
         ),
         (
             "512 channels at 4 px to a score, with gradients",
-            conv.ScoreHead(512, 1, whole, **plain),
-            nn.Conv2d(512, 1, 4, 1, 0, **plain),
+            (conv.ScoreHead(512, 1, whole, **plain), nn.Conv2d(512, 1, 4, 1, 0, **plain)),
             pictures(512, 4),
             True,
         ),
     )
-    return [beside(f"{what}, batch {batch}", *case, rounds) for what, *case in cases]
+    rows = [beside(f"{what}, batch {batch}", *case, rounds) for what, *case in cases]
+    doubled = nn.Upsample(scale_factor=2, mode="nearest")
+    cases = (
+        (
+            "64 channels at 16 px doubled, to 32, float32, with gradients",
+            (conv.DoubledConv(64, 32), nn.Sequential(doubled, nn.Conv2d(64, 32, 3, 1, 1))),
+            pictures(64, 16),
+        ),
+        (
+            "instance norm of 64 channels at 16 px, float32, with gradients",
+            (InstanceNorm(64), nn.GroupNorm(64, 64)),
+            pictures(64, 16),
+        ),
+    )
+    return rows + [beside(f"{what}, batch {batch}", *case, True, rounds, False) for what, *case in cases]
 
 
 def step(batch: int, rounds: int) -> Row:

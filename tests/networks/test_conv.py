@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from gansmith.networks import conv
-from gansmith.networks.conv import DownConv, ProjectLatent, ScoreHead, UpConv
+from gansmith.networks.conv import DoubledConv, DownConv, ProjectLatent, ScoreHead, UpConv
+from gansmith.networks.spectral import SpectralNorm
 
 LAYERS = [(DownConv, nn.Conv2d), (UpConv, nn.ConvTranspose2d)]
 
@@ -169,3 +170,37 @@ def test_it_is_used_where_it_pays_and_nowhere_else(monkeypatch: pytest.MonkeyPat
     assert used(wider, 2, half=False)
     assert not used(wider, 2, half=False, learns=False)  # Somebody else's turn: no weight gradient at all.
     assert not used(DownConv(64, 128), 8, half=True)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("grid", [(16, 17), (3, 5)])
+def test_a_doubled_convolution_is_torchs_of_what_was_doubled(grid: tuple[int, int], bias: bool) -> None:
+    torch.manual_seed(0)
+    ours = DoubledConv(3, 2, bias=bias).double()
+    plain = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 2, 3, 1, 1, bias=bias).double())
+    plain[1].load_state_dict(ours.state_dict())
+    images = torch.randn(2, 3, *grid, dtype=torch.float64)
+    for one, other in zip(twice(ours, images), twice(plain, images), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_doubled_convolution_obeys_spectral_norm_and_autocast() -> None:
+    torch.manual_seed(0)
+    layer = SpectralNorm(DoubledConv(4, 4)).eval()
+    plain = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3, 1, 1))
+    plain[1].weight, plain[1].bias = nn.Parameter(layer.weight.detach()), layer.layer.bias
+    images = torch.randn(2, 4, 16, 16)
+    torch.testing.assert_close(layer(images), plain(images))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(images), plain(images)) and layer(images).dtype == torch.bfloat16
+
+
+def twice(layer: nn.Module, images: Tensor) -> list[Tensor]:
+    """The output, its gradients, and gradients of the gradient's length, as penalties take them."""
+    images = images.clone(memory_format=torch.preserve_format).requires_grad_(True)
+    made = layer(images)
+    (slope,) = torch.autograd.grad(made.sin().sum(), images, create_graph=True)
+    weights = list(layer.parameters())
+    first = torch.autograd.grad(made.cos().sum(), [images, *weights], retain_graph=True)
+    second = torch.autograd.grad(slope.square().sum(), [images, *weights], allow_unused=True)
+    return [made.detach(), *first, *(each for each in second if each is not None)]

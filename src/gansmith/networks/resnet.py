@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores, full
 from gansmith.errors import SettingError
+from gansmith.networks.conv import DoubledConv
 from gansmith.networks.norm import Norm, norm_layer
 from gansmith.networks.resolution import resolution_steps
 from gansmith.networks.spectral import spectral_norm
@@ -31,13 +32,13 @@ class UpBlock(nn.Module):
     def __init__(self, channels: int, wanted: int, norm: Callable[[int], nn.Module] = nn.BatchNorm2d) -> None:
         super().__init__()
         self.norm1, self.norm2 = norm(channels), norm(wanted)
-        self.conv1 = nn.Conv2d(channels, wanted, 3, 1, 1)
+        self.conv1 = DoubledConv(channels, wanted)
         self.conv2 = nn.Conv2d(wanted, wanted, 3, 1, 1)
         self.skip = nn.Conv2d(channels, wanted, 1)
 
     def forward(self, features: Tensor, *condition: Tensor) -> Tensor:
-        inner = F.interpolate(F.relu(self.norm1(features, *condition)), scale_factor=2, mode="nearest")
-        inner = self.conv2(F.relu(self.norm2(self.conv1(inner), *condition)))
+        inner = self.conv1(F.relu(self.norm1(features, *condition)))
+        inner = self.conv2(F.relu(self.norm2(inner, *condition)))
         # A 1x1 convolution and nearest upsampling commute; the small grid is the cheap place for it.
         skip = F.interpolate(self.skip(features), scale_factor=2, mode="nearest")
         return torch.add(inner, skip)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from gansmith.core.spec import DataSpec
 from gansmith.core.tensors import Images, Latents, Scores, full
 from gansmith.networks.conditional import beside
-from gansmith.networks.conv import DownConv, ScoreHead
+from gansmith.networks.conv import DoubledConv, DownConv, ScoreHead
 from gansmith.networks.dcgan import initialize
 from gansmith.networks.resolution import resolution_steps
 
@@ -18,8 +18,8 @@ def convolution(channels: int, wanted: int) -> nn.Conv2d:
 
 def doubled(channels: int, wanted: int) -> list[nn.Module]:
     """Nearest neighbours, a 3x3 convolution, batch norm and ReLU."""
-    conv = convolution(channels, wanted)
-    return [nn.Upsample(scale_factor=2, mode="nearest"), conv, nn.BatchNorm2d(wanted), nn.ReLU(inplace=True)]
+    conv = DoubledConv(channels, wanted, bias=False)
+    return [nn.Identity(), conv, nn.BatchNorm2d(wanted), nn.ReLU(inplace=True)]
 
 
 class ConditioningAugmentation(nn.Module):

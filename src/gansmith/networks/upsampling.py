@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import nn
 
-from gansmith.networks.conv import UpConv
+from gansmith.networks.conv import DoubledConv, UpConv
 
 Up = Literal["transposed", "nearest", "bilinear"]
 """A transposed 4x4 convolution, as most papers have it, or an enlargement and a 3x3 convolution.
@@ -22,7 +22,7 @@ def up_layer(up: Up, channels: int, wanted: int, bias: bool = True) -> nn.Module
     """
     if up == "transposed":
         return UpConv(channels, wanted, bias=bias)
-    mode = {"align_corners": False} if up == "bilinear" else {}
-    return nn.Sequential(
-        nn.Upsample(scale_factor=2, mode=up, **mode), nn.Conv2d(channels, wanted, 3, 1, 1, bias=bias)
-    )
+    if up == "nearest":
+        return nn.Sequential(nn.Identity(), DoubledConv(channels, wanted, bias=bias))
+    doubled = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+    return nn.Sequential(doubled, nn.Conv2d(channels, wanted, 3, 1, 1, bias=bias))

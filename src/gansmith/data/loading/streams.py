@@ -132,7 +132,7 @@ def streams(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int)
     if missing:
         raise DataError(
             f"This method trains on {', '.join(fields)}. Received: {data.name}, which has "
-            f"{', '.join(data.columns)} and no {' and no '.join(missing)}. {_instead(missing, data)}"
+            f"{', '.join(data.columns)} and no {' and no '.join(missing)}. {_instead(missing, fields, data)}"
         )
     return (Stream(data, {name: name for name in fields}, parted(data, None, config, seed), seed),)
 
@@ -151,15 +151,22 @@ def split_of(data: DataSet, fields: Sequence[str], config: DataConfig, seed: int
     return shown.training, shown.held_out
 
 
-def _instead(missing: list[str], data: DataSet) -> str:
+def _instead(missing: list[str], fields: Sequence[str], data: DataSet) -> str:
     """What to do where columns are missing."""
-    if set(missing) <= {"source", "target"} and "images" in data.columns:
-        return "Pairs can be made of its pictures, as with --set data.pairs=edges (docs/data.md has all)."
-    if missing == ["landmarks"] and "source" in data.columns:
+    single = "source" in missing and "images" in data.columns
+    if "landmarks" in fields and (single or missing == ["landmarks"]) and "source" in fields:
         return (
             "Landmarks of the targets are read from a table beside two folders of pairs (docs/labels.md); "
             "demo-faces has them with --set data.pairs=pose."
         )
+    if single and OTHER + "target" in fields:
+        return (
+            "It takes two folders of pairs, a picture and the item in it (docs/data.md); "
+            "demo-faces has them with --set data.pairs=item:hat."
+        )
+    if single:
+        kind = "hole:random" if "mask" in fields else "edges"
+        return f"Pairs can be made of its pictures, as with --set data.pairs={kind} (docs/data.md has all)."
     if "source" in data.columns:
         return "It is a set of pairs: choose a recipe that is trained on pairs (gansmith recipes)."
     return "Choose another recipe (gansmith recipes), or data that say it (docs/labels.md)."
