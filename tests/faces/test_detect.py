@@ -224,6 +224,15 @@ def test_what_dlib_says_is_put_into_our_words(fake_dlib):
     assert face.score == 0.7
 
 
+def test_all_points_of_the_larger_model_are_passed_on(fake_dlib):
+    (fake_dlib.package / "models" / "shape_predictor_68_face_landmarks.dat").write_bytes(b"model")
+    found = open_detector("dlib68", min_face=80)
+    assert found.points == tuple(str(i) for i in range(68))
+    (face,) = found.find(np.zeros((200, 300, 3), np.uint8))
+    assert fake_dlib.path.endswith("shape_predictor_68_face_landmarks.dat")
+    assert face.landmarks[:2].tolist() == [[70.5, 40.5], [60.5, 42.5]]
+
+
 def test_without_dlib_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
     with pytest.raises(MissingPackageError, match=r"dlib-bin.*gansmith\[faces\]"):
@@ -253,6 +262,16 @@ def sitters():
     with zipfile.ZipFile(LONDON / "london_faces_256.zip") as archive:
         pictures = [np.array(Image.open(io.BytesIO(archive.read(name))).convert("RGB")) for name in names]
     return [(picture, np.array(places[name][:2])) for picture, name in zip(pictures, names, strict=True)]
+
+
+@needs_dlib
+@needs_photograph
+def test_the_larger_model_has_lips_below_the_nose_and_the_nose_below_the_eyes(sitters):
+    for picture, pupils in sitters:
+        points = open_detector("dlib68", every_face=False).find(picture)[0].landmarks
+        eyes, nose, lips = points[36:48], points[30:36], points[48:]
+        assert np.abs(eyes.mean(0) - pupils.mean(0)).max() < 6
+        assert eyes[:, 1].max() < nose[:, 1].min() and nose[:, 1].mean() < lips[:, 1].mean()
 
 
 @needs_dlib

@@ -1,8 +1,8 @@
 """Find the faces of a photograph, and on each the eyes and the nose.
 
 The faces and points come from dlib's frontal face detector (histograms of gradients, Felzenszwalb 2010)
-and its five-point model (a cascade of regression trees, Kazemi and Sullivan 2014). Everything else, from
-the scale at which to look to what is passed on, is decided here and works for any detector.
+and its models of five or 68 points (cascades of regression trees, Kazemi and Sullivan 2014). Everything
+else, from the scale at which to look to what is passed on, is decided here and works for any detector.
 """
 
 import importlib
@@ -31,7 +31,7 @@ _QUICK_SIDE = 480  # Pixels: a face a quarter as high is half as large again as 
 _MOST_PIXELS = 32_000_000  # Of the copy looked at: about 3 s.
 
 _PURPOSE = "Finding faces"
-_POINTS_FILE = "models/shape_predictor_5_face_landmarks.dat"
+_POINTS_FILE = "models/shape_predictor_{}_face_landmarks.dat"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,8 @@ def open_detector(
     """A detector, its models loaded. Open one in each process that needs one: it cannot be sent to another.
 
     Args:
-        name: ``dlib``.
+        name: ``dlib``, with eyes and nose; ``dlib68``, with the usual 68 points (jaw, brows, nose, eyes,
+            lips) for tables of landmarks; its model was trained on 300-W, which is for research alone.
         min_score: the least confidence; dlib's lies between -1 and 4, and 0 is its own threshold.
         min_face: the least size of a face, in pixels of the shorter side of its box, 20 or more. The
             smaller it is, the longer a large image takes. The copy that is looked at has 32 million pixels
@@ -194,12 +195,21 @@ _CORNERS_TO_POINTS = np.array([[0, 0, 0.5, 0.5, 0], [0.5, 0.5, 0, 0, 0], [0, 0, 
 
 
 def _open_dlib(min_score: float) -> tuple[tuple[str, ...], Look, int]:
+    return _POINTS, *_dlib(min_score, 5, lambda corners: _CORNERS_TO_POINTS @ corners)
+
+
+def _open_dlib68(min_score: float) -> tuple[tuple[str, ...], Look, int]:
+    return tuple(map(str, range(68))), *_dlib(min_score, 68, lambda points: points)
+
+
+def _dlib(min_score: float, count: int, wanted: Callable[[Any], Any]) -> tuple[Look, int]:
+    """How to look with a model of this many points, and the least face; ``wanted`` of them is passed on."""
     try:
         dlib = importlib.import_module("dlib")
     except ImportError as error:
         raise MissingPackageError("dlib-bin", _PURPOSE, "faces") from error
     boxes: Any = dlib.get_frontal_face_detector()
-    corners: Any = dlib.shape_predictor(str(model_file(_POINTS_FILE, _PURPOSE)))
+    points: Any = dlib.shape_predictor(str(model_file(_POINTS_FILE.format(count), _PURPOSE)))
 
     def look(picture: NDArray[np.uint8]) -> list[FoundFace]:
         found, scores, _ = boxes.run(picture, 0, min_score)
@@ -207,19 +217,17 @@ def _open_dlib(min_score: float) -> tuple[tuple[str, ...], Look, int]:
             FoundFace(
                 (float(box.left()), float(box.top()), box.right() + 1.0, box.bottom() + 1.0),
                 float(score),
-                _five_points(corners(picture, box).parts()),
+                wanted(_places(points(picture, box).parts())).astype(np.float32),
             )
             for box, score in zip(found, scores, strict=True)
         ]
 
-    return _POINTS, look, _WINDOW
+    return look, _WINDOW
 
 
-def _five_points(parts: Any) -> NDArray[np.float32]:
-    """Five corners -> ``_POINTS``. dlib counts from the middle of the first pixel."""
-    places = np.array([(part.x + 0.5, part.y + 0.5) for part in parts])
-    points: NDArray[np.float32] = (_CORNERS_TO_POINTS @ places).astype(np.float32)
-    return points
+def _places(parts: Any) -> NDArray[np.float64]:
+    """[n, 2]; dlib counts from the middle of the first pixel."""
+    return np.array([(part.x + 0.5, part.y + 0.5) for part in parts])
 
 
-_OPENERS = {"dlib": _open_dlib}
+_OPENERS = {"dlib": _open_dlib, "dlib68": _open_dlib68}
