@@ -23,6 +23,7 @@ SCRIPTS = {  # Script -> what makes it quick.
     "train_dcgan.py": QUICK,
     "train_wgan_gp.py": QUICK,
     "train_translators.py": QUICK,
+    "methods.py": QUICK,
     "health.py": QUICK,
     "scaling.py": QUICK,
     "convolutions.py": ("--batch", "4", "--rounds", "1"),

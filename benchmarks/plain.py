@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gansmith.config.recipe import Recipe
 from gansmith.core.noise import Noise
+from gansmith.networks.conv import DoubledConv
 
 NextBatch = Callable[[], Tensor]
 """Gives a batch of pictures, float [n, 3, size, size] in [-1, 1], on the device."""
@@ -46,7 +47,7 @@ def image_folder(folder: Path, size: int, batch: int, workers: int = 2) -> Itera
 def turns(recipe: Recipe, images: Tensor, device: torch.device) -> Callable[[], float]:
     """A step of the method's own turns: eager, in float32, every weight accepts gradients, one batch for all.
 
-    What ours adds is left out: averages of weights, memories, checks.
+    What ours adds is left out: averages of weights, memories, checks, the way of ``DoubledConv``.
 
     Args:
         recipe: with all that the data decide.
@@ -69,6 +70,7 @@ def turns(recipe: Recipe, images: Tensor, device: torch.device) -> Callable[[], 
     def step() -> float:
         nonlocal done
         done += 1
+        DoubledConv.composed = False
         progress = recipe.progress(done * count, count)
         total = torch.zeros((), device=device)
         for turn in method.turns():
@@ -80,6 +82,7 @@ def turns(recipe: Recipe, images: Tensor, device: torch.device) -> Callable[[], 
                 optimizers[turn.player].step()
                 with torch.no_grad():
                     turn.post_step(networks)
+        DoubledConv.composed = True
         return float(total.detach())
 
     return step
