@@ -117,7 +117,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     Returns: ``" Did you mean 'lr'?"``, or the list of what is known when nothing is near.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = [known_name for known_name in names if known_name.endswith(f"={name}")]  # "gender=man" for "man".
+    close = close or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if not close:  # "batch_size" is far from "batch" letter by letter, yet everyone means it.
         close = [known_name for known_name in names if len(known_name) > 2 and known_name in name][:1]
     if close:
