@@ -12,6 +12,7 @@ import pytest
 
 from gansmith.errors import DataError, GansmithError, RunError, SettingError, StorageError
 from gansmith.ratings.agreement import krippendorff
+from gansmith.ratings import store as store_module
 from gansmith.ratings.store import COLUMNS, Rating, Store
 
 FINGERPRINT, ORIGIN = "abcdef012345", "0123456789abcdef"
@@ -137,6 +138,17 @@ def test_two_people_rate_at_once_in_threads_and_processes(tmp_path: Path) -> Non
     told = store_at(tmp_path).summary()
     assert told.raters == dict.fromkeys(("Ada", "Bob", "Cy"), 15)
     assert told.disputed == 7
+
+
+def test_tables_that_another_made_between_two_looks_are_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_at(tmp_path).thumb(1, True)
+    looks = iter([False])
+    plain = store_module._is_ready
+    monkeypatch.setattr(store_module, "_is_ready", lambda base: next(looks, None) is None and plain(base))
+    store_at(tmp_path).thumb(2, True)
+    assert store_at(tmp_path).summary().thumbs == 2
 
 
 def test_a_locked_database_is_waited_for_and_then_said(tmp_path: Path) -> None:

@@ -356,13 +356,18 @@ class Store:
         """Make the tables of a new file; refuse one that is not ours, untouched."""
         if _is_ready(base):
             return
+        base.execute("BEGIN")  # One moment for all three: another process may be making the tables.
         application, version = (_pragma(base, name) for name in ("application_id", "user_version"))
+        filled = base.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+        base.execute("COMMIT")
+        if (application, version) == (_APPLICATION, _VERSION):
+            return
         if application == _APPLICATION and version > _VERSION:
             raise RunError(
                 f"{self.path} was written by a newer gansmith (form {version}; this one knows {_VERSION}). "
                 "Update gansmith: pip install -U gansmith"
             )
-        if application or version or base.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        if application or version or filled:
             raise RunError(
                 f"{self.path} is a database of another program. Ratings are not mixed into it: move it away, "
                 "and a new one is made."
