@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gansmith.errors import DataError, GansmithError, RunError, SettingError, StorageError
-from gansmith.ratings.agreement import krippendorff
 from gansmith.ratings import store as store_module
+from gansmith.ratings.agreement import krippendorff
 from gansmith.ratings.store import COLUMNS, Rating, Store
 
 FINGERPRINT, ORIGIN = "abcdef012345", "0123456789abcdef"
