@@ -44,7 +44,7 @@ def image_folder(folder: Path, size: int, batch: int, workers: int = 2) -> Itera
 # ---- any method ---------------------------------------------------------------------------------------
 
 
-def turns(recipe: Recipe, images: Tensor, device: torch.device) -> Callable[[], float]:
+def turns(recipe: Recipe, images: Tensor, device: torch.device) -> Callable[[], float | None]:
     """A step of the method's own turns: eager, in float32, every weight accepts gradients, one batch for all.
 
     What ours adds is left out: averages of weights, memories, checks, the way of ``DoubledConv``.
@@ -70,7 +70,6 @@ def turns(recipe: Recipe, images: Tensor, device: torch.device) -> Callable[[], 
     def step() -> float:
         nonlocal done
         done += 1
-        DoubledConv.composed = False
         progress = recipe.progress(done * count, count)
         total = torch.zeros((), device=device)
         for turn in method.turns():
@@ -82,10 +81,22 @@ def turns(recipe: Recipe, images: Tensor, device: torch.device) -> Callable[[], 
                 optimizers[turn.player].step()
                 with torch.no_grad():
                     turn.post_step(networks)
-        DoubledConv.composed = True
         return float(total.detach())
 
-    return step
+    return as_written(step)
+
+
+def as_written(step: Callable[[], float | None]) -> Callable[[], float | None]:
+    """The step with what nearest neighbours double made in full before it is convolved, as one writes it."""
+
+    def plain() -> float | None:
+        DoubledConv.composed = False
+        try:
+            return step()
+        finally:
+            DoubledConv.composed = True
+
+    return plain
 
 
 # ---- DCGAN ------------------------------------------------------------------------------------------

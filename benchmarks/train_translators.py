@@ -21,6 +21,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from measuring import Row, Step, print_table, ratios, take_turns, with_settings
+from plain import as_written
 from torch import Tensor, nn
 
 from gansmith.config.recipe import Recipe
@@ -30,7 +31,6 @@ from gansmith.data.loading.augment import Augment
 from gansmith.data.loading.loader import Loader
 from gansmith.engine.device import pick_precision
 from gansmith.engine.trainer import Trainer
-from gansmith.networks.conv import DoubledConv
 from gansmith.recipes import named
 from gansmith.training.setup import resolve
 
@@ -180,17 +180,6 @@ def context_encoder(method: Any, networks: Any, batch: dict[str, Tensor]) -> Ste
     return step
 
 
-def _as_written(step: Step) -> Step:
-    """The step with what is doubled by nearest neighbours made in full before it is convolved."""
-
-    def plain() -> None:
-        DoubledConv.composed = False
-        step()
-        DoubledConv.composed = True
-
-    return plain
-
-
 CASES: dict[str, Plain] = {
     "pix2pix64-small": pix2pix,
     "cyclegan64-small": cyclegan,
@@ -228,7 +217,7 @@ def rows(name: str, plain: Plain, batch: int | None, rounds: int, seconds: float
     shown = {column: images.float() / 127.5 - 1.0 for column, images in first.items()}
     networks = recipe.method.build(recipe.spec()).train()
     networks.attach(recipe.method.instruments(recipe.spec()))
-    loops = {"plain": _as_written(plain(recipe.method, networks, shown))}
+    loops = {"plain": as_written(plain(recipe.method, networks, shown))}
     for precision in ("float32", "auto"):
         asked = with_settings(recipe, precision=precision)
         loader: Loader[Any] = Loader(data, recipe.method.batch_type, asked.data, asked.train.seed, CPU)
