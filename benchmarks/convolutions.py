@@ -1,9 +1,9 @@
-"""What our own ways through convolutions bring on a processor: single layers, and whole steps of DCGAN-64.
+"""What our own ways through convolutions bring on a processor: single layers, and whole steps.
 
     python benchmarks/convolutions.py [--batch 64 128] [--rounds 6] [--parts layers steps styles]
 
 Layers, in bfloat16: torch's own weight gradient of a 4x4 convolution of stride 2 beside the matrix product
-of ``nets/convolution.py``; its transposed convolution to three channels beside the woven one; and layers
+of ``networks/conv.py``; its transposed convolution to three channels beside the woven one; and layers
 over a whole grid, forwards and backwards, beside the products. Steps: the same trainer with and without
 weight gradients as products, in turn. Styles: the synthesis of StyleGAN2, forwards and backwards, with scaled
 activations beside scaled weights.
@@ -23,7 +23,13 @@ from gansmith.recipes import named
 
 CPU = torch.device("cpu")
 PARTS = ("layers", "steps", "styles")
-LAYERS = ((128, 256, 16), (256, 512, 8), (512, 1024, 4))  # Channels in and out, pixels of a side.
+STEPS = (("faces64", 64, 16), ("faces32", 32, 32), ("bilinear32", 32, 32))  # As their recipes are.
+LAYERS = (
+    (128, 256, 16),
+    (128, 256, 8),
+    (256, 512, 8),
+    (512, 1024, 4),
+)  # Channels in and out, pixels of a side.
 
 
 def layer(batch: int, channels: int, wanted: int, side: int, rounds: int) -> Row:
@@ -121,20 +127,20 @@ def others(batch: int, rounds: int) -> list[Row]:
     return rows + [beside(f"{what}, batch {batch}", *case, True, rounds, False) for what, *case in cases]
 
 
-def step(batch: int, rounds: int) -> Row:
-    """A step of DCGAN-64."""
-    recipe = with_settings(named("dcgan64"), batch=batch, precision="bfloat16")
-    trainer, wide = our_trainer(recipe, noise_pictures(256, 64), CPU), conv._MATMUL_MIN_WEIGHTS
+def step(name: str, size: int, batch: int, rounds: int) -> Row:
+    """A step of a recipe."""
+    recipe = with_settings(named(name), batch=batch, precision="bfloat16")
+    trainer, products = our_trainer(recipe, noise_pictures(256, size), CPU), conv._MATMUL
     theirs, ours = [], []
     for turn in range(rounds + 1):
-        for limit, times in ((2**40, theirs), (wide, ours)):
-            conv._MATMUL_MIN_WEIGHTS = limit
+        for where, times in (({}, theirs), (products, ours)):
+            conv._MATMUL = where
             took = stretch(trainer.step, 0, CPU)
             times += [took] if turn else []
     return Row(
-        f"step of DCGAN-64, bfloat16, batch {batch}",
-        f"{min(ours):.2f} s",
-        f"without: {min(theirs):.2f} s",
+        f"step of {name}, bfloat16, batch {batch}",
+        f"{1e3 * min(ours):.0f} ms",
+        f"without: {1e3 * min(theirs):.0f} ms",
         ratios(theirs, ours),
     )
 
@@ -177,7 +183,8 @@ def main() -> None:
         rows += [layer(128, *shape, asked.rounds) for shape in LAYERS]
         rows += others(64, asked.rounds)
     if "steps" in asked.parts:
-        rows += [step(batch, asked.rounds) for batch in asked.batch]
+        rows += [step("dcgan64", 64, batch, asked.rounds) for batch in asked.batch]
+        rows += [step(*each, asked.rounds) for each in STEPS]
     if "styles" in asked.parts:
         kinds = (torch.float32, torch.bfloat16)
         rows += [styles(batch, kind, asked.rounds) for kind in kinds for batch in asked.batch]

@@ -33,9 +33,8 @@ def everywhere(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         calls.append(1)
         return plain(large, small)
 
-    monkeypatch.setattr(conv, "_MATMUL_MIN_WEIGHTS", 0)
     kinds = (torch.float64, torch.float32, torch.bfloat16)
-    monkeypatch.setattr(conv, "_MATMUL_MAX_CELLS", dict.fromkeys(kinds, 10**6))
+    monkeypatch.setattr(conv, "_MATMUL", dict.fromkeys(kinds, (0, 10**6)))
     monkeypatch.setattr(conv, "_weight_gradient", counted)
     return calls
 
@@ -166,7 +165,10 @@ def test_it_is_used_where_it_pays_and_nowhere_else(monkeypatch: pytest.MonkeyPat
     wide, wider = DownConv(256, 512), UpConv(1024, 512)
     assert used(wide, 8, half=True)
     assert not used(wide, 8, half=False)  # 16 cells: in float32 torch's own is faster.
-    assert not used(wide, 16, half=True)
+    assert used(wide, 16, half=True)
+    assert not used(wide, 32, half=True)  # 256 cells: the unfolded images cost more than they bring.
+    assert used(DownConv(128, 256), 8, half=True)
+    assert not used(DownConv(64, 128), 8, half=True)
     assert used(wider, 2, half=False)
     assert not used(wider, 2, half=False, learns=False)  # Somebody else's turn: no weight gradient at all.
     assert not used(DownConv(64, 128), 8, half=True)

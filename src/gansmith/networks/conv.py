@@ -1,14 +1,16 @@
 """Convolutions that halve or double the size, project a latent or end in scores, fast on CPUs, too.
 
 Many channels on a small grid are where oneDNN's weight gradient falls behind: of 512 to 1024 channels at
-4 px to about a tenth of what a matrix product reaches. There the images are unfolded and multiplied
-instead. Few channels at full size are where its transposed convolution does: a quarter of that product.
+4 px to about a tenth of what a matrix product reaches, of 128 to 256 to a quarter in bfloat16. There the
+images are unfolded and multiplied instead. Few channels at full size are where its transposed convolution
+does: a quarter of that product.
 There a sub-pixel (pixel-shuffle) convolution makes all four pixels of a block at once. A 3x3 convolution
 of what nearest neighbours doubled reads each pixel four times: a transposed 4x4 one with sums of its
 weights is the same with 16 products in place of 36. And a kernel that covers the whole grid is a matrix.
 ``benchmarks/convolutions.py`` measures them all beside torch's.
 """
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -17,11 +19,8 @@ from torch import Tensor, nn
 from torch.nn.grad import conv2d_weight
 
 _KERNEL, _STRIDE, _PADDING = 4, 2, 1
-_MATMUL_MIN_WEIGHTS = 2**17  # Input times output channels, from which a matrix product is faster.
-_MATMUL_MAX_CELLS = {
-    torch.bfloat16: 16,
-    torch.float32: 4,
-}  # Cells of the smaller grid, up to which it is faster.
+_MATMUL = {torch.bfloat16: (2**15, 64), torch.float32: (2**17, 4)}
+"""From how many weights of a tap (channels in times out), and up to how many cells, a product is faster."""
 _SUBPIXEL_MAX_CHANNELS = 4  # Channels of the larger images, up to which a sub-pixel convolution is faster.
 _KERNEL_TAPS = [[3, 1, 4], [4, 2, 0]]
 """[even or odd pixel, cell before, at or after] -> index into a side of the kernel; 4 is zero padding."""
@@ -139,13 +138,10 @@ def _dtype(input: Tensor) -> torch.dtype:
 
 
 def _use_matmul(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor, cells: int) -> bool:
-    return (
-        input.is_cpu
-        and layer.weight.requires_grad
-        and torch.is_grad_enabled()
-        and layer.in_channels * layer.out_channels >= _MATMUL_MIN_WEIGHTS
-        and cells <= _MATMUL_MAX_CELLS.get(_dtype(input), 0)
-    )
+    if not (input.is_cpu and layer.weight.requires_grad and torch.is_grad_enabled()):
+        return False
+    weights, limit = _MATMUL.get(_dtype(input), (math.inf, 0))
+    return layer.in_channels * layer.out_channels >= weights and cells <= limit
 
 
 def _apply(layer: nn.Conv2d | nn.ConvTranspose2d, input: Tensor, transposed: bool) -> Tensor:
