@@ -19,6 +19,7 @@ from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
 from gansmith.data.dataset import DatasetInfo, MemoryDataSet
 from gansmith.errors import GansmithError, SettingError
+from gansmith.images.grid import to_bytes
 from gansmith.images.provenance import read_provenance
 from gansmith.methods.base import Lender
 from gansmith.methods.batches import AttributeBatch, LabelledBatch
@@ -27,6 +28,7 @@ from gansmith.methods.gan import GAN
 from gansmith.methods.icgan import AttributeIcGAN, IcGAN, Reader, Readers, never_meet
 from gansmith.models.edit import Change, Editor
 from gansmith.models.generator import from_method
+from gansmith.models.load import open_generator
 from gansmith.recipes import named
 from gansmith.training.session import train
 
@@ -221,6 +223,37 @@ def test_edit(readers: Path) -> None:
         code, said = run("edit", readers / model, *words, "-o", readers / "no.png")
         assert code == 2 and message in said, said
     assert not (readers / "no.png").exists()
+
+
+def test_steps_lead_from_what_is_read_to_the_change(readers: Path) -> None:
+    photo, out = readers / "photo.png", readers / "way.png"
+    code, _ = run("edit", readers / "readers", photo, "--set", "hat", "--steps", "3", "-o", out)
+    with Image.open(out) as sheet:
+        assert code == 0 and sheet.width == 5 * 18 - 2, "the photo, drawn again, and three steps"
+    mark = read_provenance(out)
+    assert mark is not None and mark.note == "edited: photo, read and drawn, hat, each in 3 steps"
+    editor = Editor(open_generator(str(readers / "readers")))
+    photos = torch.from_numpy(np.array(Image.open(photo))).permute(2, 0, 1)[None]
+    latents, seen = editor.read(photos)
+    turned = editor.change(f"hat={1 - int(seen[0, 2])}")
+    edits = editor.edit(photos, ("photo.png",), [turned], steps=4)
+    assert len(edits.changed) == 4
+    assert torch.equal(edits.changed[-1], editor.edit(photos, ("photo.png",), [turned]).changed[0])
+    half = editor.method.mixed(editor.generator.networks, seen, turned.apply(seen, editor.excluded), 0.5)
+    assert half[0, 2] == 0.5
+    assert torch.equal(edits.changed[1], to_bytes(editor.draw(latents, half)).cpu())
+
+
+def test_between_two_classes_are_shares_of_both() -> None:
+    spec = DataSpec(height=16, width=16, class_names=("a", "b", "c"))
+    method = IcGAN(gan=ConditionalDCGAN()).tiny()
+    networks = method.build(spec).eval()
+    share = method.mixed(networks, torch.tensor([0, 2]), torch.tensor([1, 2]), 0.25)
+    assert torch.allclose(share, torch.tensor([[0.75, 0.25, 0.0], [0.0, 0.0, 1.0]]))
+    z = torch.randn(2, method.gan.latent)
+    at_the_end = method.draw(networks, z, torch.tensor([1, 2]))
+    whole = method.mixed(networks, torch.tensor([0, 2]), torch.tensor([1, 2]), 1.0)
+    assert torch.allclose(method.draw(networks, z, whole), at_the_end, atol=1e-6)
 
 
 def test_a_photo_without_a_face(readers: Path) -> None:

@@ -1,8 +1,10 @@
 """StarGAN: the authors' counts, its losses in closed form, and what a person may ask of it."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -26,7 +28,7 @@ from gansmith.methods.batches import EditBatch, EditPrompt
 from gansmith.methods.stargan import LabelTranslator, StarGAN
 from gansmith.metrics.image_sets import HeldOutPrompts
 from gansmith.models.asked import Companions, Conditions
-from gansmith.models.attribute_sheet import attribute_sheet
+from gansmith.models.attribute_sheet import attribute_sheet, way_sheet
 from gansmith.models.generator import Generator, from_method
 from gansmith.models.translate import Translation, translate
 from gansmith.networks.bundle import Pair
@@ -177,6 +179,37 @@ def test_translate_sets_marks_and_draws_a_sheet(model: Generator, tmp_path: Path
         attribute_sheet(model, tmp_path / "in", tmp_path / "sheet.png")
 
 
+def test_strength_and_steps_lie_between_what_is_seen_and_what_is_set(
+    model: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hair = torch.tensor([[0, 1, 0]], dtype=torch.uint8)
+    monkeypatch.setattr(Conditions, "read", lambda self, images: hair.clone())
+    asked = Conditions.of(model, "fair hair=1", strength=0.25)
+    assert torch.equal(asked.prompt(random_images(1)).attributes, torch.tensor([[0.0, 0.75, 0.25]]))
+    assert asked.words() == "dark hair=0, fair hair=1, 0.25 of the way"
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (16, 16), (90, 60, 200)).save(tmp_path / "in" / "0.png")
+    made = []
+    for strength in (None, 1.0, 0.5, 0.0):
+        how = Translation(settings="smiling=1", strength=strength)
+        done = translate(model, tmp_path / "in", tmp_path / "out", how)
+        made.append((done.made, np.asarray(Image.open(tmp_path / "out" / "0.png"))))
+    assert [count for count, _ in made] == [1, 0, 1, 1], "all the way is what it is without a strength"
+    assert not np.array_equal(made[1][1], made[2][1]) and not np.array_equal(made[2][1], made[3][1])
+    assert way_sheet(model, tmp_path / "in", tmp_path / "way.png", "smiling=1", steps=3) == 1
+    with Image.open(tmp_path / "way.png") as sheet:
+        assert sheet.width == 4 * 64 + 3 * 2, "the image and three steps"
+    mark = read_provenance(tmp_path / "way.png")
+    assert mark is not None and mark.note == "the image; then, in 3 steps, smiling=1"
+    for settings, strength, message in (
+        (None, 0.5, "Received: 0.5 without --set"),
+        ("smiling=1", 1.5, "Received: 1.5. Try 0.5"),
+        ("smiling=1", float("nan"), "Received: nan"),
+    ):
+        with pytest.raises(SettingError, match=re.escape(message)):
+            Conditions.of(model, settings, strength=strength)
+
+
 def test_attributes_that_come_to_the_same_share_a_column(
     model: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,10 +235,11 @@ def test_the_verb_says_what_is_wrong(tmp_path: Path) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
     words = ["translate", str(tmp_path / "model.safetensors"), str(tmp_path / "a.png")]
     words += ["-o", str(tmp_path / "b.png")]
-    for extra in (["--set", "smiling=1"], ["--points", "1,2"], ["--sheet"]):
+    sheets = (["--sheet"], ["--sheet", "--set", "smiling=1"], ["--steps", "3"], ["--strength", "0.5"])
+    for extra in (["--set", "smiling=1"], ["--points", "1,2"], *sheets):
         result = CliRunner().invoke(cli, words + extra)
         said = f"{result.output}{result.exception}"
-        assert result.exit_code != 0 and "Leave it out" in said and not (tmp_path / "b.png").exists()
+        assert result.exit_code != 0 and "eave it out" in said and not (tmp_path / "b.png").exists()
 
 
 def test_the_recipe_is_the_papers() -> None:

@@ -22,6 +22,14 @@ _SAID = 8  # Photos of which it is said what was read.
     help="What shall hold: smiling=1, hair=fair, or a class. Once for each column of the sheet.",
 )
 @click.option(
+    "--steps",
+    type=click.IntRange(1, 24),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Columns on the way from what is read to each change, equally apart.",
+)
+@click.option(
     "-o",
     "--out",
     default="edited.png",
@@ -49,6 +57,7 @@ def edit(model: str, photo: str, changes: tuple[str, ...], out: str, **asked: An
 
     \b
     gansmith edit runs/readers photo.png --set smiling=1 --set hair=fair -o edited.png
+    gansmith edit runs/readers photos --set hair=fair --steps 5 -o way.png
     """
     from gansmith.models.edit import Editor, in_words, open_photos, write_edits
     from gansmith.models.load import open_generator
@@ -57,7 +66,7 @@ def edit(model: str, photo: str, changes: tuple[str, ...], out: str, **asked: An
     editor = Editor(open_generator(model, asked["device"]), asked["refine"])
     wanted = [editor.change(text) for text in changes]
     names, photos = open_photos(photo, editor.generator, asked["align"])
-    edits = editor.edit(photos, names, wanted)
+    edits = editor.edit(photos, names, wanted, asked["steps"])
     written = write_edits(edits, wanted, Path(out), editor.generator, photo)
     for row, name in enumerate(names[:_SAID]):
         click.echo(f"{name}: {in_words(edits, row, editor.spec)}", err=True)

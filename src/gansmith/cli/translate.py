@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from gansmith.models.translate import Translated
 
 _MOST_LISTED = 2**28  # Bytes of a list of paths.
-_HOW = ("direction", "fit", "align", "compare", "scale", "seed", "mask", "hole", "settings", "points")
+_HOW = (
+    "direction",
+    "fit",
+    "align",
+    "compare",
+    "scale",
+    "seed",
+    "mask",
+    "hole",
+    "settings",
+    "strength",
+    "points",
+)
+_STEPS = 4  # Columns of a sheet on the way to what is set.
 _NAMED = 5  # Images left out that are named one by one.
 
 
@@ -50,10 +63,24 @@ def to_box(
     "--set", "settings", metavar="NAME=0|1,...", help="Attributes to set, of models that change them."
 )
 @click.option(
+    "--strength",
+    type=float,
+    metavar="0-1",
+    help="How far to go to what is set; 0 is the picture as it is. [1]",
+)
+@click.option(
     "--points", metavar="X,Y,...", help="Key points of the result in pixels, of models that take them."
 )
 @click.option(
-    "--sheet", is_flag=True, help="Write one .png: a row a picture, a column for each attribute turned."
+    "--sheet",
+    is_flag=True,
+    help="Write one .png: a row a picture, a column for each attribute turned; with --set, the way to that.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 24),
+    metavar="N",
+    help="Columns of a sheet with --set, equally apart. [4]",
 )
 @click.option(
     "--fit",
@@ -77,7 +104,7 @@ def to_box(
 )
 @with_code
 @on_device
-def translate_(model: str, src: str, out: str, sheet: bool, **asked: Any) -> None:
+def translate_(model: str, src: str, out: str, sheet: bool, steps: int | None, **asked: Any) -> None:
     r"""Make images out of images with a model that was trained to, such as pix2pix or CycleGAN.
 
     MODEL is a run or a checkpoint. SRC is an image, a folder in any nesting, a zip or tar, a prepared set, a
@@ -93,6 +120,7 @@ def translate_(model: str, src: str, out: str, sheet: bool, **asked: Any) -> Non
     gansmith translate runs/fill torn.png -o whole.png --hole 40,25,30,30
     gansmith translate runs/cycle portrait.jpg -o photo.png --direction b_to_a --fit crop
     gansmith translate runs/star portrait.jpg -o smiling.png --set smiling=1,glasses=0
+    gansmith translate runs/star photos -o way.png --sheet --set smiling=1 --steps 5
     """
     from gansmith.core.console import counter
     from gansmith.core.distributed import my_device, process_group
@@ -103,10 +131,21 @@ def translate_(model: str, src: str, out: str, sheet: bool, **asked: Any) -> Non
     import_code(asked["code"])
     how = Translation(**{name: asked[name] for name in _HOW})
     generator = open_generator(model, my_device(asked["device"]))
+    if steps is not None and not (sheet and how.settings):
+        raise SettingError(
+            "--steps are the columns of a sheet on the way to what is set. Received: it without "
+            f"{'--set' if sheet else '--sheet'}. Add that, or leave it out."
+        )
     if sheet:
-        from gansmith.models.attribute_sheet import attribute_sheet
+        from gansmith.models.attribute_sheet import attribute_sheet, way_sheet
 
-        click.echo(f"{plural(attribute_sheet(generator, src, out, how.align), 'picture')} in {out}")
+        if how.strength is not None:
+            raise SettingError("A sheet has all strengths. Received: --sheet and --strength. Leave one out.")
+        if how.settings is None:
+            shown = attribute_sheet(generator, src, out, how.align)
+        else:
+            shown = way_sheet(generator, src, out, how.settings, steps or _STEPS, how.align)
+        click.echo(f"{plural(shown, 'picture')} in {out}")
         return
     with process_group(generator.device) as world:
         listed = _listed(world) if src == "-" else src

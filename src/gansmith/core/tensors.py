@@ -24,6 +24,9 @@ Labels = Int[Tensor, " batch"]
 Attributes = UInt8[Tensor, "batch attributes"]
 """Facts that hold (1) or do not (0), per image."""
 
+AttributeShares = Float[Tensor, "batch attributes"]
+"""The same with what lies between: from 0, does not hold, to 1, holds."""
+
 Landmarks = Float[Tensor, "batch points 2"]
 """x and y of points in pixels; the middle of the first pixel is at (0.5, 0.5)."""
 

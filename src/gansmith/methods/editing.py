@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gansmith.core.tensors import Images, Latents
+from gansmith.errors import SettingError
 from gansmith.methods.base import B, Method, N, P
 
 
@@ -43,6 +44,23 @@ class EditMethod(Method[N, B, P]):
         """
         latents, _ = self.read(networks, images)
         return self.draw(networks, latents, condition)
+
+    def mixed(self, networks: N, one: Tensor, other: Tensor, share: float) -> Tensor:
+        """The condition on the way from one to another, as ``draw`` takes it.
+
+        Args:
+            networks: trained.
+            one: where it begins: labels [batch] or attributes [batch, a].
+            other: where it ends.
+            share: how far along, from 0 to 1.
+
+        Raises:
+            SettingError: between its conditions the method has nothing.
+        """
+        raise SettingError(
+            "Steps are for models whose conditions become numbers with others between them. "
+            f"{type(self).__name__} has none. Leave --steps out."
+        )
 
     def excluded(self, networks: N) -> Tensor:
         """Which values of two attributes exclude each other, bool [2a, 2a]; none where nobody counted.

@@ -17,7 +17,7 @@ from gansmith.methods.base import Lender, Loss, Method, Turn
 from gansmith.methods.batches import AttributeBatch, ImagePrompt, LabelledBatch
 from gansmith.methods.cdcgan import AttributeDCGAN, ConditionalDCGAN
 from gansmith.methods.editing import EditMethod
-from gansmith.methods.pair import PairMethod
+from gansmith.methods.pair import PairMethod, mixed
 from gansmith.networks.bundle import Networks
 from gansmith.networks.reader import Reader
 
@@ -173,6 +173,12 @@ class IcGAN(EditMethod[Readers, Any, ImagePrompt]):
         """G(z, y); differentiable with respect to z."""
         images: Images = networks.generator(latents, condition)
         return images
+
+    def mixed(self, networks: Readers, one: Tensor, other: Tensor, share: float) -> Tensor:
+        """Shares of classes, [batch, classes], or of attributes, [batch, a]."""
+        along = torch.full((len(one),), share, device=one.device)
+        found = mixed(networks.generator, one, other, along)
+        return super().mixed(networks, one, other, share) if found is None else found
 
     def excluded(self, networks: Readers) -> Tensor:
         return never_meet(networks.pairs)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from gansmith.core.noise import Noise
 from gansmith.core.tensors import Images, Latents, Scores
@@ -58,19 +58,14 @@ class PairMethod(LatentMethod[Pair, B, P]):
     def blend(
         self, networks: Pair, latents: Latents, noise: Noise, ends: tuple[P, P], share: Shares
     ) -> Images:
-        modules = networks.generator.modules()
-        layer = next((module for module in modules if isinstance(module, Condition)), None)
-        if layer is None or len(self.columns) != 1:
+        if len(self.columns) != 1:
             return super().blend(networks, latents, noise, ends, share)
-
-        def in_numbers(column: Tensor) -> Tensor:
-            """Labels as shares of classes, attributes as they are."""
-            of_labels = self.columns == ("labels",)
-            return F.one_hot(column.long(), layer.count).float() if of_labels else column.float()
-
-        one, other = (in_numbers(*condition(end)) for end in ends)
+        (one,), (other,) = map(condition, ends)
+        on_the_way = mixed(networks.generator, one, other, share)
+        if on_the_way is None:
+            return super().blend(networks, latents, noise, ends, share)
         kind: Any = self.prompt_type
-        return self.synthesize(networks, latents, noise, kind(torch.lerp(one, other, share[:, None])))
+        return self.synthesize(networks, latents, noise, kind(on_the_way))
 
     def critic_scores(self, networks: Pair, images: Images, prompt: P) -> Scores:
         scores: Scores = networks.discriminator(images, *condition(prompt))
@@ -80,3 +75,28 @@ class PairMethod(LatentMethod[Pair, B, P]):
 def condition(prompt: Any) -> tuple[Any, ...]:
     """The columns of a prompt as arguments of a network; none where there is no prompt."""
     return () if prompt is None else tuple(prompt)
+
+
+def mixed(generator: nn.Module, one: Tensor, other: Tensor, share: Shares) -> Tensor | None:
+    """The condition on the straight line from one to another; None where the generator has none between.
+
+    Args:
+        generator: that is given them.
+        one: labels [batch] or attributes [batch, a]: where the line begins.
+        other: likewise, where it ends.
+        share: how far along it, [batch], from 0 to 1.
+
+    Returns: shares of classes, [batch, classes], or of attributes, [batch, a].
+
+    Example:
+        >>> mixed(generator, torch.tensor([0]), torch.tensor([1]), torch.tensor([0.25]))  # Of two classes.
+        tensor([[0.7500, 0.2500]])
+    """
+    layer = next((module for module in generator.modules() if isinstance(module, Condition)), None)
+    if layer is None:
+        return None
+    count = layer.count
+    begin, end = (
+        (F.one_hot(each.long(), count) if each.dim() == 1 else each).float() for each in (one, other)
+    )
+    return torch.lerp(begin, end, share[:, None])

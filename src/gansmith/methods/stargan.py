@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gansmith.core.noise import Noise
 from gansmith.core.progress import Progress
 from gansmith.core.spec import DataSpec
-from gansmith.core.tensors import Attributes, Images, Scalar, Scores, full
+from gansmith.core.tensors import Attributes, AttributeShares, Images, Scalar, Scores, full
 from gansmith.errors import SettingError, at_least
 from gansmith.losses.adversarial import AdversarialLoss, Wasserstein
 from gansmith.losses.penalties import GradientPenalty, Penalty
@@ -29,6 +29,8 @@ _LEAST = 2  # Places a side that the critic's heads need.
 
 class LabelTranslator(nn.Module):
     """Images and attributes -> images of the same size; each attribute is a plane of 0 or 1 beside the image.
+
+    In use a plane may have any number between, for a picture on the way; none is trained.
 
     Borders are padded with 0: with reflection each plane would be constant, and instance norm would take it
     away (the authors' model.py). No convolution has a bias.
@@ -67,7 +69,7 @@ class LabelTranslator(nn.Module):
         layers.append(nn.Conv2d(width, spec.channels, 7, 1, 3, bias=False))
         self.main = nn.Sequential(*layers)
 
-    def forward(self, images: Images, attributes: Attributes) -> Images:
+    def forward(self, images: Images, attributes: Attributes | AttributeShares) -> Images:
         planes = attributes.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
         made: Tensor = self.main(torch.cat([images, planes], dim=1))
         return self._spec.to_network(full(made).tanh())

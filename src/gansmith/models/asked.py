@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from gansmith.core.tensors import Attributes, Images
+from gansmith.core.tensors import Attributes, AttributeShares, Images
 from gansmith.errors import SettingError
 from gansmith.models.generator import Generator
 from gansmith.models.prompts import attribute_numbers, parse_attributes
@@ -84,6 +84,7 @@ class Conditions:
         generator: the model.
         attributes: number of an attribute -> 0 or 1; what is not named is read off each image.
         points: key points of the result, [points, 2], in pixels of the model's size.
+        strength: how far to go from what each image shows to what is asked, from 0 to 1.
 
     Example:
         >>> Conditions.of(open_generator("runs/faces"), settings="smiling=1").prompt(images)
@@ -92,15 +93,32 @@ class Conditions:
     generator: Generator
     attributes: Mapping[int, int]
     points: Tensor | None = None
+    strength: float = 1.0
 
     @classmethod
-    def of(cls, generator: Generator, settings: str | None = None, points: str | None = None) -> "Conditions":
-        """What is asked by ``--set`` and ``--points``.
+    def of(
+        cls,
+        generator: Generator,
+        settings: str | None = None,
+        points: str | None = None,
+        strength: float | None = None,
+    ) -> "Conditions":
+        """What is asked by ``--set``, ``--points`` and ``--strength``.
 
         Raises:
             SettingError: the model takes no such thing, or lacks it; an unknown name, a contradiction; points
-                of another number, or outside the image.
+                of another number, or outside the image; a strength without a setting, or out of range.
         """
+        if strength is not None and settings is None:
+            raise SettingError(
+                "--strength says how far to go to what --set asks for. "
+                f"Received: {strength:g} without --set. Add --set NAME=1, or leave it out."
+            )
+        if strength is not None and not 0 <= strength <= 1:
+            raise SettingError(
+                "--strength is from 0, what the picture shows, to 1, all that is set. "
+                f"Received: {strength:g}. Try 0.5."
+            )
         fields = _fields(generator)
         for option, given, column in (("--set", settings, "attributes"), ("--points", points, "landmarks")):
             if given is not None and column not in fields:
@@ -114,7 +132,12 @@ class Conditions:
                     f"{generator.name} is given {_WORDS[column]}, too. {_EXAMPLES[column](generator)}"
                 )
         attributes = {} if settings is None else _attributes(generator, settings)
-        return cls(generator, attributes, None if points is None else _points(generator, points))
+        return cls(
+            generator,
+            attributes,
+            None if points is None else _points(generator, points),
+            1.0 if strength is None else strength,
+        )
 
     def prompt(self, images: Images) -> Any:
         """The prompt of images in the networks' range."""
@@ -123,10 +146,11 @@ class Conditions:
             return kind(images, self.points.to(images.device).expand(len(images), -1, -1))
         if "attributes" not in kind._fields:
             return kind(images)
-        wanted = self.read(images)
+        seen = self.read(images)
+        wanted = seen.clone()
         for number, value in self.attributes.items():
             wanted[:, number] = value
-        return kind(images, wanted)
+        return kind(images, wanted if self.strength == 1 else mixed(seen, wanted, self.strength))
 
     def read(self, images: Images) -> Attributes:
         """The attributes the model itself sees in images."""
@@ -144,7 +168,8 @@ class Conditions:
         """What was asked, for the marks of results."""
         names = self.generator.spec.attribute_names
         if self.attributes:
-            return ", ".join(f"{names[number]}={value}" for number, value in sorted(self.attributes.items()))
+            said = ", ".join(f"{names[number]}={value}" for number, value in sorted(self.attributes.items()))
+            return said if self.strength == 1 else f"{said}, {self.strength:g} of the way"
         if self.points is not None:
             return "points " + " ".join(f"{x:g},{y:g}" for x, y in self.points.tolist())
         return None
@@ -158,6 +183,16 @@ class Conditions:
                 wanted[row, place] = value
         kind: Any = self.generator.method.prompt_type
         return kind(images, wanted)
+
+
+def mixed(seen: Attributes, wanted: Attributes, share: float) -> AttributeShares:
+    """What lies between what is there and what is wanted: 0 is the one, 1 the other.
+
+    Example:
+        >>> mixed(torch.tensor([[0, 1]]), torch.tensor([[1, 1]]), 0.25)
+        tensor([[0.2500, 1.0000]])
+    """
+    return torch.lerp(seen.float(), wanted.float(), share)
 
 
 _WORDS = {"attributes": "attributes", "landmarks": "key points"}

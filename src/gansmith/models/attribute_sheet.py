@@ -1,7 +1,9 @@
 """One picture of what a model of attributes can do: a row for each image, a column for each attribute."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +50,57 @@ def attribute_sheet(generator: Generator, src: Path | str, out: Path | str, alig
     Example:
         >>> attribute_sheet(open_generator("runs/star"), "photos", "sheet.png")
     """
-    kind, names, place = generator.method.prompt_type, generator.spec.attribute_names, Path(out)
+    place = _place(generator, src, out)
+    pictures = _pictures(generator, src, align)
+    shown, asked = generator.spec.to_network(to_float(pictures)), Conditions(generator, {})
+    prompts, headings = list[Any](), list[str]()
+    for number, name in enumerate(generator.spec.attribute_names):
+        prompt = asked.turned(shown, number)
+        same = next((i for i, one in enumerate(prompts) if torch.equal(one[1], prompt[1])), None)
+        if same is not None:  # Of man and woman, say, where everybody is one of them.
+            headings[same] += f" or {name}"
+            continue
+        prompts.append(prompt)
+        headings.append(name)
+    note = f"the image; then, turned one by one: {', '.join(headings)}"
+    return _write(generator, pictures, prompts, note, place)
+
+
+def way_sheet(
+    generator: Generator,
+    src: Path | str,
+    out: Path | str,
+    settings: str,
+    steps: int,
+    align: str | None = None,
+) -> int:
+    """Write a sheet: each image, and beside it the way from what it shows to what is set, in equal steps.
+
+    Args:
+        generator, src, out, align: as of `attribute_sheet`.
+        settings: ``smiling=1,glasses=0``.
+        steps: columns beside the image; the last is all that is set.
+
+    Returns: how many images it shows.
+
+    Raises:
+        SettingError: as of `attribute_sheet`; also an unknown attribute, or two that exclude each other.
+        DataError, MissingPackageError: as of `attribute_sheet`.
+
+    Example:
+        >>> way_sheet(open_generator("runs/star"), "photos", "way.png", "smiling=1", steps=5)
+    """
+    place = _place(generator, src, out)
+    asked = [Conditions.of(generator, settings, strength=(step + 1) / steps) for step in range(steps)]
+    pictures = _pictures(generator, src, align)
+    shown = generator.spec.to_network(to_float(pictures))
+    note = f"the image; then, in {steps} step{'s' * (steps != 1)}, {asked[-1].words()}"
+    return _write(generator, pictures, [each.prompt(shown) for each in asked], note, place)
+
+
+def _place(generator: Generator, src: Path | str, out: Path | str) -> Path:
+    """OUT, once it is sure that this model makes sheets and nothing is lost there."""
+    kind, place = generator.method.prompt_type, Path(out)
     if kind is None or kind._fields != ("images", "attributes"):
         raise SettingError(
             "--sheet is for models that change attributes of images, such as StarGAN. Received: "
@@ -57,21 +109,16 @@ def attribute_sheet(generator: Generator, src: Path | str, out: Path | str, alig
     if place.suffix.lower() != ".png" or place.exists():
         raise SettingError(f"A sheet goes into a new .png. Received: {place}. Choose another OUT.")
     check_outside_data(place, str(src))
-    pictures = _pictures(generator, src, align)
-    shown, asked = generator.spec.to_network(to_float(pictures)), Conditions(generator, {})
+    return place
+
+
+def _write(
+    generator: Generator, pictures: BytePictures, prompts: Sequence[Any], note: str, place: Path
+) -> int:
+    """Images in the first column, and what is made by each prompt in a further one."""
     noise = Noise(torch.zeros(len(pictures), dtype=torch.int64))
-    columns, prompts, headings = [pictures], list[torch.Tensor](), list[str]()
-    for number, name in enumerate(names):
-        prompt = asked.turned(shown, number)
-        same = next((place for place, one in enumerate(prompts) if torch.equal(one, prompt.attributes)), None)
-        if same is not None:  # Of man and woman, say, where everybody is one of them.
-            headings[same] += f" or {name}"
-            continue
-        prompts.append(prompt.attributes)
-        headings.append(name)
-        columns.append(to_bytes(generator.make(noise, prompt)).cpu())
+    columns = [pictures, *(to_bytes(generator.make(noise, prompt)).cpu() for prompt in prompts)]
     rows = enlarged(torch.stack(columns, dim=1).flatten(0, 1))
-    note = f"the image; then, turned one by one: {', '.join(headings)}"
     page = to_pil(with_caption(grid(rows, columns=len(columns)), note))
     mark = replace(generator.provenance(None, note), composite=True)
     with whole_file(place) as part:

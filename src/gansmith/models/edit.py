@@ -109,8 +109,9 @@ class Edits:
         names: of the photos.
         photos: in the model's size.
         again: drawn from what was read, unchanged.
-        changed: for each change, drawn from what was read and then changed.
+        changed: for each change, or each step on the way to it, drawn from what was read and then changed.
         condition: what was read of each photo: labels [n] or attributes [n, a].
+        steps: images of each change.
 
     Example:
         >>> editor = Editor(open_generator("runs/readers"))
@@ -123,6 +124,7 @@ class Edits:
     again: BytePictures
     changed: tuple[BytePictures, ...]
     condition: Tensor
+    steps: int = 1
 
 
 class Editor:
@@ -162,18 +164,28 @@ class Editor:
         change.check(self.excluded, self.spec.attribute_names)
         return change
 
-    def edit(self, photos: BytePictures, names: Sequence[str], changes: Sequence[Change]) -> Edits:
+    def edit(
+        self, photos: BytePictures, names: Sequence[str], changes: Sequence[Change], steps: int = 1
+    ) -> Edits:
         """The photos, drawn again as they are and with each change.
 
         Args:
             photos: [n, channels, height, width] in the model's size.
             names: of the photos.
             changes: each is applied to the photo as it is, not to the one before.
+            steps: images on the way to each change, equally apart; the last is the change itself.
+
+        Raises:
+            SettingError: there is nothing between the conditions of this model.
         """
         latents, condition = self.read(photos)
-        conditions = [condition, *(change.apply(condition, self.excluded) for change in changes)]
+        conditions = [condition]
+        for change in changes:
+            end, networks = change.apply(condition, self.excluded), self.generator.networks
+            way = (self.method.mixed(networks, condition, end, step / steps) for step in range(1, steps))
+            conditions += [*way, end]
         drawn = [grid.to_bytes(self.draw(latents, each)).cpu() for each in conditions]
-        return Edits(tuple(names), photos, drawn[0], tuple(drawn[1:]), condition.cpu())
+        return Edits(tuple(names), photos, drawn[0], tuple(drawn[1:]), condition.cpu(), steps)
 
     def read(self, photos: BytePictures) -> tuple[Latents, Tensor]:
         """The latents and conditions of photos, on the device."""
@@ -254,6 +266,7 @@ def write_edits(edits: Edits, changes: Sequence[Change], out: Path, generator: G
     columns = [edits.photos, edits.again, *edits.changed]
     rows = torch.stack(columns, dim=1).flatten(0, 1)
     note = "photo, read and drawn, " + "; ".join(change.text for change in changes)
+    note += f", each in {edits.steps} steps" if edits.steps > 1 else ""
     sheet = grid.with_caption(grid.grid(rows, columns=len(columns)), note)
     write_png(sheet, out, generator.provenance(note=f"edited: {note}"))
     return out

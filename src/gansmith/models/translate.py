@@ -63,6 +63,7 @@ class Translation:
     align: str | None = None  # Likewise the largest face, by a template: ffhq, celeba or close.
     seed: int = 0  # Of the noise, the same for all images.
     settings: str | None = None  # Attributes to set, smiling=1,glasses=0, of a model that changes them.
+    strength: float | None = None  # How far to go to what is set, 0 to 1; None: all the way.
     points: str | None = None  # Key points of the result, x,y,x,y,... in pixels, of a model that takes them.
     mask: str | None = None  # Of a model that fills holes: an image, white where the hole is.
     hole: tuple[int, int, int, int] | None = None  # Likewise: x, y, width, height in pixels.
@@ -299,7 +300,7 @@ class _Maker:
     """Images out of images; knows no files."""
 
     def __init__(self, generator: Generator, asked: Translation) -> None:
-        self.conditions = Conditions.of(generator, asked.settings, asked.points)
+        self.conditions = Conditions.of(generator, asked.settings, asked.points, asked.strength)
         kind: Any = generator.method.prompt_type
         whole = asked.fit is not None or asked.align is not None
         if not whole and len(kind._fields) > 1 and kind._fields != _FILLED:
