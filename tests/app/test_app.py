@@ -272,6 +272,9 @@ def test_attributes_are_set(client: TestClient) -> None:
         pixels(send(client, png(), model="pairs/star", settings=f"smiling={one}").content) for one in (0, 1)
     ]
     assert not np.array_equal(*two)
+    half = pixels(send(client, png(), model="pairs/star", settings="smiling=1", strength=0.5).content)
+    assert not any(np.array_equal(half, one) for one in two)
+    assert "--strength says how far" in send(client, png(), 400, model="pairs/star", strength=0.5)
     assert "no attribute 'smile'" in send(client, png(), 400, model="pairs/star", settings="smile=1")
 
 

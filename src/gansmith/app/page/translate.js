@@ -193,6 +193,7 @@ export function mount(panel, app) {
       fit: model.takes === "hole" || how === "whole" ? null : how,
       direction: document.getElementById("translate-direction")?.value ?? null,
       settings: settings || null,
+      strength: settings ? Number(document.getElementById("translate-strength").value) : null,
       points: document.getElementById("translate-points")?.value.trim() || null,
     };
   }
@@ -295,6 +296,12 @@ export function mount(panel, app) {
       const one = h("select", { id: `translate-set-${number}`, "data-attribute": name, onchange: () => run() },
         h("option", { value: "", word: "translate.leave" }), h("option", { value: "1", word: "explore.yes" }), h("option", { value: "0", word: "explore.no" }));
       options.append(field(one.id, name, one));
+    }
+    if (model.attributes.length) {
+      const fill = () => one.style.setProperty("--to", `${one.value * 100}%`);
+      const one = h("input", { type: "range", id: "translate-strength", min: "0", max: "1", step: "0.05", value: "1", oninput: () => { fill(); run(); } });
+      fill();
+      options.append(field(one.id, { word: "translate.strength" }, one));
     }
     if (model.points) {
       const one = h("input", { type: "text", id: "translate-points", maxlength: "2000", autocomplete: "off", onchange: () => run() });

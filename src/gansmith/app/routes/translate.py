@@ -75,6 +75,9 @@ class PhotoAsked(SourceAsked):
         None, description="How the photo is brought to the model's size; null: in tiles, as large as it is."
     )
     settings: str | None = Field(None, max_length=1000, description="Attributes to set: smiling=1,glasses=0")
+    strength: float | None = Field(
+        None, ge=0, le=1, allow_inf_nan=False, description="How far to go to what is set."
+    )
     points: str | None = Field(None, max_length=2000, description="Key points, x,y,x,y,... in pixels.")
     hole: str | None = Field(None, pattern=_HOLE, description="The hole to fill: x,y,width,height in pixels.")
     scale: float | None = Field(None, ge=1, le=16, allow_inf_nan=False, description="Of one that enlarges.")
@@ -91,6 +94,7 @@ class PhotoAsked(SourceAsked):
             scale=self.scale,
             seed=self.seed,
             settings=self.settings or None,
+            strength=self.strength,
             points=self.points or None,
             hole=None if self.hole is None else (x, y, width, height),
         )
