@@ -245,6 +245,40 @@ def test_the_relativistic_generator_is_compared_with_real_images_of_its_own() ->
     assert loss.item() == pytest.approx(torch.log1p(torch.exp(-gap)).mean().item(), rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("method", "batch"),
+    [
+        (tiny(networks=SNResNet(), adversarial=Hinge()), BATCH),
+        (tiny(networks=Convolutional(norm="spectral"), adversarial=Relativistic()), BATCH),
+        (ConditionalGAN(networks=R3MP()).tiny(), LabelledBatch(random_images(4), torch.tensor([0, 1, 2, 1]))),
+    ],
+)
+def test_one_pass_over_both_kinds_is_two(method, batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    networks = method.build(replace(SPEC16, class_names=("a", "b", "c"))).eval()
+    progress, found, passes = Progress(), [], []
+    networks.discriminator.register_forward_pre_hook(lambda _, inputs: passes.append(len(inputs[0])))
+    assert method.one_pass
+    for one in (True, False):
+        monkeypatch.setattr(type(method), "one_pass", one)
+        loss = method.discriminator_loss(networks, batch, noise(), progress)
+        weights = list(networks.discriminator.parameters())
+        found.append([loss.total, *loss.parts.values(), *torch.autograd.grad(loss.total, weights)])
+    assert passes == [8, 4, 4]
+    for mine, other in zip(*found, strict=True):
+        assert torch.allclose(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_what_mixes_images_or_asks_more_of_them_has_a_pass_for_each_kind() -> None:
+    for method in (
+        tiny(networks=Convolutional(norm="batch")),
+        tiny(networks=Convolutional(norm="none"), penalty=R1()),
+        tiny(networks=Convolutional(norm="spectral"), augment=ADA()),
+        tiny(networks=Progressive(), adversarial=Hinge()),
+    ):
+        assert not method.one_pass
+
+
 @pytest.mark.parametrize("networks", [Convolutional(), ResNet(norm="batch")])
 @pytest.mark.parametrize("penalty", [GradientPenalty(), DRAGAN(), R1()])
 def test_a_penalty_of_slopes_and_batch_norm_exclude_each_other(penalty, networks) -> None:

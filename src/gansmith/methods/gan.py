@@ -26,7 +26,14 @@ from gansmith.methods.augmented import adapt, augmented, remembering, sign_of
 from gansmith.methods.base import Loss, Turn
 from gansmith.methods.batches import AttributeBatch, AttributePrompt, ImageBatch, LabelledBatch, LabelPrompt
 from gansmith.methods.pair import PairMethod, condition
-from gansmith.networks.architectures import R3, Architecture, ConditionalArchitecture, Convolutional
+from gansmith.networks.architectures import (
+    R3,
+    Architecture,
+    ConditionalArchitecture,
+    Convolutional,
+    Progressive,
+    StyleBased,
+)
 from gansmith.networks.bundle import Pair, project
 from gansmith.networks.equalized import EqualizedConv2d, EqualizedLinear
 from gansmith.networks.magnitude import UnitConv2d
@@ -121,7 +128,12 @@ class Game(PairMethod[Any, Any]):
         """The adversarial loss and the penalty."""
         critic = remembered(self._augmented(networks, batch, noise, progress))
         fakes: Images = self._fakes(networks, batch, noise, progress).detach()
-        real, fake = map(critic, self._judged(networks, critic, batch.images, fakes, noise))
+        shown = self._judged(networks, critic, batch.images, fakes, noise)
+        if self.one_pass:
+            both = _both(batch, shown)
+            real, fake = self._augmented(networks, both, noise, progress)(both.images).chunk(2)
+        else:
+            real, fake = map(critic, shown)
         penalty = self.penalty(critic, batch.images, fakes, noise) * self.penalty_schedule(progress)
         above, below = judged(self.adversarial, real, fake)
         parts = {
@@ -135,6 +147,16 @@ class Game(PairMethod[Any, Any]):
         if self.drift:
             total = total + self.drift * real.square().mean()
         return Loss(total, parts, signals=sign_of(above, self.augment))
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether D sees real images and fakes as one batch, which is faster.
+
+        So it is where each image is judged by itself and nothing else is done to it.
+        """
+        plain = isinstance(self.penalty, NoPenalty) and isinstance(self.augment, NoAugmentation)
+        deviates = isinstance(self.networks, Progressive | StyleBased)  # Of a group of images of one kind.
+        return plain and self.networks.per_image() and not deviates
 
     def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         """The adversarial loss."""
@@ -176,6 +198,12 @@ class Game(PairMethod[Any, Any]):
 
     def _augmented(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Critic:
         return augmented(self._critic(networks, batch, progress), self.augment, networks, noise, progress)
+
+
+def _both(batch: Any, shown: tuple[Images, Images]) -> Any:
+    """The batch twice, one kind of images after the other, each with the conditions of its place."""
+    columns = {name: torch.cat([column] * 2) for name, column in batch._asdict().items() if name != "images"}
+    return type(batch)(images=torch.cat(shown), **columns)
 
 
 def once_only(penalty: Penalty) -> None:

@@ -71,6 +71,11 @@ class MultiLevel(Game):
             return replace(self, latent=6, networks=look)
         return replace(self, latent=6, networks=replace(look, patch=1), autoencoder=self.autoencoder.tiny())
 
+    @property
+    def one_pass(self) -> bool:
+        """Each image has draws of its own in a judge of latents, so both kinds have a pass each."""
+        return False
+
     def lenses(self, spec: DataSpec) -> Mapping[str, nn.Module]:
         return {} if self.autoencoder is None else {_LENS: self.autoencoder.network(spec)}
 
