@@ -516,3 +516,13 @@ def test_the_facts_show_the_main_scores_and_a_table_all(make_run):
 def test_the_summary_of_scores_begins_with_the_best_known():
     assert scores.main(["a", "is", "b", "fid", "c", "d", "e"]) == ["fid", "is", "a", "b", "c"]
     assert scores.main([]) == []
+
+
+def test_facts_for_programs_come_without_a_page(full_run: Path, tmp_path: Path) -> None:
+    told = json.loads(CliRunner().invoke(verb, [str(full_run), "--json"]).stdout)
+    record = read(full_run)
+    assert (told["name"], told["images"], told["recipe"]) == (record.name, record.images, record.recipe_name)
+    assert told["numbers"] and told["evaluation"] == record.evaluation
+    assert not (full_run / "report.html").exists()
+    both = CliRunner().invoke(verb, [str(full_run), "--json", "-o", str(tmp_path / "one.html")])
+    assert json.loads(both.stdout) == told and (tmp_path / "one.html").exists()

@@ -12,7 +12,10 @@ from gansmith.cli.options import Verb, given
 @click.command(cls=Verb)
 @click.argument("run", callback=given)
 @click.option("-o", "--out", callback=given, metavar="FILE", help="The page. [RUN/report.html]")
-def report(run: str, out: str | None) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="Facts, newest numbers, scores, alarms for programs; no page."
+)
+def report(run: str, out: str | None, as_json: bool) -> None:
     r"""Make one page to look at: grids over time, curves, scores, recipe, environment and data.
 
     The page is a single file that needs no network. RUN may still be going on.
@@ -20,9 +23,19 @@ def report(run: str, out: str | None) -> None:
     \b
     gansmith report runs/one
     gansmith report runs/one -o one.html
+    gansmith report runs/one --json
     """
     from gansmith.reporting.page import report as make
 
+    if as_json:
+        from gansmith.reporting.compare_text import run_json
+        from gansmith.reporting.run_files import read
+
+        record = read(Path(run))
+        known = {"evaluation": record.evaluation, "notes": list(record.notes)}
+        click.echo(json.dumps({**run_json(record.name, record), **known}, indent=2))
+        if out is None:
+            return
     page = make(Path(run), None if out is None else Path(out))
     _tell(page)
 

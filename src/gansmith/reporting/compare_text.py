@@ -60,7 +60,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     return {
         "warnings": [plain_text(warning) for warning in comparison.warnings],
         "groups": [_group_json(group) for group in comparison.groups],
-        "runs": [_run_json(name, record) for name, record in comparison.runs],
+        "runs": [run_json(name, record) for name, record in comparison.runs],
         "differences": {name: list(values) for name, values in comparison.differences.items()},
     }
 
@@ -81,7 +81,8 @@ def _group_json(group: Group) -> dict[str, Any]:
     }
 
 
-def _run_json(name: str, record: Record) -> dict[str, Any]:
+def run_json(name: str, record: Record) -> dict[str, Any]:
+    """What is known of a run, in dicts, lists, strings, numbers and None."""
     tops = {metric: best(metric, points) for metric, points in record.metrics.series.items()}
     return {
         "name": plain(name),
