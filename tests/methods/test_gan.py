@@ -279,6 +279,30 @@ def test_what_mixes_images_or_asks_more_of_them_has_a_pass_for_each_kind() -> No
         assert not method.one_pass
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "made"),
+    [
+        ("faces64", (), 1),
+        ("faces32", ("method.discriminator_moves=3",), 3),
+        ("faces32", ("method.reuse_fakes=false",), 2),
+        ("faces32", ("method.adversarial=Relativistic()",), 2),
+        ("progan64", ("method.reuse_fakes=true",), 1),
+        ("gat32-small", ("method.reuse_fakes=true", "method.adversarial=Hinge()"), 1),
+    ],
+)
+def test_both_players_may_see_the_same_fakes_made_once(
+    name: str, changes: tuple[str, ...], made: int
+) -> None:
+    trainer = trainer_of(override(small_named(name), *changes))
+    count: list[int] = []
+    trainer.networks.generator.register_forward_pre_hook(lambda *_: count.append(1))
+    before = [weight.detach().clone() for weight in trainer.networks.generator.parameters()]
+    trainer.step()
+    assert len(count) == made
+    after = trainer.networks.generator.parameters()
+    assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
 @pytest.mark.parametrize("networks", [Convolutional(), ResNet(norm="batch")])
 @pytest.mark.parametrize("penalty", [GradientPenalty(), DRAGAN(), R1()])
 def test_a_penalty_of_slopes_and_batch_norm_exclude_each_other(penalty, networks) -> None:

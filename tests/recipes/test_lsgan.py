@@ -20,9 +20,10 @@ def test_the_recipe_is_least_squares_on_dcgans_networks(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [8, 28, 32])
-def test_the_default_is_the_same_with_scores_times_2(size: int) -> None:
+def test_the_default_is_the_same_with_scores_times_2_and_the_same_fakes_for_both(size: int) -> None:
     method = named(f"faces{size}").method
-    assert method == override(named("lsgan32"), "method.networks.scale=2").method
+    same = override(named("lsgan32"), "method.networks.scale=2", "method.reuse_fakes=true")
+    assert method == same.method
 
 
 def test_targets_are_1_for_real_and_0_for_fake() -> None:

@@ -59,6 +59,7 @@ class Game(PairMethod[Any, Any]):
     clip: float | None = None  # Every weight of the discriminator stays in [-clip, clip] (WGAN: 0.01).
     discriminator_moves: int = 1  # For each of the generator.
     augment: Augmentation = NoAugmentation()  # What the discriminator sees instead of images as they are.
+    reuse_fakes: bool = False  # Both players are shown the same fakes, made once; not with a paired loss.
 
     def __post_init__(self) -> None:
         at_least(self, 1, "latent", "discriminator_moves")
@@ -76,6 +77,7 @@ class Game(PairMethod[Any, Any]):
         return replace(self, latent=6, networks=self.networks.tiny())
 
     def turns(self) -> Sequence[Turn[Pair, Any]]:
+        paired = isinstance(self.adversarial, PairedLoss)
         return (
             Turn(
                 name="discriminator",
@@ -88,7 +90,8 @@ class Game(PairMethod[Any, Any]):
                 name="generator",
                 player="generator",
                 loss=self.generator_loss,
-                new_batch=isinstance(self.adversarial, PairedLoss),  # Real images the critic has not seen.
+                new_batch=paired,  # Real images the critic has not seen.
+                reuse_fakes=self.reuse_fakes and not paired,
                 post_step=lambda networks: project(networks.generator),
             ),
         )
@@ -189,6 +192,9 @@ class Game(PairMethod[Any, Any]):
 
     def _fakes(self, networks: Pair, batch: Any, noise: Noise, progress: Progress | None = None) -> Images:
         """Images for the conditions of this batch; None: as they were in the last step, where they grow."""
+        return noise.cached("fakes", lambda: self._generate(networks, batch, noise, progress))
+
+    def _generate(self, networks: Pair, batch: Any, noise: Noise, progress: Progress | None = None) -> Images:
         fakes: Images = networks.generator(self.latents(noise), *condition(self.prompt(batch)))
         return fakes
 

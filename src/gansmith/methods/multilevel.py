@@ -93,8 +93,7 @@ class MultiLevel(Game):
 
     def generator_loss(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Loss:
         batch = self._stacked(networks, batch, noise)
-        w = self.to_latent(networks, noise, self.prompt(batch), "w")
-        fakes = networks.generator(w, stages=True, styled=True)
+        w, fakes = self._drawn(networks, batch, noise)
         loss = self._against(self._augmented(networks, batch, noise, progress), batch, fakes)
         sums, counts = self._by_class(networks, full(w).detach(), batch)
         signals = {**loss.signals, "w": sums / len(w), "share": counts / len(w)}
@@ -176,9 +175,12 @@ class MultiLevel(Game):
         return latents
 
     def _fakes(self, networks: Pair, batch: Any, noise: Noise, progress: Progress | None = None) -> Images:
-        prompt = condition(self.prompt(batch))
-        fakes: Images = networks.generator(self.latents(noise), *prompt, stages=True)
-        return fakes
+        return self._drawn(networks, batch, noise)[1]
+
+    def _drawn(self, networks: Pair, batch: Any, noise: Noise) -> tuple[Tensor, Images]:
+        """W and its images at every size."""
+        w = noise.cached("w", lambda: self.to_latent(networks, noise, self.prompt(batch), "w"))
+        return w, noise.cached("fakes", lambda: networks.generator(w, stages=True, styled=True))
 
     def _augmented(self, networks: Pair, batch: Any, noise: Noise, progress: Progress) -> Critic:
         """Scores of stacks, the levels of one image augmented alike."""

@@ -102,7 +102,7 @@ class ProGAN(GAN):
     def _blended(self, batch: Any, level: float) -> Any:
         return batch._replace(images=faded(batch.images, level))
 
-    def _fakes(self, networks: Pair, batch: Any, noise: Noise, progress: Progress | None = None) -> Images:
+    def _generate(self, networks: Pair, batch: Any, noise: Noise, progress: Progress | None = None) -> Images:
         fakes: Images = networks.generator(self.latents(noise), self._level(networks, progress))
         return fakes
 

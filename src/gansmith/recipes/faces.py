@@ -23,7 +23,7 @@ def faces(size: int, images: int, width: int = 64, batch: int = 32) -> Recipe:
     return Recipe(
         name=f"faces{size}",
         about=f"The default at {size} px: good images soon, on a processor or a GPU.",
-        method=GAN(networks=networks, adversarial=LeastSquares()),
+        method=GAN(networks=networks, adversarial=LeastSquares(), reuse_fakes=True),
         optimizers={
             "discriminator": Adam(lr=4e-4, betas=(0.0, 0.9)),
             "generator": Adam(lr=2e-4, betas=(0.0, 0.9)),
