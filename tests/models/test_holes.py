@@ -1,5 +1,6 @@
 """Holes filled by translate: told by a mask, a box or transparency; all else as it was, to the bit."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gansmith.core.spec import DataSpec
-from gansmith.data.sources.made_pairs import FILL
+from gansmith.data.sources.made_pairs import FILL, fixed_hole
 from gansmith.errors import DataError, SettingError
 from gansmith.images.provenance import read_provenance
 from gansmith.methods.context_encoder import ContextEncoder
@@ -99,6 +100,55 @@ def test_the_window_shows_the_hole_where_the_model_can_fill_it(
     down, across = (min(8, (side - 1) // 2) if max(wide, high) > 16 else 0 for side in (high, wide))
     inner = result[:, y + down : y + high - down, x + across : x + wide - across]
     assert inner.size and (inner == 77).all()
+
+
+FIXED = {"inner": (9, 9, 14, 14), "centre": (8, 8, 16, 16)}
+
+
+@pytest.mark.parametrize("kind", FIXED)
+@pytest.mark.parametrize(
+    ("box", "inside"),
+    [((28, 37, 16, 16), True), ((29, 36, 14, 14), True), ((30, 40, 5, 9), True), ((31, 30, 9, 26), True),
+     ((20, 30, 20, 30), True), ((66, 0, 4, 4), False), ((0, 50, 30, 40), False)],
+)  # fmt: skip
+def test_a_model_of_one_hole_is_shown_that_one_and_all_that_was_asked_is_filled(
+    kind: str, box: tuple[int, int, int, int], inside: bool
+) -> None:
+    picture, fixed = pixels(90, 70).transpose(2, 0, 1), fixed_hole(f"hole:{kind}", 32, 32)
+    hole, reach = HoleAsked(box=box).of(picture, None), FIXED[kind]
+    assert fixed is not None and fixed_hole("hole:random", 32, 32) is None
+    top, left, high, wide = reach
+
+    def make(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        assert not inside or np.array_equal(mask, fixed), "as in training, to the pixel"
+        assert (mask[fixed > 0] == 255).all()  # At a border the hole itself is mirrored, too.
+        assert (image[:, mask[0] > 0] == np.array(FILL, np.uint8)[:, None]).all()
+        made = np.full((3, 32, 32), -999.0, np.float32)
+        made[:, top : top + high, left : left + wide] = 77.0
+        return made
+
+    result = fill(picture, hole, (8, 8, 16, 16), (32, 32), make, fixed)
+    assert np.array_equal(result[:, ~hole], picture[:, ~hole])
+    assert (np.abs(result[:, hole].astype(int) - 77) < 3).all()
+
+
+def test_the_hole_a_model_has_seen_comes_from_its_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    generator = replace(filler(ContextEncoder().tiny()), pairs="hole:inner")
+    monkeypatch.setattr(
+        ContextEncoder,
+        "generate",
+        lambda self, networks, prompt, noise: seen.append(prompt.mask.numpy()) or prompt.source,
+    )
+    translate(
+        generator,
+        save(tmp_path / "a.png", pixels(32, 32)),
+        tmp_path / "b.png",
+        Translation(hole=(12, 12, 5, 5)),
+    )
+    assert np.array_equal(seen[0][0] > 0, fixed_hole("hole:inner", 32, 32) > 0)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

@@ -70,6 +70,7 @@ class Generator:
         table: prompts of some training rows by column, for a conditional method.
         device: where the networks are.
         doubts: sentences about what was guessed of it; a model made here has none.
+        pairs: how the sources it was trained on were made; None where they were not.
 
     Example:
         >>> generator = open_generator("runs/digits")
@@ -85,6 +86,7 @@ class Generator:
     table: Mapping[str, Tensor] = field(default_factory=dict)
     device: torch.device = torch.device("cpu")
     doubts: tuple[str, ...] = ()
+    pairs: str | None = None
     _settled: dict[float, Networks] = field(default_factory=dict, repr=False)
 
     def provenance(self, seed: int | None = None, note: str | None = None) -> Provenance:

@@ -20,6 +20,7 @@ Hole = Bool[np.ndarray, "height width"]
 Reach = tuple[int, int, int, int]
 """(top, left, height, width) of the pixels a model can fill, in an image of its own size."""
 
+_RIM = 2  # Pixels beside a hole that mix with it as an image is reduced.
 _WHITE = 128  # A mask's levels from here on are the hole.
 
 
@@ -116,11 +117,13 @@ def fill(
     reach: Reach,
     size: tuple[int, int],
     make: Callable[[Pixels, UInt8[np.ndarray, "1 _ _"]], Float[np.ndarray, "_ _ _"]],
+    fixed: UInt8[np.ndarray, "1 _ _"] | None = None,
 ) -> Pixels:
     """The image with its hole filled, each other pixel as it was.
 
     The model is shown the hole and at least as much around it: a window of its own size, or one as many
     times as large as it takes, reduced to it. Where that is larger than the image the image is mirrored.
+    A model that has seen one hole alone is shown that one, around what is to be filled.
 
     Args:
         pixels: the image.
@@ -128,9 +131,14 @@ def fill(
         reach: what the model can fill.
         size: (height, width) of the model's images.
         make: an image of the model's size and its mask, 255 in the hole -> the result in levels 0..255.
+        fixed: the mask of the only hole the model has seen, a rectangle, in an image of its size.
     """
-    rows, columns = np.nonzero(hole.any(axis=1))[0], np.nonzero(hole.any(axis=0))[0]
-    spans = (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
+    top, left, high, wide = _box(hole)
+    if fixed is not None:
+        reach = _box(fixed[0] > 0)
+        if high > reach[2] or wide > reach[3]:  # What is reduced has a rim, which is to lie within, too.
+            reach = reach[0] + _RIM, reach[1] + _RIM, reach[2] - 2 * _RIM, reach[3] - 2 * _RIM
+    spans = (top, top + high), (left, left + wide)
     # The hole fits into the reach, and into the middle half of a model that reaches everywhere.
     room = tuple(min(reach[2 + axis], size[axis] // 2) for axis in (0, 1))
     times = max(1.0, *((stop - start) / room[axis] for axis, (start, stop) in enumerate(spans)))
@@ -146,17 +154,26 @@ def fill(
         shown = np.stack([_sized(channel, size) for channel in shown.astype(np.float32)])
         shown = np.clip(shown + 0.5, 0.0, 255.0).astype(np.uint8)
         shown_mask = np.where(_sized(shown_mask.astype(np.float32), size) > 1.0, 255, 0).astype(np.uint8)
-        shown = with_hole(shown, shown_mask[None])
+    if fixed is not None:
+        shown_mask = np.maximum(shown_mask, fixed[0])
+    shown = with_hole(shown, shown_mask[None])
     levels = make(shown, shown_mask[None])
     if times > 1.0:
         levels = np.stack([_sized(channel, (window[0], window[1])) for channel in levels.astype(np.float32)])
     made = np.clip(levels + 0.5, 0.0, 255.0).astype(np.uint8)
     result = pixels.copy()
-    (top, bottom), (left, right) = spans
+    bottom, right = top + high, left + wide
     part = made[:, top - before[0] : bottom - before[0], left - before[1] : right - before[1]]
     inside = hole[top:bottom, left:right]
     result[:, top:bottom, left:right][:, inside] = part[:, inside]
     return result
+
+
+def _box(hole: Hole) -> Reach:
+    """(top, left, height, width) of the rectangle around it."""
+    rows, columns = np.nonzero(hole.any(axis=1))[0], np.nonzero(hole.any(axis=0))[0]
+    top, left = int(rows[0]), int(columns[0])
+    return top, left, int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
 
 
 def _share(reach: Reach, size: tuple[int, int], axis: int) -> tuple[float, float]:

@@ -61,7 +61,7 @@ def open_generator(model: str, device: str = "auto") -> Generator:
         images_seen=int(checkpoint.facts["images"]),
         device=where,
     )
-    return replace(generator, table=under(checkpoint.tensors, "prompts."))
+    return replace(generator, table=under(checkpoint.tensors, "prompts."), pairs=recipe.data.pairs)
 
 
 def build_networks(recipe: Recipe, tensors: Mapping[str, Tensor]) -> Networks:

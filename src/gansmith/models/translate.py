@@ -22,7 +22,7 @@ from gansmith.data.decode.resize import fit as fit_photo
 from gansmith.data.loading.loader import to_float
 from gansmith.data.metadata.facts import Refused
 from gansmith.data.sources.base import none_usable
-from gansmith.data.sources.made_pairs import with_hole
+from gansmith.data.sources.made_pairs import fixed_hole, with_hole
 from gansmith.errors import DataError, SettingError, nearest
 from gansmith.images.provenance import Provenance, marked
 from gansmith.methods.batches import IMAGE_COLUMNS
@@ -381,6 +381,7 @@ class _Maker:
             reach,
             (self.high, self.wide),
             lambda shown, mask: self._make([shown], [mask])[0],
+            fixed_hole(self.generator.pairs, self.high, self.wide),
         )
 
     def _tiled(self, pixels: Pixels) -> NDArray[np.uint8]:

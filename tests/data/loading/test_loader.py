@@ -215,6 +215,11 @@ def test_what_was_fetched_ahead_is_used_once_and_only_where_it_fits() -> None:
             "trains on images, labels. Received: faces, which has images and no labels. Choose",
         ),
         (
+            LabelledBatch,
+            ("images", "attributes"),
+            "no labels. A column of their table .* --set data.label=smiling .* prepare SRC DEST --label smiling",
+        ),
+        (
             Everything,
             ("images",),
             "trains on images, labels, attributes.*has images and no labels and no attributes.",

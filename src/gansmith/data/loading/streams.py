@@ -169,6 +169,12 @@ def _instead(missing: list[str], fields: Sequence[str], data: DataSet) -> str:
         return f"Pairs can be made of its pictures, as with --set data.pairs={kind} (docs/data.md has all)."
     if "source" in data.columns:
         return "It is a set of pairs: choose a recipe that is trained on pairs (gansmith recipes)."
+    if missing == ["labels"] and "attributes" in data.columns:
+        column = (*data.info.attribute_names, "smiling")[0].split("=")[0]
+        return (
+            f"A column of their table can be the class: --set data.label={column} where it lies beside the "
+            f"pictures, gansmith prepare SRC DEST --label {column} for a prepared set (docs/labels.md)."
+        )
     return "Choose another recipe (gansmith recipes), or data that say it (docs/labels.md)."
 
 

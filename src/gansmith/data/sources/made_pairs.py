@@ -123,9 +123,19 @@ def random_hole(height: int, width: int, row: int) -> UInt8[np.ndarray, "1 heigh
 
 def hole_of(kind: str, height: int, width: int, row: int) -> UInt8[np.ndarray, "1 height width"]:
     """The mask of a kind of holes, 255 in the hole, for a row of a set."""
-    if kind == "hole:random":
-        return random_hole(height, width, row)
-    return (centre_hole if kind == "hole:centre" else inner_hole)(height, width)
+    fixed = fixed_hole(kind, height, width)
+    return random_hole(height, width, row) if fixed is None else fixed
+
+
+def fixed_hole(kind: str | None, height: int, width: int) -> UInt8[np.ndarray, "1 height width"] | None:
+    """The mask of holes that are the same in every image, 255 in the hole; None for another kind.
+
+    Example:
+        >>> fixed_hole("hole:centre", 4, 4)[0, 1]
+        array([  0, 255, 255,   0], dtype=uint8)
+    """
+    made = {"hole:centre": centre_hole, "hole:inner": inner_hole}.get(kind or "")
+    return None if made is None else made(height, width)
 
 
 def with_hole(pixels: Pixels, mask: UInt8[np.ndarray, "1 height width"]) -> Pixels:
