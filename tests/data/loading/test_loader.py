@@ -217,7 +217,7 @@ def test_what_was_fetched_ahead_is_used_once_and_only_where_it_fits() -> None:
         (
             LabelledBatch,
             ("images", "attributes"),
-            "no labels. A column of their table .* --set data.label=smiling .* prepare SRC DEST --label smiling",
+            "no labels. A column of their table .* data.label=smiling .* prepare SRC DEST --label smiling",
         ),
         (
             Everything,
