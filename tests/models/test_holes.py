@@ -1,12 +1,13 @@
 """Holes filled by translate: told by a mask, a box or transparency; all else as it was, to the bit."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from promises import RECIPES
+from shelves import store
 
 from gansmith.core.spec import DataSpec
 from gansmith.data.sources.made_pairs import FILL, fixed_hole
@@ -136,19 +137,18 @@ def test_the_hole_a_model_has_seen_comes_from_its_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[np.ndarray] = []
-    generator = replace(filler(ContextEncoder().tiny()), pairs="hole:inner")
+    recipe = RECIPES["context-encoder64-small"]
+    store(tmp_path / "run", recipe)
+    side = recipe.data.size.width
     monkeypatch.setattr(
         ContextEncoder,
         "generate",
         lambda self, networks, prompt, noise: seen.append(prompt.mask.numpy()) or prompt.source,
     )
-    translate(
-        generator,
-        save(tmp_path / "a.png", pixels(32, 32)),
-        tmp_path / "b.png",
-        Translation(hole=(12, 12, 5, 5)),
-    )
-    assert np.array_equal(seen[0][0] > 0, fixed_hole("hole:inner", 32, 32) > 0)
+    picture = save(tmp_path / "a.png", pixels(side, side))
+    hole = (side // 2 - 2, side // 2 - 2, 5, 5)
+    translate(str(tmp_path / "run"), picture, tmp_path / "b.png", Translation(hole=hole))
+    assert np.array_equal(seen[0][0] > 0, fixed_hole("hole:inner", side, side) > 0)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
