@@ -17,8 +17,8 @@ def faces(size: int, images: int, width: int = 64, batch: int = 32) -> Recipe:
 
     Least squares under spectral norm, scores times 2, no momentum, the discriminator at twice the generator's
     rate (Heusel 2017) and the same fakes for both players; from 64 px on images are smoothed as they leave
-    the generator. Of all that was tried this had the most kinds of faces in equal time (docs/methods/faces.md has
-    the tables).
+    the generator. Of all that was tried this had the most kinds of faces in equal time: docs/methods/faces.md
+    has the tables.
     """
     networks = Convolutional(width=width, norm="spectral", scale=2.0, smooth=size >= 64)
     return Recipe(
